@@ -1,0 +1,108 @@
+"""Controls: the knobs and note properties of a plant, 0..1 inside and physical outside.
+
+A control knows its name, unit, range and curve. A `ControlSpace` is the ordered list of a plant's
+controls; an array of controls has the shape `(*batch, control, note)` in that order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import ControlError
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control. `curve` says how 0..1 spreads over `low..high`, both in `unit`.
+
+    >>> cutoff = Control("cutoff", "Hz", 200.0, 3200.0, "exponential")
+    >>> float(cutoff.to_physical(0.5))
+    800.0
+    >>> float(cutoff.from_physical(1600.0))
+    0.75
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    curve: Literal["linear", "exponential"] = "linear"
+    meaning: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name with its unit, as a column heading."""
+        return f"{self.name} ({self.unit})"
+
+    def to_physical(self, value):
+        """0..1 to the physical value; elementwise, arrays or numbers."""
+        if self.curve == "exponential":
+            return self.low * (self.high / self.low) ** np.asarray(value)
+        return self.low + (self.high - self.low) * np.asarray(value)
+
+    def from_physical(self, value):
+        """Physical value to 0..1 (outside it where the value is out of range)."""
+        if self.curve == "exponential":
+            return np.log(np.asarray(value) / self.low) / np.log(self.high / self.low)
+        return (np.asarray(value) - self.low) / (self.high - self.low)
+
+
+class ControlSpace(tuple[Control, ...]):
+    """The controls of a plant, in order. `len()` says how many."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(control.name for control in self)
+
+    @property
+    def units(self) -> dict[str, str]:
+        return {control.name: control.unit for control in self}
+
+    def row(self, name: str) -> int:
+        """Where the control `name` stands in an array of controls; ControlError if it does not."""
+        if name not in self.names:
+            raise ControlError(f"there is no control {name!r}; choose one of {', '.join(self.names)}.")
+        return self.names.index(name)
+
+    def to_physical(
+        self, controls: Float[np.ndarray, "*batch control note"]
+    ) -> Float[np.ndarray, "*batch control note"]:
+        """Each control in its own unit. Raises ControlError where `check` does."""
+        controls = self.check(controls)
+        rows = [c.to_physical(controls[..., i, :]) for i, c in enumerate(self)]
+        return np.stack(rows, axis=-2)
+
+    def from_physical(
+        self, values: Float[np.ndarray, "*batch control note"]
+    ) -> Float[np.ndarray, "*batch control note"]:
+        """The inverse of `to_physical`. Raises ControlError for values out of range."""
+        values = np.asarray(values, dtype=np.float64)
+        rows = [c.from_physical(values[..., i, :]) for i, c in enumerate(self)]
+        return self.check(np.stack(rows, axis=-2))
+
+    def check(self, controls) -> Float[np.ndarray, "*batch control note"]:
+        """`controls` as float64, or ControlError for a wrong shape, NaN, or values outside 0..1.
+
+        A rounding error of up to 1e-6 beyond 0..1 (float32 arithmetic) is clipped.
+        """
+        controls = np.asarray(controls, dtype=np.float64)
+        if controls.ndim < 2 or controls.shape[-2] != len(self) or controls.shape[-1] == 0:
+            raise ControlError(
+                f"controls must have the shape (..., {len(self)}, note), for "
+                f"{', '.join(self.names)}; got {controls.shape}."
+            )
+        for control, row in zip(self, np.moveaxis(controls, -2, 0), strict=True):
+            if not np.isfinite(row).all():
+                raise ControlError(f"the control {control.name} holds NaN or infinity.")
+            if row.min(initial=0.0) < -1e-6 or row.max(initial=1.0) > 1 + 1e-6:
+                raise ControlError(
+                    f"the control {control.name} must lie in 0..1; got "
+                    f"{row.min():.4g} to {row.max():.4g}."
+                )
+        return np.clip(controls, 0.0, 1.0)
+
+    def __iter__(self) -> Iterator[Control]:
+        return super().__iter__()

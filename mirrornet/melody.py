@@ -1,0 +1,98 @@
+"""Notes, and the seed's melody: controls become notes that fill two seconds.
+
+Decoding of the seed (MirrorNet poster, code of its authors): midi = rint(12 p) + 62; durations in
+proportion to 0.5 d + 0.4, scaled to fill the melody; each note is let go 0.1 s before the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from .controls import ControlSpace
+
+MELODY_S = 2.0
+GAP_S = 0.1
+LOWEST_PITCH_MIDI = 62
+PITCH_SPAN = 12
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note: MIDI pitch, start and end in seconds, and the plant's other controls in their
+    physical units, by name."""
+
+    pitch_midi: int
+    onset_s: float
+    offset_s: float
+    controls: dict[str, float] = field(default_factory=dict)
+
+
+def note_spans(duration, melody_s: float = MELODY_S):
+    """Seconds from each note's start to the next one's, from the control `duration` in 0..1.
+
+    Works on numpy arrays and torch tensors alike and keeps gradients.
+
+    Shape: `(*batch, note) -> (*batch, note)`, summing to `melody_s`.
+
+    >>> note_spans(np.array([0.0, 1.0, 0.2])).round(3)
+    array([0.444, 1.   , 0.556])
+    """
+    shares = 0.5 * duration + 0.4
+    return melody_s * shares / shares.sum(-1)[..., None]
+
+
+def duration_controls(
+    spans_s: Float[np.ndarray, "*batch note"],
+) -> Float[np.ndarray, "*batch note"]:
+    """A `duration` control that gives these spans: the inverse of `note_spans`.
+
+    Only ratios of spans can be heard, so one degree of freedom is free; it is fixed by centring
+    the longest and shortest in the control's range. Ratios beyond 0.9 : 0.4 are clipped.
+    """
+    spans_s = np.asarray(spans_s, dtype=np.float64)
+    centre = np.sqrt(spans_s.min(-1, keepdims=True) * spans_s.max(-1, keepdims=True))
+    shares = np.sqrt(0.4 * 0.9) * spans_s / centre
+    return np.clip((shares - 0.4) / 0.5, 0.0, 1.0)
+
+
+def melody_notes(
+    space: ControlSpace, controls: Float[np.ndarray, "control note"], melody_s: float = MELODY_S
+) -> list[Note]:
+    """The notes of one melody; ControlError for controls the plant must not play."""
+    controls = space.check(controls)
+    physical = space.to_physical(controls)
+    pitches = np.rint(PITCH_SPAN * controls[space.row("pitch")]).astype(int) + LOWEST_PITCH_MIDI
+    ends_s = np.cumsum(note_spans(controls[space.row("duration")], melody_s))
+    onsets_s = np.concatenate([[0.0], ends_s[:-1]])
+    # A crowded melody has no room for the whole gap: a note sounds for half its span at least.
+    offsets_s = ends_s - np.minimum(GAP_S, 0.5 * (ends_s - onsets_s))
+    knobs = [name for name in space.names if name not in ("pitch", "duration")]
+    return [
+        Note(
+            int(pitches[n]),
+            float(onsets_s[n]),
+            float(offsets_s[n]),
+            {name: float(physical[space.row(name), n]) for name in knobs},
+        )
+        for n in range(controls.shape[-1])
+    ]
+
+
+def melody_controls(
+    space: ControlSpace, notes: Sequence[Note], melody_s: float = MELODY_S
+) -> Float[np.ndarray, "control note"]:
+    """Controls that play `notes` as a melody, values out of range clipped."""
+    onsets_s = np.array([note.onset_s for note in notes])
+    controls = np.empty((len(space), len(notes)))
+    for row, control in enumerate(space):
+        if control.name == "pitch":
+            pitches = np.array([note.pitch_midi for note in notes])
+            controls[row] = (pitches - LOWEST_PITCH_MIDI) / PITCH_SPAN
+        elif control.name == "duration":
+            controls[row] = duration_controls(np.diff(onsets_s, append=melody_s))
+        else:
+            values = np.array([note.controls[control.name] for note in notes])
+            controls[row] = control.from_physical(values)
+    return np.clip(controls, 0.0, 1.0)

@@ -1,0 +1,91 @@
+"""What a plant is: a pure function from controls to sound.
+
+A new plant gives `controls`, `sample_rate_hz` and `note_sound`; melodies, checks and batches are
+the same for all and live here. The contract: the same arguments give the same samples (within
+1e-6), whatever was rendered before, in any order, on any worker.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from ..controls import ControlSpace
+from ..errors import ControlError, PlantError
+from ..melody import MELODY_S, Note, melody_notes
+
+PITCHES_MIDI = range(24, 97)
+TAIL_S = 0.05  # what a note still sounds after its end: release, and a little silence
+
+
+class Plant(ABC):
+    """Anything that turns controls into sound."""
+
+    name: str
+    controls: ControlSpace
+    sample_rate_hz: int
+
+    @abstractmethod
+    def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
+        """The sound of one checked note, mono, from its start until `TAIL_S` after its end."""
+
+    def render(
+        self, controls: Float[np.ndarray, "*batch control note"]
+    ) -> Float[np.ndarray, "*batch sample"]:
+        """Play the seed's melodies: 2 s each, float32.
+
+        Raises ControlError for controls of a wrong shape, outside 0..1 or not finite, before the
+        synthesizer sees them; PlantError if its sound is not finite.
+        """
+        controls = self.controls.check(controls)
+        batch = controls.shape[:-2]
+        flat = controls.reshape(-1, *controls.shape[-2:])
+        sounds = [self.play(melody_notes(self.controls, one), MELODY_S) for one in flat]
+        samples = round(MELODY_S * self.sample_rate_hz)
+        return np.stack(sounds).reshape(*batch, samples) if sounds else np.zeros((*batch, samples), np.float32)
+
+    def play(
+        self, notes: Sequence[Note], duration_s: float | None = None
+    ) -> Float[np.ndarray, " sample"]:
+        """Play any notes, MIDI 24..96, rests and chords allowed; mono float32.
+
+        `duration_s` defaults to the end of the last note and its tail; sound beyond is cut.
+        Raises ControlError for notes the plant must not play, PlantError for sound not finite.
+        """
+        for note in notes:
+            self._check(note)
+        if duration_s is None:
+            duration_s = max((note.offset_s for note in notes), default=0.0) + TAIL_S
+        sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)
+        for note in notes:
+            start = round(note.onset_s * self.sample_rate_hz)
+            room = sound[start:]
+            samples = self.note_sound(note)[: len(room)]
+            if not np.isfinite(samples).all():
+                raise PlantError(f"{self.name} gave sound that is not finite for {note}.")
+            room[: len(samples)] += samples
+        return sound
+
+    def _check(self, note: Note) -> None:
+        if note.pitch_midi not in PITCHES_MIDI:
+            raise ControlError(f"a note must have a whole MIDI pitch in 24..96; got {note.pitch_midi}.")
+        if not 0 <= note.onset_s < note.offset_s < np.inf:
+            raise ControlError(
+                f"a note must start at 0 s or later and end after it starts; got {note.onset_s} "
+                f"to {note.offset_s}."
+            )
+        expected = set(self.controls.names) - {"pitch", "duration"}
+        if set(note.controls) != expected:
+            raise ControlError(
+                f"a note of {self.name} needs exactly the controls {', '.join(sorted(expected))}; "
+                f"got {', '.join(sorted(note.controls)) or 'none'}."
+            )
+        for name, value in note.controls.items():
+            control = self.controls[self.controls.row(name)]
+            slack = 1e-6 * (control.high - control.low)
+            if not control.low - slack <= value <= control.high + slack:
+                raise ControlError(
+                    f"{name} must lie in {control.low:g}..{control.high:g} {control.unit}; "
+                    f"got {value:g}."
+                )

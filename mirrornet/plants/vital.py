@@ -1,0 +1,156 @@
+"""The Vital synthesizer, played through `vita`: one saw, a band-pass filter, one envelope, vibrato.
+
+Vital is not a pure function of its knobs by default; it is made one here:
+
+- Every random phase is 0 and effects are off.
+- The filter's cutoff and the oscillator's level are smoothed by Vital over tens of milliseconds,
+  so a change would leak into the next note. Both knobs stay at the bottom of their range and are
+  driven by macros instead, which Vital does not smooth. One silent note at the start lets the two
+  fixed knobs arrive.
+- The release ends inside each note's tail.
+
+The macros are also what a musician wants to turn: the preset names them CUTOFF and LEVEL.
+"""
+
+import json
+import math
+from typing import Literal
+
+import numpy as np
+import vita
+from jaxtyping import Float
+
+from ..controls import Control, ControlSpace
+from ..errors import PlantError
+from ..melody import LOWEST_PITCH_MIDI, PITCH_SPAN, Note, melody_notes
+from .base import TAIL_S, Plant
+
+SET1 = ControlSpace(
+    (
+        Control(
+            "pitch", "MIDI", LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN, meaning="rounded"
+        ),
+        Control("duration", "share", 0.4, 0.9, meaning="length in proportion to the other notes'"),
+        Control("level", "dB", -20.0, 0.0, meaning="oscillator level"),
+        Control("cutoff", "Hz", 200.0, 3200.0, "exponential", "band-pass filter's centre"),
+        Control("resonance", "%", 0.0, 75.0, meaning="filter resonance; above 75 % it rings"),
+        Control("attack", "s", 0.003, 0.15, "exponential", "time to full level"),
+        Control("decay", "s", 0.05, 1.0, "exponential", "time to silence, sustain being 0"),
+    )
+)
+SET2 = ControlSpace(
+    (
+        *SET1,
+        Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential"),
+        Control("vibrato_depth", "cents", 0.0, 100.0),
+        Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same"),
+    )
+)
+CONTROL_SETS = {"set1": SET1, "set2": SET2}
+
+RELEASE_S = 0.02
+LOWEST_CUTOFF_MIDI = 8.0  # where Vital's cutoff knob starts; its range is 128 semitones
+SINE = {
+    "name": "Sine",
+    "num_points": 3,
+    "points": [0.0, 1.0, 0.5, 0.0, 1.0, 1.0],
+    "powers": [0.0, 0.0, 0.0],
+    "smooth": True,
+}
+MODULATIONS = (
+    ("macro_control_1", "filter_1_cutoff"),
+    ("macro_control_2", "osc_1_level"),
+    ("lfo_1", "osc_1_tune"),
+)
+
+
+class Vital(Plant):
+    """Vital with the poster's controls: `set1`, the first seven, or `set2`, all ten."""
+
+    name = "vital"
+
+    def __init__(self, controls: Literal["set1", "set2"] = "set1", sample_rate_hz: int = 16000):
+        if controls not in CONTROL_SETS:
+            raise PlantError(f"vital has the control sets set1 and set2, not {controls!r}.")
+        self.controls = CONTROL_SETS[controls]
+        self.sample_rate_hz = sample_rate_hz
+        self._synth = vita.Synth()
+        self._synth.set_sample_rate(sample_rate_hz)
+        self._load(_base_preset(self._synth))
+        self._synth.render(60, 1.0, 0.5, 0.6)
+
+    def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
+        for name, value in _knobs(note).items():
+            self._handles[name].set(value)
+        gate_s = note.offset_s - note.onset_s
+        # Vital is mono here: both channels are the same.
+        return self._synth.render(note.pitch_midi, 1.0, gate_s, gate_s + TAIL_S)[0]
+
+    def preset(self, controls: Float[np.ndarray, "control note"], note: int = 0) -> str:
+        """The text of a `.vital` preset that sounds as note number `note` of `controls` does."""
+        return self.note_preset(melody_notes(self.controls, controls)[note])
+
+    def note_preset(self, note: Note) -> str:
+        """The text of a `.vital` preset that sounds as `note` does, at its pitch and length."""
+        preset = json.loads(self._base)
+        preset["settings"].update(_knobs(note))
+        return json.dumps(preset)
+
+    def _load(self, preset: str) -> None:
+        if not self._synth.load_json(preset):
+            raise PlantError("vita refused its own preset; reinstall it with: pip install vita>=0.1.0")
+        self._base = preset
+        # Handles from before a load do not reach the synthesizer any more.
+        self._handles = self._synth.get_controls()
+
+
+def _knobs(note: Note) -> dict[str, float]:
+    """Vital's raw settings for the physical controls of a note."""
+    value = note.controls
+    cutoff_midi = 69 + 12 * math.log2(value["cutoff"] / 440)
+    depth = value.get("vibrato_depth", 0.0)
+    return {
+        "macro_control_1": (cutoff_midi - LOWEST_CUTOFF_MIDI) / 128,
+        # Vital's level knob is the square root of the amplitude.
+        "macro_control_2": 10 ** (value["level"] / 40),
+        "filter_1_resonance": value["resonance"] / 100,
+        "env_1_attack": value["attack"] ** 0.25,
+        "env_1_decay": value["decay"] ** 0.25,
+        "modulation_3_amount": depth / 100,
+        "lfo_1_frequency": math.log2(value.get("vibrato_rate", 5.0)),
+        "lfo_1_phase": value.get("vibrato_phase", 0.0),
+    }
+
+
+def _base_preset(synth: vita.Synth) -> str:
+    """Everything that does not depend on the note, as the text of a preset."""
+    knobs = synth.get_controls()
+    for name in knobs:
+        if name.endswith("random_phase"):
+            knobs[name].set(0.0)
+    fixed = {
+        "osc_1_level": 0.0,
+        "osc_1_phase": 0.0,
+        "filter_1_on": 1.0,
+        "filter_1_model": 0.0,  # analog
+        "filter_1_style": 0.0,  # 12 dB
+        "filter_1_blend": 1.0,  # band-pass
+        "filter_1_cutoff": LOWEST_CUTOFF_MIDI,
+        "env_1_sustain": 0.0,
+        "env_1_release": RELEASE_S**0.25,
+        "velocity_track": 0.0,
+        "lfo_1_sync": 0.0,  # free, in Hz
+        "lfo_1_sync_type": 0.0,  # starts again with each note
+    }
+    for name, value in fixed.items():
+        knobs[name].set(value)
+    for source, destination in MODULATIONS:
+        if not synth.connect_modulation(source, destination):
+            raise PlantError(f"vita cannot connect {source} to {destination}; vita>=0.1.0 is needed.")
+    preset = json.loads(synth.to_json())
+    settings = preset["settings"]
+    settings |= {"modulation_1_amount": 1.0, "modulation_2_amount": 1.0, "modulation_3_amount": 0.0}
+    settings["modulation_3_bipolar"] = 1.0
+    settings["lfos"][0] = SINE
+    preset |= {"macro1": "CUTOFF", "macro2": "LEVEL", "preset_name": "MirrorNet note"}
+    return json.dumps(preset)
