@@ -1,5 +1,6 @@
 """Plants: anything that turns controls into sound."""
 
+from inspect import signature
 from typing import Any
 
 from ..errors import PlantError
@@ -18,4 +19,7 @@ def load_plant(name: str = "vital", **options: Any) -> Plant:
     """
     if name not in PLANTS:
         raise PlantError(f"there is no plant {name!r}; choose one of {', '.join(PLANTS)}.")
+    known = signature(PLANTS[name]).parameters
+    if unknown := ", ".join(sorted(options.keys() - known.keys())):
+        raise PlantError(f"{name} has no option {unknown}; choose from {', '.join(known)}.")
     return PLANTS[name](**options)

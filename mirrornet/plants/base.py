@@ -41,9 +41,10 @@ class Plant(ABC):
         controls = self.controls.check(controls)
         batch = controls.shape[:-2]
         flat = controls.reshape(-1, *controls.shape[-2:])
-        sounds = [self.play(melody_notes(self.controls, one), MELODY_S) for one in flat]
-        samples = round(MELODY_S * self.sample_rate_hz)
-        return np.stack(sounds).reshape(*batch, samples) if sounds else np.zeros((*batch, samples), np.float32)
+        sounds = np.empty((len(flat), round(MELODY_S * self.sample_rate_hz)), np.float32)
+        for sound, one in zip(sounds, flat, strict=True):
+            sound[:] = self.play(melody_notes(self.controls, one), MELODY_S)
+        return sounds.reshape(*batch, sounds.shape[-1])
 
     def play(
         self, notes: Sequence[Note], duration_s: float | None = None
@@ -51,12 +52,14 @@ class Plant(ABC):
         """Play any notes, MIDI 24..96, rests and chords allowed; mono float32.
 
         `duration_s` defaults to the end of the last note and its tail; sound beyond is cut.
-        Raises ControlError for notes the plant must not play, PlantError for sound not finite.
+        Raises ControlError for notes or a duration the plant must not play, PlantError for sound not finite.
         """
         for note in notes:
             self._check(note)
         if duration_s is None:
             duration_s = max((note.offset_s for note in notes), default=0.0) + TAIL_S
+        if not 0 <= duration_s < np.inf:
+            raise ControlError(f"the duration must be 0 s or longer, and finite; got {duration_s}.")
         sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)
         for note in notes:
             start = round(note.onset_s * self.sample_rate_hz)
@@ -69,7 +72,9 @@ class Plant(ABC):
 
     def _check(self, note: Note) -> None:
         if note.pitch_midi not in PITCHES_MIDI:
-            raise ControlError(f"a note must have a whole MIDI pitch in 24..96; got {note.pitch_midi}.")
+            raise ControlError(
+                f"a note must have a whole MIDI pitch in 24..96; got {note.pitch_midi}."
+            )
         if not 0 <= note.onset_s < note.offset_s < np.inf:
             raise ControlError(
                 f"a note must start at 0 s or later and end after it starts; got {note.onset_s} "
