@@ -52,7 +52,8 @@ class Plant(ABC):
         """Play any notes, MIDI 24..96, rests and chords allowed; mono float32.
 
         `duration_s` defaults to the end of the last note and its tail; sound beyond is cut.
-        Raises ControlError for notes or a duration the plant must not play, PlantError for sound not finite.
+        Raises ControlError for notes or a duration the plant must not play, PlantError for sound
+        that is not finite.
         """
         for note in notes:
             self._check(note)

@@ -84,12 +84,12 @@ class Vital(Plant):
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         for name, value in _knobs(note).items():
             self._handles[name].set(value)
-        gate_s = note.offset_s - note.onset_s
+        pitch, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
         # Vital is mono here: both channels are the same.
-        sound = self._synth.render(note.pitch_midi, 1.0, gate_s, gate_s + TAIL_S)[0]
+        sound = self._synth.render(pitch, 1.0, gate_s, gate_s + TAIL_S)[0]
         # Successive notes take two SIMD lanes in turn, whose rounding differs by 1e-7. A note that
         # nobody hears turns the lane back, so that the same note is the same, bit for bit.
-        self._synth.render(note.pitch_midi, 1.0, 0.001, TAIL_S)
+        self._synth.render(pitch, 1.0, 0.001, TAIL_S)
         return sound
 
     def preset(self, controls: Float[np.ndarray, "control note"], note: int = 0) -> str:
