@@ -1,46 +1,42 @@
-"""What the networks hear: any sound as a loudness-compressed auditory spectrogram.
+"""What the networks hear: any sound as an auditory spectrogram, its overall gain removed.
 
-One resampler, one front end, one compression, for targets and plants alike.
+One resampler, one front end, for targets and plants alike, and two ways to remove the gain:
+
+- `loudness`, for the default networks: the spectrogram divided by its mean, and compressed.
+- `unit-sequence`, as in the paper: the spectrogram of the unit-sequence melody, not compressed.
 """
 
+from typing import Literal
+
 import numpy as np
-import soxr
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .cochlea import Cochlea, loudness_compress
+from .audio import resample
+from .cochlea import Cochlea, loudness_compress, unit_sequence
 
+Hearing = Literal["loudness", "unit-sequence"]
 HEARING_RATE_HZ = 8000
 CHANNELS = 128
 FRAME_S = 0.008
 
 
-def resample(
-    audio: Float[np.ndarray, " sample"], sample_rate_hz: int, to_hz: int
-) -> Float[np.ndarray, " resampled"]:
-    """soxr at high quality: aliases below -140 dB. The only resampler of the package."""
-    return soxr.resample(audio, sample_rate_hz, to_hz, quality="HQ")
-
-
-def spectrogram(
-    audio: Float[np.ndarray, "*batch sample"], sample_rate_hz: int
-) -> Float[Tensor, "*batch channel=128 frame"]:
-    """The auditory spectrogram of sounds at any rate, without compression."""
-    batch, samples = audio.shape[:-1], audio.shape[-1]
-    sounds = audio.reshape(-1, samples).astype(np.float32)
-    wanted = round(samples * HEARING_RATE_HZ / sample_rate_hz)
-    heard = np.zeros((len(sounds), wanted), np.float32)
-    for row, sound in zip(heard, sounds, strict=True):
-        resampled = resample(sound, sample_rate_hz, HEARING_RATE_HZ)[:wanted]
-        row[: len(resampled)] = resampled
-    with torch.inference_mode():
-        S = Cochlea(sample_rate_hz=HEARING_RATE_HZ)(torch.from_numpy(heard))
-    return S.reshape(*batch, *S.shape[-2:])
-
-
+@torch.inference_mode()
 def hear(
-    audio: Float[np.ndarray, "*batch sample"], sample_rate_hz: int
-) -> Float[Tensor, "*batch channel=128 frame"]:
-    """The compressed auditory spectrogram of sounds at any rate: what the networks learn on."""
-    return loudness_compress(spectrogram(audio, sample_rate_hz))
+    audio: Float[np.ndarray, "*batch sample"], sample_rate_hz: int, hearing: Hearing = "loudness"
+) -> Float[np.ndarray, "*batch channel=128 frame"]:
+    """The auditory spectrogram of sounds at any rate, as the networks learn on it; float32."""
+    batch, samples = audio.shape[:-1], audio.shape[-1]
+    wanted = round(samples * HEARING_RATE_HZ / sample_rate_hz)
+    sounds = np.zeros((int(np.prod(batch)), wanted), np.float32)
+    for row, sound in zip(sounds, audio.reshape(-1, samples), strict=True):
+        resampled = resample(sound.astype(np.float32), sample_rate_hz, HEARING_RATE_HZ)[:wanted]
+        row[: len(resampled)] = resampled
+    cochlea = Cochlea(sample_rate_hz=HEARING_RATE_HZ)
+    tensor = torch.from_numpy(sounds)
+    if hearing == "unit-sequence":
+        S = cochlea(unit_sequence(tensor))
+    else:
+        S = loudness_compress(cochlea(tensor))
+    return S.reshape(*batch, *S.shape[-2:]).numpy()

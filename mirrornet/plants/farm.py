@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -27,7 +27,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from ..controls import ControlSpace
 from ..errors import PlantError
-from ..hearing import hear
+from ..hearing import Hearing, hear
 from . import load_plant
 from .base import Plant
 
@@ -85,13 +85,16 @@ class Farm:
         return self._stream(_render, controls, chunk)
 
     def hear(
-        self, controls: Float[np.ndarray, "row control note"], chunk: int = 16
+        self,
+        controls: Float[np.ndarray, "row control note"],
+        hearing: Hearing = "loudness",
+        chunk: int = 16,
     ) -> Iterator[Outcome]:
-        """The compressed auditory spectrogram of each row, `(128, frame)` float32, in order.
+        """The auditory spectrogram of each row, `(128, frame)` float32, in order.
 
         Errors as in `render`.
         """
-        return self._stream(_hear, controls, chunk)
+        return self._stream(partial(_hear, hearing), controls, chunk)
 
     def close(self) -> None:
         """Stop every worker now, busy or not."""
@@ -183,7 +186,9 @@ def _render(recipe: Recipe, rows: Float[np.ndarray, "row control note"]) -> list
     return sounds
 
 
-def _hear(recipe: Recipe, rows: Float[np.ndarray, "row control note"]) -> list[np.ndarray]:
+def _hear(
+    hearing: Hearing, recipe: Recipe, rows: Float[np.ndarray, "row control note"]
+) -> list[np.ndarray]:
     # One by one: the result must not depend on which rows share a chunk.
     rate_hz = _plant(recipe).sample_rate_hz
-    return [hear(sound, rate_hz).numpy() for sound in _render(recipe, rows)]
+    return [hear(sound, rate_hz, hearing) for sound in _render(recipe, rows)]

@@ -1,0 +1,119 @@
+"""Checkpoints: weights in safetensors beside a readable JSON card. Never pickle.
+
+The card `NAME.json` names its weights file and that file's sha256. It is written last, so a
+checkpoint is complete or absent, and an old one stays valid until the new one is.
+"""
+
+import hashlib
+import json
+import math
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from .errors import CheckpointError
+from .files import write_atomically
+
+FORMAT = "mirrornet checkpoint 1"
+
+
+def save_checkpoint(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
+    """Write `tensors` and their `card` (JSON-ready); `path` is the card's, ending in `.json`.
+
+    Replaces an older checkpoint at the same path.
+    """
+    path = Path(path)
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    weights = path.with_name(f"{path.stem}-{digest[:8]}.safetensors")
+    old = _weights_of(path)
+    write_atomically(weights, lambda file: file.write_bytes(data))
+    card = {"format": FORMAT, "weights": weights.name, "sha256": digest, **card}
+    write_atomically(path, lambda file: file.write_text(json.dumps(card, indent=2) + "\n"))
+    if old is not None and old != weights:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the card at `path`, the card's file.
+
+    Raises CheckpointError if the checkpoint is missing, incomplete, damaged or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint at {path}; give the path of its .json card.")
+    try:
+        card = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        card = None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not the card of a mirrornet checkpoint; give the .json file that "
+            "`mirrornet learn` wrote beside the weights."
+        )
+    weights = path.with_name(str(card.get("weights")))
+    if not weights.is_file() or weights.parent != path.parent:
+        raise CheckpointError(f"{path} has lost its weights {weights.name}; copy both files.")
+    data = weights.read_bytes()
+    if hashlib.sha256(data).hexdigest() != card.get("sha256"):
+        raise CheckpointError(
+            f"{weights} is damaged (its sha256 is not the one in {path.name}); copy it again."
+        )
+    try:
+        return load(data), card
+    except SafetensorError as error:
+        raise CheckpointError(f"{weights} is not a safetensors file ({error}).") from error
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, machine and git commit (where there is one), for cards and results."""
+    packages = ("mirrornet", "torch", "numpy", "vita", "soxr")
+    return {
+        "versions": {"python": platform.python_version(), **{p: _version(p) for p in packages}},
+        "machine": {"processor": _processor(), "threads": torch.get_num_threads()},
+        "git_commit": _git_commit(),
+    }
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no NaN or infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _weights_of(path: Path) -> Path | None:
+    try:
+        return path.with_name(json.loads(path.read_bytes())["weights"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _version(package: str) -> str:
+    return version(package)
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout this package runs from; None when it is installed elsewhere."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    git = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return git.stdout.strip() or None

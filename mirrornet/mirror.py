@@ -1,0 +1,118 @@
+"""MirrorNet: an encoder and a decoder with the plant's controls between them, and two losses.
+
+    e_d = MSE(D(h), S(plant(h)))   the decoder learns what the plant does
+    e_c = MSE(D(E(S)), S)          the encoder learns to play S, through a frozen decoder
+
+(Poster, "MirrorNet Model Architecture".) `D` is the decoder, `E` the encoder, `h` controls, `S` an
+auditory spectrogram.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from .checkpoints import load_checkpoint, save_checkpoint
+from .controls import Control, ControlSpace
+from .errors import CheckpointError
+from .hearing import Hearing
+from .networks.notewise import NotewiseDecoder
+from .networks.paper import PaperDecoder, PaperEncoder
+from .networks.reader import NoteReader
+
+Architecture = Literal["notewise", "paper"]
+# What each pair of networks listens to: see `hearing.hear`.
+NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module], Hearing]] = {
+    "notewise": (NoteReader, NotewiseDecoder, "loudness"),
+    "paper": (PaperEncoder, PaperDecoder, "unit-sequence"),
+}
+
+
+class MirrorNet(nn.Module):
+    """Encoder (inverse model) and decoder (forward model) of one plant and control space."""
+
+    def __init__(self, plant: str, controls: ControlSpace, architecture: Architecture = "notewise"):
+        super().__init__()
+        encoder, decoder, self.hearing = NETWORKS[architecture]
+        self.plant, self.controls, self.architecture = plant, controls, architecture
+        self.encoder = encoder(len(controls))
+        self.decoder = decoder(len(controls))
+
+    def e_d(
+        self,
+        controls: Float[Tensor, "batch control note"],
+        heard: Float[Tensor, "batch channel=128 frame"],
+    ) -> Float[Tensor, ""]:
+        """Decoder loss: what it expects of `controls` against what the plant was heard to do."""
+        return F.mse_loss(self.decoder(controls, heard.shape[-1]), heard)
+
+    def e_c(
+        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
+    ) -> Float[Tensor, ""]:
+        """Encoder loss: the target against what the decoder expects of the encoder's controls.
+
+        The decoder is frozen: its weights get no gradient and its normalisation does not move.
+        """
+        weights = {name: p.detach() for name, p in self.decoder.named_parameters()}
+        learning = self.decoder.training
+        self.decoder.eval()
+        expected = functional_call(
+            self.decoder, weights, (self.encoder(heard, notes), heard.shape[-1])
+        )
+        self.decoder.train(learning)
+        return F.mse_loss(expected, heard)
+
+    @torch.no_grad()
+    def guess(
+        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
+    ) -> Float[Tensor, "batch control note"]:
+        """Controls to play: the encoder's, inside 0..1."""
+        learning = self.training
+        self.eval()
+        controls = torch.cat([self.encoder(some, notes) for some in heard.split(64)])
+        self.train(learning)
+        return controls.clamp(0, 1)
+
+    def save(self, path: str | Path, card: dict[str, Any], half: bool = False) -> Path:
+        """Write the card `path` (.json) and the weights beside it, in half precision if asked."""
+        tensors = self.state_dict()
+        if half:
+            tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
+        about = {
+            "plant": self.plant,
+            "architecture": self.architecture,
+            "controls": [control.__dict__ for control in self.controls],
+        }
+        return save_checkpoint(path, tensors, about | card)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "MirrorNet":
+        """The model at `path`, its card. Raises CheckpointError if it is not a sound model."""
+        tensors, card = load_checkpoint(path)
+        try:
+            space = ControlSpace(Control(**control) for control in card["controls"])
+            model = cls(card["plant"], space, card["architecture"])
+            model.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path} is a checkpoint, but not of a model this version knows; use the version "
+                f"in its card, or learn it again."
+            ) from error
+        model.eval()
+        return model
+
+
+SHIPPED = Path(__file__).parent / "data" / "vital-set1.json"
+
+
+def load_model(path: str | Path | None = None) -> MirrorNet:
+    """The weights that ship with the package, or those whose card or run folder is at `path`.
+
+    Raises CheckpointError if they are missing, damaged or not a model.
+    """
+    path = SHIPPED if path is None else Path(path)
+    return MirrorNet.load(path / "model.json" if path.is_dir() else path)
