@@ -4,7 +4,7 @@ A control knows its name, unit, range and curve. A `ControlSpace` is the ordered
 controls; an array of controls has the shape `(*batch, control, note)` in that order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,7 +64,9 @@ class ControlSpace(tuple[Control, ...]):
     def row(self, name: str) -> int:
         """Where the control `name` stands in an array of controls; ControlError if it does not."""
         if name not in self.names:
-            raise ControlError(f"there is no control {name!r}; choose one of {', '.join(self.names)}.")
+            raise ControlError(
+                f"there is no control {name!r}; choose one of {', '.join(self.names)}."
+            )
         return self.names.index(name)
 
     def to_physical(
@@ -79,30 +81,42 @@ class ControlSpace(tuple[Control, ...]):
         self, values: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch control note"]:
         """The inverse of `to_physical`. Raises ControlError for values out of range."""
-        values = np.asarray(values, dtype=np.float64)
+        values = self._within(values, [(c.low, c.high, f" {c.unit}") for c in self])
         rows = [c.from_physical(values[..., i, :]) for i, c in enumerate(self)]
-        return self.check(np.stack(rows, axis=-2))
+        return np.clip(np.stack(rows, axis=-2), 0.0, 1.0)
 
     def check(self, controls) -> Float[np.ndarray, "*batch control note"]:
         """`controls` as float64, or ControlError for a wrong shape, NaN, or values outside 0..1.
 
         A rounding error of up to 1e-6 beyond 0..1 (float32 arithmetic) is clipped.
         """
-        controls = np.asarray(controls, dtype=np.float64)
-        if controls.ndim < 2 or controls.shape[-2] != len(self) or controls.shape[-1] == 0:
+        return self._within(controls, [(0.0, 1.0, "")] * len(self))
+
+    def _within(
+        self, values, ranges: Sequence[tuple[float, float, str]]
+    ) -> Float[np.ndarray, "*batch control note"]:
+        """A copy of `values`, each control within its `(low, high, unit)`; or ControlError."""
+        try:
+            values = np.asarray(values, dtype=np.float64).copy()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ControlError(f"controls must be an array of numbers ({error}).") from error
+        if values.ndim < 2 or values.shape[-2] != len(self) or values.shape[-1] == 0:
             raise ControlError(
                 f"controls must have the shape (..., {len(self)}, note), for "
-                f"{', '.join(self.names)}; got {controls.shape}."
+                f"{', '.join(self.names)}; got {values.shape}."
             )
-        for control, row in zip(self, np.moveaxis(controls, -2, 0), strict=True):
+        for i, (control, (low, high, unit)) in enumerate(zip(self, ranges, strict=True)):
+            row = values[..., i, :]
             if not np.isfinite(row).all():
                 raise ControlError(f"the control {control.name} holds NaN or infinity.")
-            if row.min(initial=0.0) < -1e-6 or row.max(initial=1.0) > 1 + 1e-6:
+            slack = 1e-6 * (high - low)
+            if row.min(initial=low) < low - slack or row.max(initial=high) > high + slack:
                 raise ControlError(
-                    f"the control {control.name} must lie in 0..1; got "
+                    f"the control {control.name} must lie in {low:g}..{high:g}{unit}; got "
                     f"{row.min():.4g} to {row.max():.4g}."
                 )
-        return np.clip(controls, 0.0, 1.0)
+            np.clip(row, low, high, out=row)
+        return values
 
     def __iter__(self) -> Iterator[Control]:
         return super().__iter__()

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .controls import ControlSpace
+from .errors import ControlError
 
 MELODY_S = 2.0
 GAP_S = 0.1
@@ -49,9 +50,15 @@ def duration_controls(
     """A `duration` control that gives these spans: the inverse of `note_spans`.
 
     Only ratios of spans can be heard, so one degree of freedom is free; it is fixed by centring
-    the longest and shortest in the control's range. Ratios beyond 0.9 : 0.4 are clipped.
+    the longest and shortest in the control's range. Spans shorter than 0.4 / 0.9 of the longest
+    are taken as that long. Raises ControlError unless all are positive.
     """
     spans_s = np.asarray(spans_s, dtype=np.float64)
+    if spans_s.shape[-1] == 0 or not (np.isfinite(spans_s) & (spans_s > 0)).all():
+        raise ControlError(
+            "a melody needs notes one after another, each with time before the next."
+        )
+    spans_s = np.maximum(spans_s, 0.4 / 0.9 * spans_s.max(-1, keepdims=True))
     centre = np.sqrt(spans_s.min(-1, keepdims=True) * spans_s.max(-1, keepdims=True))
     shares = np.sqrt(0.4 * 0.9) * spans_s / centre
     return np.clip((shares - 0.4) / 0.5, 0.0, 1.0)
@@ -62,6 +69,8 @@ def melody_notes(
 ) -> list[Note]:
     """The notes of one melody; ControlError for controls the plant must not play."""
     controls = space.check(controls)
+    if controls.ndim != 2:
+        raise ControlError(f"one melody has the shape (control, note); got {controls.shape}.")
     physical = space.to_physical(controls)
     pitches = np.rint(PITCH_SPAN * controls[space.row("pitch")]).astype(int) + LOWEST_PITCH_MIDI
     ends_s = np.cumsum(note_spans(controls[space.row("duration")], melody_s))
@@ -83,7 +92,11 @@ def melody_notes(
 def melody_controls(
     space: ControlSpace, notes: Sequence[Note], melody_s: float = MELODY_S
 ) -> Float[np.ndarray, "control note"]:
-    """Controls that play `notes` as a melody, values out of range clipped."""
+    """Controls that play `notes` as a melody, values out of range clipped.
+
+    Raises ControlError for notes that are not one after another within the melody, or that lack
+    one of the plant's controls.
+    """
     onsets_s = np.array([note.onset_s for note in notes])
     controls = np.empty((len(space), len(notes)))
     for row, control in enumerate(space):
@@ -93,6 +106,8 @@ def melody_controls(
         elif control.name == "duration":
             controls[row] = duration_controls(np.diff(onsets_s, append=melody_s))
         else:
+            if any(control.name not in note.controls for note in notes):
+                raise ControlError(f"every note needs the control {control.name}.")
             values = np.array([note.controls[control.name] for note in notes])
-            controls[row] = control.from_physical(values)
+            controls[row] = control.from_physical(np.clip(values, control.low, control.high))
     return np.clip(controls, 0.0, 1.0)
