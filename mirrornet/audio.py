@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 import soxr
 from jaxtyping import Float, Shaped
+from numpy.typing import ArrayLike
 
 from .errors import AudioError, OutputError
 from .files import write_atomically
@@ -66,10 +67,13 @@ def load_audio(
                     f"out the part you want and save it as WAV."
                 )
 
+            # soundfile seeks after every read, and an MP3 clicks where it was seeked: one read.
+            frames = file.frames if file.format == "MP3" else BLOCK_FRAMES
+
             def blocks() -> Iterator[Float[np.ndarray, "frame channel"]]:
                 file.seek(0)
-                while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                    yield block
+                while len(read := file.read(frames, dtype="float32", always_2d=True)):
+                    yield from _blocks(read)
 
             return _one_channel(
                 blocks, file.channels, file.samplerate, sample_rate_hz, longest_s, str(path)
@@ -85,7 +89,7 @@ def load_audio(
 
 
 def from_samples(
-    samples: Shaped[np.ndarray, "sample *channel"],
+    samples: ArrayLike,
     sample_rate_hz: int,
     to_hz: int = 8000,
     longest_s: float = 600.0,
@@ -108,12 +112,14 @@ def from_samples(
         raise AudioError(
             f"{name} must have the shape (sample,) or (sample, channel); got {samples.shape}."
         )
-
-    def blocks() -> Iterator[Float[np.ndarray, "frame channel"]]:
-        for start in range(0, len(samples), BLOCK_FRAMES):
-            yield _as_floats(samples[start : start + BLOCK_FRAMES])
-
-    return _one_channel(blocks, samples.shape[1], sample_rate_hz, to_hz, longest_s, name)
+    return _one_channel(
+        lambda: map(_as_floats, _blocks(samples)),
+        samples.shape[1],
+        sample_rate_hz,
+        to_hz,
+        longest_s,
+        name,
+    )
 
 
 def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rate_hz: int) -> Path:
@@ -181,7 +187,11 @@ def _check_rate(sample_rate_hz: int, name: str) -> int:
     )
 
 
-def _as_array(samples, name: str) -> Shaped[np.ndarray, "..."]:
+def _blocks(samples: Shaped[np.ndarray, "sample channel"]) -> Iterator[np.ndarray]:
+    return (samples[at : at + BLOCK_FRAMES] for at in range(0, len(samples), BLOCK_FRAMES))
+
+
+def _as_array(samples: ArrayLike, name: str) -> Shaped[np.ndarray, "..."]:
     """Anything numpy understands, lists and tensors too, if it holds real numbers."""
     try:
         array = np.asarray(samples)
