@@ -4,7 +4,7 @@ A control knows its name, unit, range and curve. A `ControlSpace` is the ordered
 controls; an array of controls has the shape `(*batch, control, note)` in that order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,7 +51,14 @@ class Control:
 
 
 class ControlSpace(tuple[Control, ...]):
-    """The controls of a plant, in order. `len()` says how many."""
+    """The controls of a plant, in order. `len()` says how many; `name` is the control set's."""
+
+    name: str
+
+    def __new__(cls, controls: Iterable[Control] = (), name: str = "") -> "ControlSpace":
+        space = super().__new__(cls, controls)
+        space.name = name
+        return space
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from .audio import resample
 from .cochlea import Cochlea, loudness_compress, unit_sequence

@@ -37,7 +37,8 @@ class MirrorNet(nn.Module):
 
     def __init__(self, plant: str, controls: ControlSpace, architecture: Architecture = "notewise"):
         super().__init__()
-        encoder, decoder, self.hearing = NETWORKS[architecture]
+        encoder, decoder, hearing = NETWORKS[architecture]
+        self.hearing: Hearing = hearing
         self.plant, self.controls, self.architecture = plant, controls, architecture
         self.encoder = encoder(len(controls))
         self.decoder = decoder(len(controls))
@@ -84,6 +85,7 @@ class MirrorNet(nn.Module):
             tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
         about = {
             "plant": self.plant,
+            "control_set": self.controls.name,
             "architecture": self.architecture,
             "controls": [control.__dict__ for control in self.controls],
         }
@@ -94,7 +96,8 @@ class MirrorNet(nn.Module):
         """The model at `path`, its card. Raises CheckpointError if it is not a sound model."""
         tensors, card = load_checkpoint(path)
         try:
-            space = ControlSpace(Control(**control) for control in card["controls"])
+            controls = (Control(**control) for control in card["controls"])
+            space = ControlSpace(controls, card["control_set"])
             model = cls(card["plant"], space, card["architecture"])
             model.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..hearing import CHANNELS, FRAME_S
+from ..hearing import CHANNELS
 from ..melody import PITCH_SPAN, note_spans
 
 BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, that the note network sees: 0.7 s

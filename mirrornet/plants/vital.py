@@ -36,7 +36,8 @@ SET1 = ControlSpace(
         Control("resonance", "%", 0.0, 75.0, meaning="filter resonance; above 75 % it rings"),
         Control("attack", "s", 0.003, 0.15, "exponential", "time to full level"),
         Control("decay", "s", 0.05, 1.0, "exponential", "time to silence, sustain being 0"),
-    )
+    ),
+    "set1",
 )
 SET2 = ControlSpace(
     (
@@ -44,9 +45,10 @@ SET2 = ControlSpace(
         Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential"),
         Control("vibrato_depth", "cents", 0.0, 100.0),
         Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same"),
-    )
+    ),
+    "set2",
 )
-CONTROL_SETS = {"set1": SET1, "set2": SET2}
+CONTROL_SETS = {space.name: space for space in (SET1, SET2)}
 
 RELEASE_S = 0.02
 LOWEST_CUTOFF_MIDI = 8.0  # where Vital's cutoff knob starts; its range is 128 semitones

@@ -1,0 +1,217 @@
+"""How a MirrorNet learns: two recipes, each readable from top to bottom.
+
+`paper`, the seed's: rounds in which the plant plays the encoder's guesses, the decoder learns from
+what was heard (e_d), and then the encoder learns through the frozen decoder (e_c).
+
+`mirror`, ours: the plant babbles; the decoder learns to foresee its sound (e_d) and the encoder to
+read the babble back; then the encoder also learns to play the targets, through the decoder (e_c).
+
+No target ever comes with its controls.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .babbling import listen, random_melodies
+from .checkpoints import provenance
+from .mirror import MirrorNet
+from .plants.farm import Farm, usable_cores
+from .runs import Run
+
+Targets = Float[np.ndarray, "target channel=128 frame"]
+
+
+@dataclass(frozen=True)
+class MirrorRecipe:
+    """Babble, then babble and e_c. Steps are of `batch` babbled melodies."""
+
+    babble: int = 6000  # melodies the plant babbles
+    epochs: float = 10.0  # passes over the babble, in all
+    alone: float = 0.5  # share of the steps before e_c joins in
+    batch: int = 32  # babbled melodies a step
+    batch_targets: int = 16  # targets a step, once e_c has joined in
+    weight_e_c: float = 50.0
+    encoder_lr: float = 1e-3  # peaks; see `one_cycle`
+    decoder_lr: float = 2e-3
+    architecture: Literal["notewise"] = "notewise"
+
+
+@dataclass(frozen=True)
+class PaperRecipe:
+    """The seed's schedule and learning rates."""
+
+    rounds: int = 15
+    decoder_epochs: int = 18
+    encoder_epochs: int = 25
+    batch: int = 64
+    encoder_lr: float = 1e-2
+    decoder_lr: float = 1e-3
+    architecture: Literal["paper"] = "paper"
+
+
+Recipe = MirrorRecipe | PaperRecipe
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "mirror": {"quick": MirrorRecipe(), "full": MirrorRecipe(babble=20000, epochs=30)},
+    "paper": {
+        "quick": PaperRecipe(rounds=4, decoder_epochs=6, encoder_epochs=8),
+        "full": PaperRecipe(),
+    },
+}
+
+
+def learn(
+    recipe: Recipe,
+    farm: Farm,
+    targets: Targets,
+    folder: str | Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    about_targets: str = "",
+) -> MirrorNet:
+    """Learn to play `targets` on the farm's plant; log, state and model go into `folder`.
+
+    `targets` are auditory spectrograms of five-note melodies, heard the way the recipe's
+    architecture hears (`mirror.NETWORKS`). Interrupted, it goes on with `resume=True` and ends with
+    the same weights, bit for bit on a CPU. Raises OutputError if the folder cannot be used.
+    """
+    about = {
+        "recipe": type(recipe).__name__,
+        **asdict(recipe),
+        "plant": farm.name,
+        "controls": list(farm.controls.names),
+        "targets": about_targets or len(targets),
+        "seed": seed,
+    }
+    run = Run(Path(folder), about, resume)
+    torch.set_num_threads(usable_cores())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = MirrorNet(farm.name, farm.controls, recipe.architecture)
+    model.to(pick_device(device)).train()
+    if isinstance(recipe, MirrorRecipe):
+        learn_mirror(run, recipe, model, farm, targets, seed)
+    else:
+        learn_paper(run, recipe, model, farm, targets, seed)
+    model.to("cpu").eval()
+    model.save(run.folder / "model.json", {"learned": about, **provenance()})
+    return model
+
+
+def learn_mirror(
+    run: Run, recipe: MirrorRecipe, model: MirrorNet, farm: Farm, targets: Targets, seed: int
+) -> None:
+    """Babble once; then read it back, foresee it, and play the targets through what was learned."""
+    controls = random_melodies(farm.controls, "babble", recipe.babble, seed)
+    controls, heard = listen(farm, controls, model.hearing, "Babbling", run.part("babble"))
+    encoder_adam = torch.optim.AdamW(model.encoder.parameters(), weight_decay=1e-4)
+    decoder_adam = torch.optim.AdamW(model.decoder.parameters(), weight_decay=1e-4)
+    steps = int(recipe.epochs * len(controls) / recipe.batch)
+    device = next(model.parameters()).device
+    chance = torch.Generator()
+    adams = {"encoder_adam": encoder_adam, "decoder_adam": decoder_adam}
+    for step in run.steps("Learning", steps, model, adams):
+        set_lr(encoder_adam, one_cycle(step / steps) * recipe.encoder_lr)
+        set_lr(decoder_adam, one_cycle(step / steps) * recipe.decoder_lr)
+        chance.manual_seed(seed * 1_000_003 + step)
+
+        rows = batch_rows(step, recipe.batch, len(controls), seed)
+        babbled, sound = on(device, controls[rows]), on(device, heard[rows])
+        e_d = model.e_d(babbled, sound)
+        read_back = model.encoder.babble_loss(sound, babbled, chance)  # type: ignore[operator]
+        loss = e_d + read_back
+        losses = {"e_d": e_d, "read_back": read_back}
+
+        if step >= recipe.alone * steps:
+            rows = batch_rows(step, recipe.batch_targets, len(targets), seed + 1)
+            e_c = model.e_c(on(device, targets[rows]))
+            loss = loss + recipe.weight_e_c * e_c
+            losses["e_c"] = e_c
+
+        for adam in adams.values():
+            adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
+        for adam in adams.values():
+            adam.step()
+        if step % 20 == 0 or step == steps - 1:
+            run.log(step, **{name: value.item() for name, value in losses.items()})
+
+
+def learn_paper(
+    run: Run, recipe: PaperRecipe, model: MirrorNet, farm: Farm, targets: Targets, seed: int
+) -> None:
+    """Rounds of: listen to the plant play the guesses, e_d on that, e_c on the targets."""
+    encoder_adam = torch.optim.Adam(model.encoder.parameters(), lr=recipe.encoder_lr)
+    decoder_adam = torch.optim.Adam(model.decoder.parameters(), lr=recipe.decoder_lr)
+    per_epoch = math.ceil(len(targets) / recipe.batch)
+    decoder_steps = recipe.decoder_epochs * per_epoch
+    round_steps = decoder_steps + recipe.encoder_epochs * per_epoch
+    device = next(model.parameters()).device
+    adams = {"encoder_adam": encoder_adam, "decoder_adam": decoder_adam}
+    guesses = np.empty(0)
+    heard = np.empty(0)
+    for step in run.steps("Learning", recipe.rounds * round_steps, model, adams):
+        round_number, in_round = divmod(step, round_steps)
+        if in_round < decoder_steps:
+            # The encoder rests, so its guesses are played once and then remembered.
+            if in_round == 0 or len(guesses) == 0:
+                guesses = model.guess(torch.from_numpy(targets).to(device)).cpu().numpy()
+                folder = run.part(f"round-{round_number:02d}")
+                guesses, heard = listen(farm, guesses, model.hearing, "Listening", folder)
+            rows = batch_rows(in_round, recipe.batch, len(guesses), seed + round_number)
+            loss, adam = model.e_d(on(device, guesses[rows]), on(device, heard[rows])), decoder_adam
+            losses = {"e_d": loss}
+        else:
+            rows = batch_rows(in_round, recipe.batch, len(targets), seed + round_number)
+            loss, adam = model.e_c(on(device, targets[rows])), encoder_adam
+            losses = {"e_c": loss}
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        run.log(step, **{name: value.item() for name, value in losses.items()})
+
+
+def one_cycle(progress: float, warm_up: float = 0.05) -> float:
+    """Learning rate over the run, 0..1: a short linear rise, then half a cosine down."""
+    if progress < warm_up:
+        return (progress + 1e-3) / (warm_up + 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+@lru_cache(maxsize=8)
+def _shuffled(epoch: int, total: int, seed: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(total)
+
+
+def batch_rows(step: int, batch: int, total: int, seed: int) -> np.ndarray:
+    """Which rows step number `step` learns on: every row once an epoch, in an order that depends
+    only on the step and the seed, so that a resumed run sees the same."""
+    per_epoch = math.ceil(total / batch)
+    epoch, part = divmod(step, per_epoch)
+    return _shuffled(epoch, total, seed)[part * batch : (part + 1) * batch]
+
+
+def on(device: torch.device, array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device)
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto`: a CUDA GPU if there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)

@@ -1,0 +1,39 @@
+"""A progress bar with the time left, on the terminal's error stream; silent elsewhere."""
+
+import sys
+
+import rich.console
+import rich.progress
+
+
+class Progress:
+    """`with Progress("Babbling", total) as progress: progress.at(done, note)`."""
+
+    def __init__(self, what: str, total: int):
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left"),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
+            rich.progress.TextColumn("{task.fields[note]}"),
+            console=rich.console.Console(file=sys.stderr),
+            speed_estimate_period=60,
+        )
+        self._task = self._bar.add_task(what, total=total, note="")
+
+    def at(self, done: int, note: str = "") -> None:
+        """`done` of the total are done."""
+        self._bar.update(self._task, completed=done, note=note)
+
+    def say(self, sentence: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(sentence, highlight=False, markup=False)
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

@@ -1,0 +1,153 @@
+"""A run: one learning in one folder, with a log, and a state it can be resumed from.
+
+run.json          what is being learned, fixed for the life of the folder
+log.jsonl         one line per logged step
+state.json        the last saved state's card, its tensors beside it
+model.json        the learned model, when done
+"""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .checkpoints import load_checkpoint, save_checkpoint
+from .errors import OutputError
+from .files import write_atomically
+from .mirror import MirrorNet
+from .progress import Progress
+
+SAVE_EVERY_S = 60.0
+
+
+class Run:
+    """The folder of one learning. `about` (JSON-ready) says what is learned."""
+
+    def __init__(self, folder: Path, about: dict[str, Any], resume: bool):
+        self.folder = folder
+        self._log = folder / "log.jsonl"
+        card = folder / "run.json"
+        # As JSON sees it, so that a resumed run compares equal.
+        self.about = json.loads(json.dumps(about))
+        if card.is_file():
+            if not resume:
+                raise OutputError(f"{folder} holds a run already; add --resume to go on with it.")
+            if json.loads(card.read_bytes()) != self.about:
+                raise OutputError(
+                    f"{folder} holds another run (see run.json); resume it with the same options, "
+                    "or choose another folder."
+                )
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(f"{folder} is in the way and no run; choose another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(card, lambda path: path.write_text(json.dumps(self.about, indent=2)))
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder} ({error.strerror}).") from error
+
+    def part(self, name: str) -> Path:
+        """A folder inside the run, made if need be."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def steps(
+        self,
+        what: str,
+        total: int,
+        model: MirrorNet,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+    ) -> Iterator[int]:
+        """Step numbers up to `total`, from where the run stopped; saves the state as it goes.
+
+        Ctrl-C ends the current step, saves, and then raises KeyboardInterrupt; a second Ctrl-C
+        stops at once, and the run goes on from the last state saved.
+        """
+        first = self._restore(model, optimizers)
+        self._trim_log(first)
+        saved_s = time.monotonic()
+        with Progress(what, total) as self._progress, _deferred_interrupt() as interrupt:
+            self._progress.at(first)
+            for step in range(first, total):
+                yield step
+                if interrupt.asked or time.monotonic() - saved_s > SAVE_EVERY_S:
+                    self._save(step + 1, model, optimizers)
+                    saved_s = time.monotonic()
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+        if first < total:
+            self._save(total, model, optimizers)
+
+    def log(self, step: int, **values: float) -> None:
+        """Append a line to the log and show the values beside the bar."""
+        with self._log.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        self._progress.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
+
+    def _save(
+        self, step: int, model: MirrorNet, optimizers: Mapping[str, torch.optim.Optimizer]
+    ) -> None:
+        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        for name, optimizer in optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                for key, tensor in state.items():
+                    tensors[f"{name}.{index}.{key}"] = tensor
+        save_checkpoint(self.folder / "state.json", tensors, {"step": step})
+
+    def _restore(self, model: MirrorNet, optimizers: Mapping[str, torch.optim.Optimizer]) -> int:
+        if not (self.folder / "state.json").exists():
+            return 0
+        tensors, card = load_checkpoint(self.folder / "state.json")
+        own = {
+            name.removeprefix("model."): t for name, t in tensors.items() if name[:6] == "model."
+        }
+        model.load_state_dict(own)
+        for name, optimizer in optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in tensors.items():
+                if key.startswith(f"{name}."):
+                    _, index, field = key.split(".")
+                    state.setdefault(int(index), {})[field] = tensor
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        return card["step"]
+
+    def _trim_log(self, first: int) -> None:
+        """Forget lines of steps that will be taken again."""
+        if self._log.is_file():
+            lines = self._log.read_text().splitlines(keepends=True)
+            keep = [
+                line for line in lines if line.endswith("\n") and json.loads(line)["step"] < first
+            ]
+            write_atomically(self._log, lambda path: path.write_text("".join(keep)))
+
+
+class _Interrupt:
+    asked = False
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[_Interrupt]:
+    """The first Ctrl-C only sets `asked`; the second one interrupts."""
+    interrupt = _Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt  # only the main thread hears signals
+        return
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        interrupt.asked = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
