@@ -1,0 +1,182 @@
+"""Pictures: a match beside its target, and the poster's panels of auditory spectrograms.
+
+Figures are built without pyplot, so they need no display and change no global state. The colour
+maps, magma and RdBu, can be told apart by colour-blind eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from .cochlea import Cochlea
+from .hearing import FRAME_S, HEARING_RATE_HZ
+
+if TYPE_CHECKING:
+    from .matching import Match
+    from .melody import Note
+
+FREQUENCIES_HZ = (125, 250, 500, 1000, 2000)
+PANELS = (
+    "(a) input melody",
+    "(b) decoder,\ntrue controls",
+    "(c) decoder,\nlearned controls",
+    "(d) plant,\nlearned controls",
+)
+INK, QUIET, RULE, NOTE = "#1c2430", "#5f6b7a", "#d9dee5", "#0072b2"
+PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+Spectrogram = Float[Tensor, "channel frame"] | Float[np.ndarray, "channel frame"]
+
+
+def note_name(pitch_midi: int) -> str:
+    """The name musicians use, middle C being C4.
+
+    >>> note_name(62), note_name(61), note_name(24)
+    ('D4', 'C#4', 'C1')
+    """
+    octave, step = divmod(int(pitch_midi), 12)
+    return f"{PITCH_NAMES[step]}{octave - 1}"
+
+
+def compare(match: Match) -> Figure:
+    """Target, match and their difference as auditory spectrograms, with the notes below.
+
+    All three share one scale: the difference is as pale as it is small beside the sounds.
+    """
+    target, heard = _array(match.target_heard), _array(match.heard)
+    loudest = _loudest([target, heard])
+    duration_s = target.shape[1] * FRAME_S
+    width_inches = min(max(8.0, 2.0 * duration_s), 24.0)
+    layout = ConstrainedLayoutEngine(h_pad=0.06, hspace=0.04)
+    figure = Figure(figsize=(width_inches, 8.8), layout=layout, facecolor="white")
+    axes = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 3, 2.6))
+    sounds = [
+        _show(axis, S, title, "magma", 0, loudest)
+        for axis, S, title in zip(axes, (target, heard), ("Target", "Match"), strict=False)
+    ]
+    change = _show(axes[2], heard - target, "Match − target", "RdBu_r", -loudest, loudest)
+    for axis in axes[:3]:
+        axis.set_ylabel("frequency (Hz)", color=QUIET, fontsize=8)
+        axis.tick_params(bottom=False)
+    _piano_roll(axes[3], match.notes)
+    axes[3].set_xlabel("time (s)", color=QUIET, fontsize=8)
+    axes[3].set_xlim(0, duration_s)
+    _colour_bar(
+        figure.colorbar(sounds[0], ax=axes[:2], aspect=36, pad=0.015), "loudness (compressed)"
+    )
+    _colour_bar(figure.colorbar(change, ax=axes[2], aspect=17.2, pad=0.015), "quieter  ·  louder")
+    return figure
+
+
+def panels(
+    rows: Sequence[tuple[Spectrogram, Spectrogram, Spectrogram, Spectrogram]],
+    titles: Sequence[str],
+) -> Figure:
+    """The MirrorNet poster's figure: a row of four auditory spectrograms for each melody.
+
+    (a) input melody, (b) decoder output from the true controls, (c) final decoder output from
+    the learned controls, (d) the plant's output from the learned controls. `titles` names the
+    melodies. Each row has its own colour scale, shared by its four panels.
+    """
+    figure = Figure(figsize=(8.0, 0.6 + 1.45 * len(rows)), layout="constrained", facecolor="white")
+    grid = figure.subplots(len(rows), 4, sharex=True, sharey=True, squeeze=False)
+    for axes, row, title in zip(grid, rows, titles, strict=True):
+        spectrograms = [_array(S) for S in row]
+        loudest = _loudest(spectrograms)
+        for axis, S in zip(axes, spectrograms, strict=True):
+            _show(axis, S, "", "magma", 0, loudest)
+        axes[0].set_ylabel(f"{title}\nfrequency (Hz)", color=INK, fontsize=8)
+    for axis, heading in zip(grid[0], PANELS, strict=True):
+        axis.set_title(heading, color=INK, fontsize=9)
+    for axis in grid[-1]:
+        axis.set_xlabel("time (s)", color=QUIET, fontsize=8)
+    return figure
+
+
+def _array(S: Spectrogram) -> Float[np.ndarray, "channel frame"]:
+    return S.detach().cpu().numpy() if isinstance(S, Tensor) else np.asarray(S)
+
+
+def _loudest(spectrograms: Sequence[Float[np.ndarray, "channel frame"]]) -> float:
+    """Top of the colour scale; not 0, which would be no scale, where all is silent."""
+    return max(float(S.max(initial=0.0)) for S in spectrograms) or 1.0
+
+
+def _show(
+    axis: Axes,
+    S: Float[np.ndarray, "channel frame"],
+    title: str,
+    colours: str,
+    low: float,
+    high: float,
+) -> AxesImage:
+    channels, frames = S.shape
+    image = axis.imshow(
+        S,
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        extent=(0, frames * FRAME_S, -0.5, channels - 0.5),
+        origin="lower",
+        aspect="auto",
+    )
+    centres_hz = Cochlea(sample_rate_hz=HEARING_RATE_HZ).frequencies_hz
+    ticks = np.interp(np.log2(FREQUENCIES_HZ), np.log2(centres_hz), np.arange(len(centres_hz)))
+    axis.set_yticks(ticks, [str(frequency_hz) for frequency_hz in FREQUENCIES_HZ])
+    _clean(axis, title)
+    return image
+
+
+def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
+    """The notes as named bars over the rows of a keyboard."""
+    pitches = [note.pitch_midi for note in notes]
+    low, high = min(pitches, default=60) - 2, max(pitches, default=60) + 3
+    low = min(low, high - 12)
+    for pitch in range(low, high + 1):
+        if "#" in note_name(pitch):
+            axis.axhspan(pitch - 0.5, pitch + 0.5, color="#f1f3f6", linewidth=0)
+        if pitch % 12 in (0, 5):  # between B and C, and E and F, two white keys meet
+            axis.axhline(pitch - 0.5, color=RULE, linewidth=0.6)
+    for note in notes:
+        start, length = note.onset_s, note.offset_s - note.onset_s
+        bar = Rectangle((start, note.pitch_midi - 0.45), length, 0.9, color=NOTE, linewidth=0)
+        axis.add_patch(bar)
+        axis.annotate(
+            note_name(note.pitch_midi),
+            (start, note.pitch_midi + 0.5),
+            xytext=(0, 1.5),
+            textcoords="offset points",
+            color=INK,
+            fontsize=8,
+            fontweight="bold",
+        )
+    axis.set_ylim(low - 0.5, high + 0.5)
+    triad = (0, 4, 7) if high - low <= 24 else (0,)  # C, E, G; over many octaves C alone
+    shown = [pitch for pitch in range(low, high + 1) if pitch % 12 in triad]
+    axis.set_yticks(shown, [note_name(p) for p in shown])
+    axis.set_ylabel("pitch", color=QUIET, fontsize=8)
+    _clean(axis, "Notes of the match")
+
+
+def _clean(axis: Axes, title: str) -> None:
+    axis.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
+    axis.tick_params(labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _colour_bar(bar: Colorbar, label: str) -> None:
+    bar.set_label(label, color=QUIET, fontsize=8)
+    bar.ax.tick_params(labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
+    bar.outline.set_visible(False)

@@ -1,0 +1,182 @@
+"""The report on a match: one HTML page that needs no network and no other file.
+
+How close a match is, in words, follows `spectrogram_error`. The thresholds are this package's
+reading of the number, not the outcome of a listening test.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from .plots import note_name
+
+if TYPE_CHECKING:
+    from .matching import Match
+    from .melody import Note
+
+# Up to this share of the target's variance, and what it is called.
+CLOSENESS = (
+    (0.01, "nearly identical"),
+    (0.05, "very close"),
+    (0.15, "close"),
+    (0.40, "similar"),
+    (1.00, "far off"),
+    (math.inf, "no match"),
+)
+
+
+PRESET_STEPS = """\
+<li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
+<i>Open External Preset</i> and pick a note of the melody from <code>presets/</code>. It sounds as
+that note does in the match; its macros CUTOFF and LEVEL are there to turn.</li>
+<li>The controls change from note to note, so each note has its own preset. For the whole melody
+drag in <code>presets/one-track-per-note.mid</code> instead: each of its tracks bears the name of
+the preset it wants.</li>
+<li>The presets play at the synthesizer’s own level; <code>match.wav</code> was brought to the
+target’s.</li>"""
+PRESET_FILES = """\
+<dt>presets/</dt><dd>a Vital preset for each note, and the MIDI file with a track for each</dd>"""
+
+
+def in_words(error: float) -> str:
+    """How close a match with this `spectrogram_error` is: an entry of `CLOSENESS`.
+
+    >>> in_words(0.03), in_words(1.58), in_words(math.nan)
+    ('very close', 'no match', 'not measurable')
+    """
+    return next((words for limit, words in CLOSENESS if error <= limit), "not measurable")
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two significant digits.
+
+    >>> percent(0.0312), percent(0.00071), percent(1.584), percent(0)
+    ('3.1 %', '0.071 %', '158 %', '0 %')
+    """
+    digits = f"{100 * share:.2g}" if share < 0.995 else f"{100 * share:.0f}"
+    return f"{digits} %"
+
+
+def verdict(error: float) -> str:
+    """One sentence on a `spectrogram_error`, for people.
+
+    >>> verdict(0.03)
+    "The match differs from the target by 3 % of the spectrogram's variance: very close."
+    """
+    if not math.isfinite(error):
+        return "How far the match is from the target could not be measured."
+    return (
+        f"The match differs from the target by {percent(error)} of the spectrogram's variance: "
+        f"{in_words(error)}."
+    )
+
+
+def preset_path(notes: Sequence[Note], index: int) -> str:
+    """Where, beside the page, the preset for `notes[index]` lies.
+
+    >>> from mirrornet.melody import Note
+    >>> preset_path([Note(62, 0.0, 1.0), Note(73, 1.0, 2.0)], 1)
+    'presets/note-2-C#5.vital'
+    """
+    digits = len(str(len(notes)))
+    return f"presets/note-{index + 1:0{digits}}-{note_name(notes[index].pitch_midi)}.vital"
+
+
+def has_presets(match: Match) -> bool:
+    """Whether the plant can write a note as a preset of its synthesizer."""
+    return hasattr(match.plant, "note_preset")
+
+
+def render_report(match: Match, figure_png: bytes, target_wav: bytes, match_wav: bytes) -> str:
+    """The page as text, with the picture and both sounds inside.
+
+    `figure_png` is `plots.compare(match)` as PNG; the sounds are WAV files, played as they are.
+    """
+    template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
+    error = match.distances["spectrogram_error"]
+    count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"
+    return template.substitute(
+        title=escape(f"Your sound, played by {match.plant.name}"),
+        facts=f"MirrorNet match · {count} · {len(match.target) / match.sample_rate_hz:.1f} s",
+        verdict=escape(verdict(error).replace("'", "’")),
+        scale=_scale(error),
+        target=_embedded("audio/wav", target_wav),
+        match=_embedded("audio/wav", match_wav),
+        picture=_embedded("image/png", figure_png),
+        table=_table(match),
+        meanings="".join(
+            _entry(
+                control.name,
+                f"{control.meaning or 'as named'}; {_short(control.low)} to "
+                f"{_short(control.high)} {control.unit}",
+            )
+            for control in match.plant.controls
+        ),
+        distances="".join(
+            _entry(name.replace("_", " "), f"{value:.4g}")
+            for name, value in match.distances.items()
+        ),
+        preset_steps=PRESET_STEPS if has_presets(match) else "",
+        preset_files=PRESET_FILES if has_presets(match) else "",
+    )
+
+
+def _embedded(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _entry(term: str, meaning: str) -> str:
+    return f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>"
+
+
+def _scale(error: float) -> str:
+    """The steps of `CLOSENESS`, this match's marked."""
+    here = in_words(error)
+    steps = []
+    for limit, words in CLOSENESS:
+        reach = f"up to {100 * limit:g} %" if math.isfinite(limit) else "beyond"
+        current = ' aria-current="true"' if words == here else ""
+        steps.append(f"<li{current}>{escape(words)} <small>{reach}</small></li>")
+    return f'<ol class="scale">{"".join(steps)}</ol>'
+
+
+def _table(match: Match) -> str:
+    """A row per note; each control with a bar for its place in its range."""
+    space = match.plant.controls
+    knobs = [control for control in space if control.name not in ("pitch", "duration")]
+    columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
+    columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
+    head = "".join(
+        f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
+        for name, unit in columns
+    )
+    rows = []
+    for index, note in enumerate(match.notes):
+        name = f"{index + 1} · {note_name(note.pitch_midi)}"
+        if has_presets(match):
+            name = f'<a href="{quote(preset_path(match.notes, index))}">{name}</a>'
+        fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
+        cells = "".join(f"<td>{value}</td>" for value in fixed)
+        for control in knobs:
+            value = note.controls[control.name]
+            place = 100 * min(max(float(control.from_physical(value)), 0.0), 1.0)
+            cells += f'<td class="knob">{_short(value)}<i style="--at:{place:.1f}%"></i></td>'
+        rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _short(value: float) -> str:
+    """Three significant digits, no exponent.
+
+    >>> _short(1234.5), _short(0.013457), _short(-3.6829), _short(0.0)
+    ('1234', '0.0135', '−3.68', '0')
+    """
+    decimals = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{min(max(decimals, 0), 5)}f}".replace("-", "−")

@@ -1,0 +1,37 @@
+"""What several tests need: a match that is not perfect, and its files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mirrornet.export import save_match
+from mirrornet.hearing import hear
+from mirrornet.matching import Match
+from mirrornet.melody import melody_notes
+from mirrornet.plants import load_plant
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def match() -> Match:
+    """Vital's answer to itself: a little off, and playing at twice the target's level."""
+    plant = load_plant("vital", sample_rate_hz=44100)
+    truth = np.random.default_rng(3).uniform(0.2, 0.8, (7, 5))
+    controls = np.clip(truth + np.random.default_rng(4).normal(0, 0.02, truth.shape), 0, 1)
+    target, audio = 0.5 * plant.render(truth), plant.render(controls)
+    target_heard, heard = (torch.as_tensor(hear(sound, 44100)) for sound in (target, audio))
+    error = float((heard - target_heard).square().mean() / target_heard.var(correction=0))
+    notes = melody_notes(plant.controls, controls)
+    distances = {"spectrogram_error": error, "other_distance": 0.5}
+    return Match(plant, controls, notes, audio, target, 44100, target_heard, heard, distances)
+
+
+@pytest.fixture(scope="session")
+def saved(match: Match, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `match`'s files."""
+    folder = tmp_path_factory.mktemp("saved") / "match"
+    save_match(match, folder)
+    return folder
