@@ -54,7 +54,7 @@ def compare(match: Match) -> Figure:
 
     All three share one scale: the difference is as pale as it is small beside the sounds.
     """
-    target, heard = _array(match.target_heard), _array(match.heard)
+    target, heard = match.target_heard, match.heard
     loudest = _loudest([target, heard])
     duration_s = target.shape[1] * FRAME_S
     width_inches = min(max(8.0, 2.0 * duration_s), 24.0)

@@ -22,8 +22,8 @@ def match() -> Match:
     truth = np.random.default_rng(3).uniform(0.2, 0.8, (7, 5))
     controls = np.clip(truth + np.random.default_rng(4).normal(0, 0.02, truth.shape), 0, 1)
     target, audio = 0.5 * plant.render(truth), plant.render(controls)
-    target_heard, heard = (torch.as_tensor(hear(sound, 44100)) for sound in (target, audio))
-    error = float((heard - target_heard).square().mean() / target_heard.var(correction=0))
+    target_heard, heard = hear(target, 44100), hear(audio, 44100)
+    error = float(np.mean((heard - target_heard) ** 2) / np.var(target_heard))
     notes = melody_notes(plant.controls, controls)
     distances = {"spectrogram_error": error, "other_distance": 0.5}
     return Match(plant, controls, notes, audio, target, 44100, target_heard, heard, distances)
