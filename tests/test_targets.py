@@ -1,0 +1,86 @@
+"""Targets from a seed and from a folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mirrornet.errors import AudioError
+from mirrornet.hearing import hear
+from mirrornet.plants import load_plant
+from mirrornet.plants.farm import Farm
+from mirrornet.targets import folder_targets, seed_targets
+
+RATE_HZ = 44100
+
+
+def tone(frequency_hz: float, duration_s: float = 2.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * frequency_hz * np.arange(round(duration_s * RATE_HZ)) / RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def farm():
+    with Farm("vital", workers=1) as farm:
+        yield farm
+
+
+def test_a_seed_gives_the_plants_own_melodies(farm: Farm):
+    controls, heard = seed_targets(farm, "targets", 3, seed=5)
+    assert controls.shape == (3, 7, 5)
+    assert heard.shape == (3, 128, 250)
+    assert heard.dtype == np.float32
+    plant = load_plant("vital")
+    played = hear(plant.render(controls), plant.sample_rate_hz)
+    np.testing.assert_allclose(heard, played, atol=1e-3)  # kept in half precision
+
+
+def test_more_melodies_keep_the_first_and_other_seeds_differ(farm: Farm):
+    controls, heard = seed_targets(farm, "targets", 2, seed=5)
+    more_controls, more_heard = seed_targets(farm, "targets", 3, seed=5)
+    np.testing.assert_array_equal(controls, more_controls[:2])
+    np.testing.assert_array_equal(heard, more_heard[:2])
+    for other in (seed_targets(farm, "targets", 2, 6), seed_targets(farm, "held-out", 2, 5)):
+        assert not np.isclose(other[0][:, 1:], controls[:, 1:]).any()
+
+
+def test_a_folder_gives_its_sounds_in_order_of_names(tmp_path: Path):
+    soundfile.write(tmp_path / "b.flac", tone(440, 1.6), RATE_HZ)
+    soundfile.write(tmp_path / "a.wav", tone(330), RATE_HZ)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / ".hidden.wav").write_text("no sound")
+    heard = folder_targets(tmp_path)
+    assert heard.shape == (2, 128, 250)
+    np.testing.assert_allclose(heard[0], hear(tone(330), RATE_HZ), atol=1e-3)
+    assert heard[1, :, :190].mean() > 10 * heard[1, :, 220:].mean()  # filled up with silence
+
+
+def test_the_networks_hearing_is_used(tmp_path: Path):
+    soundfile.write(tmp_path / "a.wav", tone(330), RATE_HZ)
+    heard = folder_targets(tmp_path, "unit-sequence")
+    np.testing.assert_allclose(heard[0], hear(tone(330), RATE_HZ, "unit-sequence"), atol=1e-3)
+
+
+def test_bad_files_are_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture):
+    soundfile.write(tmp_path / "good.wav", tone(330), RATE_HZ)
+    soundfile.write(tmp_path / "long.wav", tone(330, 5.0), RATE_HZ)
+    (tmp_path / "notes.txt").write_text("practise more")
+    assert len(folder_targets(tmp_path)) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "lasts 5 s" in said
+    assert "notes.txt is damaged, or no sound file" in said
+
+
+@pytest.mark.parametrize("contents", [[], ["notes.txt"]])
+def test_no_usable_sound(tmp_path: Path, contents: list[str]):
+    for name in contents:
+        (tmp_path / name).write_text("no sound")
+    with pytest.raises(AudioError, match=f"none of the {len(contents)} files .* give a folder of"):
+        folder_targets(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_no_folder(tmp_path: Path, kind: str):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(AudioError, match="cannot be opened"):
+        folder_targets(tmp_path / kind)
