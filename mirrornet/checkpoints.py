@@ -6,7 +6,6 @@ checkpoint is complete or absent, and an old one stays valid until the new one i
 
 import hashlib
 import json
-import math
 import platform
 import subprocess
 from importlib.metadata import version
@@ -77,15 +76,10 @@ def provenance() -> dict[str, Any]:
     """Versions, machine and git commit (where there is one), for cards and results."""
     packages = ("mirrornet", "torch", "numpy", "vita", "soxr")
     return {
-        "versions": {"python": platform.python_version(), **{p: _version(p) for p in packages}},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
         "machine": {"processor": _processor(), "threads": torch.get_num_threads()},
         "git_commit": _git_commit(),
     }
-
-
-def finite_or_none(value: float) -> float | None:
-    """JSON has no NaN or infinity."""
-    return value if math.isfinite(value) else None
 
 
 def _weights_of(path: Path) -> Path | None:
@@ -93,10 +87,6 @@ def _weights_of(path: Path) -> Path | None:
         return path.with_name(json.loads(path.read_bytes())["weights"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _version(package: str) -> str:
-    return version(package)
 
 
 def _processor() -> str:

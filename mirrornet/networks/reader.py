@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..hearing import CHANNELS
 from ..melody import PITCH_SPAN, note_spans
+from .disguise import disguise
 
 BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, that the note network sees: 0.7 s
 APART = 12  # two onsets are at least this many frames apart
@@ -86,7 +87,12 @@ class NoteReader(nn.Module):
         controls: Float[Tensor, "batch control note"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """How badly babbled controls are read back: the plant labels its own babble."""
+        """How badly babbled controls are read back: the plant labels its own babble.
+
+        The second half of the batch is read in disguise, its notes only.
+        """
+        plain = len(heard) - len(heard) // 2
+        heard = torch.cat([heard[:plain], disguise(heard[plain:], generator)])
         spans = note_spans(controls[:, 1], heard.shape[-1])
         true = spans.cumsum(-1) - spans
         # The note network must bear the onset finder's small errors.
@@ -97,7 +103,8 @@ class NoteReader(nn.Module):
         late = (centroid(reading.onset_logits, true.round().long()) - true).abs().mean()
         semitones = (controls[:, 0] * PITCH_SPAN).round().long()
         pitch = F.cross_entropy(reading.pitch_logits.transpose(1, 2), semitones)
-        knobs = F.mse_loss(reading.knobs, controls[:, 2:])
+        # A disguise hides the knobs.
+        knobs = F.mse_loss(reading.knobs[:plain], controls[:plain, 2:])
         return 10 * marks + 0.2 * late + 0.2 * pitch + 10 * knobs
 
 
@@ -152,8 +159,9 @@ def centroid(logits: Float[Tensor, "batch frame"], peaks: Tensor) -> Float[Tenso
     near = peaks[..., None] + torch.arange(-REACH, REACH + 1, device=logits.device)
     inside = (near >= 0) & (near < logits.shape[-1])
     near = near.clamp(0, logits.shape[-1] - 1)
-    weight = logits.sigmoid().gather(1, near.flatten(1)).view_as(near) * inside
-    return (weight * near).sum(-1) / weight.sum(-1).clamp(min=1e-6)
+    likely = F.logsigmoid(logits).gather(1, near.flatten(1)).view_as(near)
+    weight = likely.masked_fill(~inside, -torch.inf).softmax(-1)
+    return (weight * near).sum(-1)
 
 
 def pick_onsets(logits: Float[Tensor, "batch frame"], notes: int) -> Float[Tensor, "batch note"]:

@@ -81,7 +81,7 @@ class Vital(Plant):
         self._synth = Synth()
         self._synth.set_sample_rate(sample_rate_hz)
         self._load(_base_preset(self._synth))
-        self._synth.render(60, 1.0, 0.5, 0.6)
+        self._synth.render(60, 1.0, 1.5, 1.5)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         for name, value in _knobs(note).items():

@@ -1,0 +1,171 @@
+"""Learning: it learns, it resumes to the same weights, and it never overwrites."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy_plant import Toy
+
+from mirrornet import learning, runs
+from mirrornet.errors import OutputError
+from mirrornet.learning import MirrorRecipe, PaperRecipe, batch_rows, learn
+from mirrornet.mirror import MirrorNet
+from mirrornet.plants.farm import Farm
+from mirrornet.targets import seed_targets
+
+MIRROR = MirrorRecipe(babble=16, epochs=4, batch=8, batch_targets=4)
+PAPER = PaperRecipe(rounds=2, decoder_epochs=2, encoder_epochs=2, batch=4)
+STEPS = {MIRROR: 8, PAPER: 16}
+
+
+@pytest.fixture(scope="module")
+def farm():
+    with Farm(Toy, workers=1) as farm:
+        yield farm
+
+
+@pytest.fixture(scope="module")
+def targets(farm) -> np.ndarray:
+    return seed_targets(farm, "targets", 8, seed=0)[1]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    monkeypatch.setattr(learning, "usable_cores", lambda: 1)
+
+
+def weights(model: MirrorNet) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("recipe", [MIRROR, PAPER], ids=["mirror", "paper"])
+@pytest.mark.parametrize("at", [0, 5, -1], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("saving", [0.0, 1e9], ids=["saved each step", "never saved"])
+def test_a_killed_run_resumes_to_the_same_weights(
+    farm, targets, tmp_path, monkeypatch, recipe, at, saving
+):
+    whole = learn(recipe, farm, targets, tmp_path / "whole")
+    at %= STEPS[recipe]
+    monkeypatch.setattr(runs, "SAVE_EVERY_S", saving)
+    one_batch = batch_rows
+    taken = []
+
+    def kill(step, *arguments):
+        taken.append(step)
+        if len(taken) > at:
+            raise Killed
+        return one_batch(step, *arguments)
+
+    monkeypatch.setattr(learning, "batch_rows", kill)
+    with pytest.raises(Killed):
+        learn(recipe, farm, targets, tmp_path / "killed")
+    monkeypatch.setattr(learning, "batch_rows", one_batch)
+    again = learn(recipe, farm, targets, tmp_path / "killed", resume=True)
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(again)[name]), name
+    log = (tmp_path / "killed" / "log.jsonl").read_text()
+    assert log == (tmp_path / "whole" / "log.jsonl").read_text()
+
+
+def test_ctrl_c_saves_and_resumes(farm, targets, tmp_path, monkeypatch):
+    whole = learn(MIRROR, farm, targets, tmp_path / "whole")
+    one_batch = batch_rows
+
+    def interrupt(step, *arguments):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return one_batch(step, *arguments)
+
+    monkeypatch.setattr(learning, "batch_rows", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        learn(MIRROR, farm, targets, tmp_path / "stopped")
+    card = json.loads((tmp_path / "stopped" / "state.json").read_text())
+    assert card["step"] == 4
+    monkeypatch.setattr(learning, "batch_rows", one_batch)
+    again = learn(MIRROR, farm, targets, tmp_path / "stopped", resume=True)
+    assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from toy_plant import Toy
+from mirrornet import learning, runs
+from mirrornet.plants.farm import Farm
+from mirrornet.targets import seed_targets
+if __name__ == "__main__":
+    learning.usable_cores = lambda: 1
+    runs.SAVE_EVERY_S = 0.0
+    recipe = learning.MirrorRecipe(babble=16, epochs=4, batch=8, batch_targets=4)
+    with Farm(Toy, workers=1) as farm:
+        targets = seed_targets(farm, "targets", 8, seed=0)[1]
+        learning.learn(recipe, farm, targets, sys.argv[1], resume=True)
+"""
+
+
+def test_a_run_killed_by_the_system_resumes_to_the_same_weights(farm, targets, tmp_path):
+    """SIGKILL, at whatever step it hits."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    run = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, str(script), str(run)], stderr=subprocess.DEVNULL)
+    while not (run / "state.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    again = learn(MIRROR, farm, targets, run, resume=True)
+    whole = learn(MIRROR, farm, targets, tmp_path / "whole")
+    assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
+
+
+def test_learning_lowers_both_losses(farm, targets, tmp_path):
+    recipe = MirrorRecipe(babble=32, epochs=15, batch=8, batch_targets=8, alone=0.2)
+    learn(recipe, farm, targets, tmp_path / "run")
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    e_c = [line["e_c"] for line in log if "e_c" in line]
+    assert log[-1]["e_d"] < 0.5 * log[0]["e_d"]
+    assert e_c[-1] < e_c[0]
+
+
+def test_paper_renders_each_guess_once(farm, targets, tmp_path, monkeypatch):
+    rows = []
+    hear = farm.hear
+
+    def counted(controls, *options):
+        rows.append(len(controls))
+        return hear(controls, *options)
+
+    monkeypatch.setattr(farm, "hear", counted)
+    learn(PAPER, farm, targets, tmp_path / "run")
+    assert sum(rows) == PAPER.rounds * len(targets)
+
+
+def test_every_row_is_seen_once_an_epoch():
+    rows = np.concatenate([batch_rows(step, 8, 20, seed=3) for step in range(3, 6)])
+    assert sorted(rows) == list(range(20))
+    assert list(batch_rows(4, 8, 20, 3)) == list(batch_rows(4, 8, 20, 3))
+    assert list(batch_rows(0, 20, 20, 3)) != list(batch_rows(1, 20, 20, 3))
+
+
+def test_a_run_is_not_overwritten_and_not_mixed_up(farm, targets, tmp_path):
+    learn(MIRROR, farm, targets, tmp_path / "run")
+    with pytest.raises(OutputError, match="--resume"):
+        learn(MIRROR, farm, targets, tmp_path / "run")
+    with pytest.raises(OutputError, match="another run"):
+        learn(MIRROR, farm, targets, tmp_path / "run", seed=1, resume=True)
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="in the way"):
+        learn(MIRROR, farm, targets, tmp_path / "papers")
+    assert (tmp_path / "papers" / "thesis.txt").read_text() == "mine"

@@ -1,0 +1,93 @@
+"""The two losses, and what a saved model gives back."""
+
+import pytest
+import torch
+
+from mirrornet.babbling import random_melodies
+from mirrornet.mirror import MirrorNet
+from mirrornet.plants.vital import SET1, SET2
+
+ARCHITECTURES = ("notewise", "paper")
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def model(request) -> MirrorNet:
+    torch.manual_seed(0)
+    return MirrorNet("vital", SET1, request.param)
+
+
+@pytest.fixture
+def heard() -> torch.Tensor:
+    return torch.rand(4, 128, 250, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def controls() -> torch.Tensor:
+    return torch.from_numpy(random_melodies(SET1, "babble", 4, seed=0)).float()
+
+
+def gradients(network: torch.nn.Module) -> int:
+    return sum(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+
+
+def test_e_c_teaches_the_encoder_and_freezes_the_decoder(model, heard):
+    before = {name: value.clone() for name, value in model.decoder.state_dict().items()}
+    model.train()
+    model.e_c(heard).backward()
+    assert gradients(model.decoder) == 0
+    assert gradients(model.encoder) > 0.8 * len(list(model.encoder.parameters()))
+    for name, value in model.decoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert model.decoder.training
+
+
+def test_e_c_reaches_onsets_pitches_and_knobs(heard):
+    torch.manual_seed(0)
+    model = MirrorNet("vital", SET1)
+    model.e_c(heard).backward()
+    assert model.encoder.onset.layers[0].weight.grad.abs().max() > 0
+    last = model.encoder.note[-1].weight.grad.abs().amax(-1)
+    assert (last > 0).all()
+
+
+def test_e_d_teaches_the_decoder_only(model, heard, controls):
+    model.e_d(controls, heard).backward()
+    assert gradients(model.encoder) == 0
+    assert gradients(model.decoder) > 0
+
+
+def test_e_d_is_the_mean_squared_error_and_0_for_the_decoders_own_sound(model, controls):
+    model.eval()
+    with torch.no_grad():
+        own = model.decoder(controls)
+        assert model.e_d(controls, own) == 0
+        assert model.e_d(controls, own + 0.5) == pytest.approx(0.25, rel=1e-5)
+
+
+def test_guesses_can_be_played_and_do_not_depend_on_the_batch(model, heard):
+    model.encoder.train()
+    guesses = model.guess(heard)
+    assert guesses.shape == (4, 7, 5)
+    SET1.check(guesses.numpy())
+    assert torch.allclose(model.guess(heard[1:2])[0], guesses[1], atol=1e-5)
+    assert model.encoder.training
+
+
+@pytest.mark.parametrize("notes", [1, 3, 8])
+def test_the_default_networks_take_any_number_of_notes(heard, notes):
+    model = MirrorNet("vital", SET2)
+    controls = model.guess(heard, notes)
+    assert controls.shape == (4, 10, notes)
+    assert model.decoder(controls).shape == heard.shape
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_saved_model_answers_as_before(model, heard, tmp_path, half):
+    model.eval()
+    model.save(tmp_path / "model.json", {"seed": 0}, half=half)
+    loaded = MirrorNet.load(tmp_path / "model.json")
+    assert loaded.controls == SET1
+    assert loaded.controls.name == "set1"
+    before, after = model.guess(heard), loaded.guess(heard)
+    assert (before - after).abs().max() <= (5e-2 if half else 0)
+    assert not loaded.training
