@@ -4,8 +4,10 @@ import io
 import os
 import struct
 import sys
+import tempfile
 import tracemalloc
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,11 +84,16 @@ def test_link_to_itself(path):
     refused(path, "cannot be opened")
 
 
-def test_without_permission(path):
-    soundfile.write(path, SOUND, RATE_HZ)
-    path.chmod(0)
-    with ordinary_user():
-        refused(path, "Permission denied.*check the path and its permissions")
+def test_without_permission():
+    # Not in `tmp_path`, of which an ordinary user may not even see the files.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "sound.wav"
+        soundfile.write(path, SOUND, RATE_HZ)
+        path.chmod(0)
+        with ordinary_user():
+            assert path.exists()
+            refused(path, "Permission denied.*check the path and its permissions")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
