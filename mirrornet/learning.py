@@ -34,7 +34,7 @@ class MirrorRecipe:
     """Babble, then babble and e_c. Steps are of `batch` babbled melodies."""
 
     babble: int = 6000  # melodies the plant babbles
-    epochs: float = 10.0  # passes over the babble, in all
+    epochs: float = 18.0  # passes over the babble, in all
     alone: float = 0.5  # share of the steps before e_c joins in
     batch: int = 32  # babbled melodies a step
     batch_targets: int = 16  # targets a step, once e_c has joined in
@@ -61,7 +61,7 @@ Recipe = MirrorRecipe | PaperRecipe
 RECIPES: dict[str, dict[str, Recipe]] = {
     "mirror": {"quick": MirrorRecipe(), "full": MirrorRecipe(babble=20000, epochs=30)},
     "paper": {
-        "quick": PaperRecipe(rounds=4, decoder_epochs=6, encoder_epochs=8),
+        "quick": PaperRecipe(rounds=5, decoder_epochs=8, encoder_epochs=11),
         "full": PaperRecipe(),
     },
 }

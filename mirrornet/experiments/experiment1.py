@@ -9,23 +9,24 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..audio import save_audio
-from ..babbling import listen, random_melodies
 from ..checkpoints import provenance
 from ..files import write_atomically
+from ..hearing import hear
 from ..learning import RECIPES, PaperRecipe, learn
 from ..mirror import NETWORKS, MirrorNet
 from ..plants import load_plant
 from ..plants.farm import Farm
 from ..plots import panels
+from ..targets import seed_targets
 from .evaluation import Answers, evaluate
 from .tables import experiment_table, print_table
 
 TARGETS, HELD_OUT = 400, 80
 SHOWN = 3  # melodies in the figure and as audio
+SHOWN_RATE_HZ = 22050
 
 
 def run_experiment(
@@ -38,21 +39,18 @@ def run_experiment(
     device: str = "auto",
 ) -> Path:
     """Learn from nothing, score, and write `results/experiment-1-RECIPE-BUDGET.json`, with the
-    poster's panels (PNG) and the sounds (FLAC) of some held-out melodies beside it."""
+    poster's panels (PNG) and the sounds (WAV) of some held-out melodies beside it."""
     started_s = time.monotonic()
     plan = RECIPES[recipe][budget]
     name = f"experiment-1-{recipe}-{budget}"
     with Farm("vital", controls="set1") as farm:
         hearing = NETWORKS[plan.architecture][2]
-        targets = listen(
-            farm, random_melodies(farm.controls, "targets", TARGETS, seed), hearing, "Targets"
-        )[1]
+        targets = seed_targets(farm, "targets", TARGETS, seed, hearing)[1]
         about = f"{TARGETS} melodies of the plant, seed {seed}"
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about)
         learned_s = time.monotonic() - started_s
 
-        held_out = random_melodies(farm.controls, "held-out", HELD_OUT, seed)
-        true = Answers(held_out, listen(farm, held_out, what="Held out")[1].astype(np.float32))
+        true = Answers(*seed_targets(farm, "held-out", HELD_OUT, seed))
         scores, answers = evaluate(model, farm, true, seed)
     result = {
         "experiment": 1,
@@ -66,6 +64,7 @@ def run_experiment(
         "learning_minutes": round(learned_s / 60, 1),
         "resumed": resume,
         "weights": sum(p.numel() for p in model.parameters()),
+        "units": model.controls.units,
         "scores": scores,
         **provenance(),
     }
@@ -80,17 +79,17 @@ def run_experiment(
 def _show(model: MirrorNet, true: Answers, answers: Answers, folder: Path) -> None:
     """The poster's four panels, and the input and output sounds, of the first held-out melodies."""
     folder.mkdir(exist_ok=True)
-    plant = load_plant("vital", controls="set1", sample_rate_hz=44100)
+    plant = load_plant("vital", controls="set1", sample_rate_hz=SHOWN_RATE_HZ)
     rows = []
     for number in range(SHOWN):
-        controls = torch.from_numpy(true.controls[number : number + 1]).float()
-        S = torch.from_numpy(true.heard[number : number + 1])
-        with torch.no_grad():
-            from_true = model.decoder(controls)[0]
-            final = model.decoder(model.encoder(S))[0]
-        rows.append((S[0], from_true, final, answers.heard[number]))
+        heard = []
         for what, one in (("input", true), ("output", answers)):
             sound = plant.render(one.controls[number])
-            save_audio(folder / f"{what}-{number + 1}.flac", sound, plant.sample_rate_hz)
+            save_audio(folder / f"{what}-{number + 1}.wav", sound, SHOWN_RATE_HZ)
+            heard.append(torch.from_numpy(hear(sound, SHOWN_RATE_HZ, model.hearing)))
+        with torch.no_grad():
+            from_true = model.decoder(torch.from_numpy(true.controls[number])[None].float())
+            final = model.decoder(model.encoder(heard[0][None]))
+        rows.append((heard[0], from_true[0], final[0], heard[1]))
     figure = panels(rows, [f"melody {n + 1}" for n in range(SHOWN)])
     write_atomically(folder / "panels.png", lambda file: figure.savefig(file, dpi=150))

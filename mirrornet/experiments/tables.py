@@ -5,7 +5,7 @@ python -m mirrornet.experiments.tables          renders the README's tables anew
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,54 +22,43 @@ BASELINES = {
 }
 
 
+def _percent(key: str) -> Callable[[dict[str, Any]], str]:
+    return lambda score: f"{100 * score[key]:.3g}" if key in score else ""
+
+
+SCORES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "notes right (%)": _percent("notes_right"),
+    "onset error (ms)": lambda score: f"{score['onset_error_ms']:.2f}",
+    "duration error (ms)": lambda score: f"{score['duration_error_ms']:.2f}",
+    "input to plant (% of variance)": _percent("spectrogram_error"),
+    "e_c (% of variance)": _percent("e_c"),
+    "e_d (% of variance)": _percent("e_d"),
+}
+
+
 def experiment_table(results: Sequence[dict[str, Any]]) -> Rows:
-    """Headings and one row per answer; baselines from the first of the results."""
-    knobs = list(results[0]["scores"]["floor"]["controls"])
-    header = [
-        "",
-        "notes right (%)",
-        "onset error (ms)",
-        "duration error (ms)",
-        "input to plant (% of variance)",
-        "e_c (%)",
-        "e_d (%)",
-        *(f"R² {name}" for name in knobs),
-    ]
-    rows = [header]
-    for result in results:
-        name = f"`{result['recipe']}` {result['budget']}, {result['learning_minutes']:.0f} min"
-        rows.append(_row(name, result["scores"]["mirrornet"], knobs))
-    rows += [_row(label, results[0]["scores"][key], knobs) for key, label in BASELINES.items()]
+    """A column for each result and for each baseline (the first result's), a row for each score."""
+    columns = {
+        f"{r['recipe']} {r['budget']}, {r['learning_minutes']:.0f} min": r["scores"]["mirrornet"]
+        for r in results
+    } | {label: results[0]["scores"][key] for key, label in BASELINES.items()}
+    rows = [["", *columns]]
+    rows += [[name, *map(show, columns.values())] for name, show in SCORES.items()]
+    for knob in results[0]["scores"]["floor"]["controls"]:
+        r2 = (f"{score['controls'][knob]['r2']:.3f}" for score in columns.values())
+        rows.append([f"R² {knob}", *r2])
     return rows
 
 
 def control_table(result: dict[str, Any]) -> Rows:
     """Mean absolute error of each control in its own unit, beside the baselines'."""
     scores = result["scores"]
-    columns = ["mirrornet", *BASELINES]
-    rows = [
-        ["mean absolute error", *("learned" if c == "mirrornet" else BASELINES[c] for c in columns)]
-    ]
+    rows = [["", result["recipe"], *BASELINES.values()]]
     for name in scores["floor"]["controls"]:
-        cells = (scores[c]["controls"][name] for c in columns)
-        rows.append([name, *(f"{cell['mae_physical']:.3g}" for cell in cells)])
+        cells = (scores[column]["controls"][name] for column in ("mirrornet", *BASELINES))
+        unit = result["units"][name]
+        rows.append([f"{name} ({unit})", *(f"{cell['mae_physical']:.3g}" for cell in cells)])
     return rows
-
-
-def _row(name: str, score: dict[str, Any], knobs: Sequence[str]) -> list[str]:
-    def percent(key: str) -> str:
-        return f"{100 * score[key]:.3g}" if key in score else ""
-
-    return [
-        name,
-        f"{100 * score['notes_right']:.1f}",
-        f"{score['onset_error_ms']:.2f}",
-        f"{score['duration_error_ms']:.2f}",
-        percent("spectrogram_error"),
-        percent("e_c"),
-        percent("e_d"),
-        *(f"{score['controls'][knob]['r2']:.3f}" for knob in knobs),
-    ]
 
 
 def print_table(rows: Rows) -> None:

@@ -89,9 +89,9 @@ class NoteReader(nn.Module):
     ) -> Float[Tensor, ""]:
         """How badly babbled controls are read back: the plant labels its own babble.
 
-        The second half of the batch is read in disguise, its notes only.
+        The last quarter of the batch is read in disguise, its notes only.
         """
-        plain = len(heard) - len(heard) // 2
+        plain = len(heard) - len(heard) // 4
         heard = torch.cat([heard[:plain], disguise(heard[plain:], generator)])
         spans = note_spans(controls[:, 1], heard.shape[-1])
         true = spans.cumsum(-1) - spans
