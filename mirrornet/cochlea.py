@@ -204,8 +204,7 @@ def unit_sequence(audio: Float[Tensor, "*batch sample"]) -> Float[Tensor, "*batc
     centred = audio / peak.where(peak > 0, 1)  # the squares of a faint sound would vanish
     centred = centred - centred.mean(-1, keepdim=True)
     variance = centred.square().sum(-1, keepdim=True) / max(audio.shape[-1] - 1, 1)
-    heard = variance > torch.finfo(audio.dtype).eps ** 2  # else it is the rounding of a constant
-    return torch.where(heard, centred / variance.where(heard, 1).sqrt(), 0)
+    return centred / variance.where(variance > 0, 1).sqrt()
 
 
 def loudness_compress(
