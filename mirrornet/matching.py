@@ -75,7 +75,7 @@ def match(
     """
     if refine < 0:
         raise ControlError(f"refine is a number of renders, 0 or more; got {refine}.")
-    target = _two_seconds(sound)
+    target = two_seconds(sound)
     if not isinstance(model, MirrorNet):
         model = load_model(model)
     if isinstance(plant, str):
@@ -107,7 +107,7 @@ def match(
     )
 
 
-def _two_seconds(sound: str | Path | tuple[np.ndarray, int]) -> Float[np.ndarray, " sample"]:
+def two_seconds(sound: str | Path | tuple[np.ndarray, int]) -> Float[np.ndarray, " sample"]:
     """The target at `EXPORT_RATE_HZ`, exactly 2 s."""
     if isinstance(sound, tuple):
         samples, sample_rate_hz = sound

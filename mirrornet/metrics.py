@@ -51,7 +51,8 @@ def control_errors(
     true: Controls, other: Controls, space: ControlSpace
 ) -> dict[str, dict[str, float]]:
     """For every control but pitch and duration: mean absolute error in 0..1 (`mae`), the same in
-    the control's unit (`mae_physical`), and the share of variance explained (`r2`)."""
+    the control's unit (`mae_physical`), and the share of variance explained (`r2`; NaN where the
+    true ones do not vary)."""
     true, other = _checked(true, other)
     errors = {}
     for row, control in enumerate(space):
@@ -66,7 +67,7 @@ def control_errors(
         errors[control.name] = {
             "mae": float(np.mean(np.abs(a - b))),
             "mae_physical": float(np.mean(np.abs(a_physical - b_physical))),
-            "r2": float(1 - np.mean((a - b) ** 2) / np.var(a)),
+            "r2": float(1 - np.mean((a - b) ** 2) / np.var(a)) if np.var(a) else float("nan"),
         }
     return errors
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from .babbling import Kind, listen, random_melodies
 from .errors import AudioError
 from .hearing import Hearing, hear
-from .matching import EXPORT_RATE_HZ, _two_seconds
+from .matching import EXPORT_RATE_HZ, two_seconds
 from .plants.farm import Farm
 from .progress import Progress
 
@@ -52,7 +52,7 @@ def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
     with Progress("Hearing targets", len(files)) as progress:
         for number, path in enumerate(files, 1):
             try:
-                heard.append(hear(_two_seconds(path), EXPORT_RATE_HZ, hearing))
+                heard.append(hear(two_seconds(path), EXPORT_RATE_HZ, hearing))
             except AudioError as error:
                 progress.say(f"left out a file: {error}")
             progress.at(number)
