@@ -75,7 +75,11 @@ class Run:
         first = self._restore(model, optimizers)
         self._trim_log(first)
         saved_s = time.monotonic()
-        with Progress(what, total) as self._progress, _deferred_interrupt() as interrupt:
+        with (
+            Progress(what, total) as self._progress,
+            _tensorboard(self.folder / "tensorboard", first) as self._board,
+            _deferred_interrupt() as interrupt,
+        ):
             self._progress.at(first)
             for step in range(first, total):
                 yield step
@@ -91,6 +95,8 @@ class Run:
         """Append a line to the log and show the values beside the bar."""
         with self._log.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
         self._progress.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
 
     def _save(
@@ -128,6 +134,23 @@ class Run:
                 line for line in lines if line.endswith("\n") and json.loads(line)["step"] < first
             ]
             write_atomically(self._log, lambda path: path.write_text("".join(keep)))
+
+
+class _NoBoard:
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Nobody looks."""
+
+
+@contextmanager
+def _tensorboard(folder: Path, first: int) -> Iterator[Any]:
+    """Tensorboard's writer, where it is installed; steps from `first` on are written anew."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        yield _NoBoard()
+        return
+    with SummaryWriter(str(folder), purge_step=first) as board:
+        yield board
 
 
 class _Interrupt:
