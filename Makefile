@@ -1,0 +1,39 @@
+# `make demo` and `make test` work from a fresh clone: they install into .venv first, once.
+# Nothing needs root, and nothing is written outside this folder (but for pip's own cache).
+
+PYTHON := $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint experiment1 clean
+
+demo: .venv/installed
+	$(BIN)/mirrornet demo
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest --numprocesses auto
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+experiment1: .venv/installed
+	$(BIN)/mirrornet experiment 1
+
+clean:
+	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it first."; exit 1; }
+	@echo "Installing into .venv; this takes a few minutes, once."
+	$(PYTHON) -m venv .venv
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(INSTALL) --editable ".[dev]"
+	@touch $@

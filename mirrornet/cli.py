@@ -1,0 +1,307 @@
+"""The command line: `mirrornet demo`, `match`, `learn`, `experiment`, `render`, `plants`, `doctor`.
+
+Each command is a function; its arguments are the options and its docstring is the help. Commands
+import what they need when they run, so that `mirrornet --help` answers at once.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from .errors import MirrorNetError, OutputError
+from .options import (
+    Budget,
+    ControlSet,
+    ControlsFile,
+    DemoFolder,
+    Device,
+    ExperimentNumber,
+    MatchFolder,
+    Model,
+    Plant,
+    PlantOfFile,
+    Recipe,
+    Refine,
+    Resume,
+    RunFolder,
+    Seed,
+    Sound,
+    Targets,
+    WavFile,
+)
+
+if TYPE_CHECKING:
+    from .matching import Match
+
+DATA = Path(__file__).parent / "data"
+DEMO_RENDERS = 20
+SEED_TARGETS = 400  # as in the poster
+# From nothing to a model, on two cores.
+ABOUT = {
+    ("mirror", "quick"): "25 minutes",
+    ("mirror", "full"): "4 hours",
+    ("paper", "quick"): "1 hour",
+    ("paper", "full"): "11 hours",
+}
+WHAT_FILES_ARE = {
+    "report.html": "open this first, in a browser: both sounds, a picture, each note's knobs",
+    "match.wav": "the plant playing what was found, as loud as your sound",
+    "target.wav": "your sound, as it was heard",
+    "melody.mid": "the notes, as MIDI",
+    "presets": "a preset for each note, to load into the synthesizer",
+    "controls.json": "notes and knobs in physical units; `mirrornet render` plays it",
+    "controls.csv": "the same as a table",
+    "compare.png": "the picture",
+}
+
+
+def demo(out: DemoFolder = None) -> None:
+    """Match a melody that ships with mirrornet: five notes on an electric piano."""
+    if out is None:
+        names = (f"mirrornet-demo-{number}" for number in count(2))
+        out = wanted = Path("mirrornet-demo")
+        while not _is_free(out):
+            out = Path(next(names))
+        if out != wanted:
+            print(f"{wanted} holds files already, so this goes to {out}.")
+    truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
+    found = _match(DATA / "demo-melody.flac", "vital", None, DEMO_RENDERS, 0, out)
+    _say_result(found, out, [note["pitch_midi"] for note in truth["notes"]])
+
+
+def match(
+    sound: Sound,
+    plant: Plant = "vital",
+    model: Model = None,
+    refine: Refine = 0,
+    seed: Seed = 0,
+    out: MatchFolder = None,
+) -> None:
+    """Find the notes and knob settings that make a synthesizer sound like a recording."""
+    out = Path(f"{sound.stem}-match") if out is None else out
+    _say_result(_match(sound, plant, model, refine, seed, out), out)
+
+
+def learn(
+    recipe: Recipe = "mirror",
+    budget: Budget = "quick",
+    plant: Plant = "vital",
+    controls: ControlSet = "set1",
+    targets: Targets = "0",
+    out: RunFolder = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Learn to play a synthesizer by listening to it.
+
+    The synthesizer babbles, the networks learn what its knobs do, and with that to play the
+    targets. No target comes with its knob settings. Ctrl-C stops, `--resume` goes on.
+    """
+    from .learning import RECIPES, PaperRecipe
+    from .learning import learn as learn_to_play
+    from .mirror import NETWORKS
+    from .plants.farm import Farm
+    from .targets import folder_targets, seed_targets
+
+    _check_device(device)
+    out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
+    plan = RECIPES[recipe][budget]
+    hearing = NETWORKS[plan.architecture][2]
+    with Farm(plant, controls=controls) as farm:
+        if targets.isdecimal():
+            _, heard = seed_targets(farm, "targets", SEED_TARGETS, int(targets), hearing)
+            about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
+        else:
+            heard = folder_targets(targets, hearing)
+            about = f"{len(heard)} sounds from {targets}"
+        if isinstance(plan, PaperRecipe):
+            plays = f"plays {len(heard)} guesses in each of {plan.rounds} rounds"
+        else:
+            plays = f"babbles {plan.babble} melodies"
+        print(
+            f"{farm.name} {plays}; learning takes about {ABOUT[recipe, budget]} on two cores. "
+            "Ctrl-C stops it and keeps what was learned.",
+            flush=True,
+        )
+        learn_to_play(plan, farm, heard, out, seed, resume, device, about)
+    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def experiment(
+    number: ExperimentNumber,
+    recipe: Recipe = "mirror",
+    budget: Budget = "quick",
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Run an experiment of the MirrorNet poster: learn from nothing, score on held-out sounds.
+
+    The table, the figure's panels and sounds go into results/, the learning into runs/.
+    """
+    from .experiments.experiment1 import run_experiment
+
+    _check_device(device)
+    print(f"Learning takes about {ABOUT[recipe, budget]} on two cores.", flush=True)
+    written = run_experiment(recipe, budget, seed, Path("results"), Path("runs"), resume, device)
+    print(f"Written to {written}.")
+
+
+def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = None) -> None:
+    """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz."""
+    from .audio import save_audio
+    from .matching import EXPORT_RATE_HZ
+    from .playing import play_notes, read_notes
+
+    out = Path(f"{controls.stem}.wav") if out is None else out
+    if os.path.lexists(out):
+        raise OutputError(f"{out} exists already; name another file with --out.")
+    named, notes = read_notes(controls)
+    audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
+    save_audio(out, audio, EXPORT_RATE_HZ)
+    print(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
+
+
+def plants() -> None:
+    """List the synthesizers, and their controls with units, ranges and meaning."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .plants import PLANTS, load_plant
+    from .playing import control_sets
+
+    for name in PLANTS:
+        spaces = [load_plant(name, controls=one).controls for one in control_sets(name)]
+        table = Table(title=f"Plant {name}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for heading in ("control", "range", "curve", "control sets", "meaning"):
+            table.add_column(heading, no_wrap=heading != "meaning")
+        for control in max(spaces, key=len):
+            sets = " ".join(space.name for space in spaces if control.name in space.names)
+            reach = f"{control.low:g} to {control.high:g} {control.unit}"
+            table.add_row(control.name, reach, control.curve, sets, control.meaning)
+        Console().print(table)
+
+
+def doctor() -> int:
+    """Check that all that mirrornet needs works here, and say what to do where it does not."""
+    from .doctor import examine
+
+    return examine()
+
+
+COMMANDS: dict[str, Callable[..., int | None]] = {
+    "demo": demo,
+    "match": match,
+    "learn": learn,
+    "experiment": experiment,
+    "render": render,
+    "plants": plants,
+    "doctor": doctor,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code.
+
+    0: done. 1: the doctor found a problem. 2: an error, explained in a sentence on stderr. 130:
+    stopped by Ctrl-C. A command line that is no command ends in SystemExit with 2.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if arguments == ["--version"]:
+        print(f"mirrornet {version('mirrornet')}")
+        return 0
+    try:
+        if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+            raise MirrorNetError(
+                f"there is no command {arguments[0]}; choose one of {', '.join(COMMANDS)}."
+            )
+        code = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="mirrornet",
+            description="A sound in; out come the notes and knob settings that make a synthesizer "
+            "sound like it. Start with: mirrornet demo",
+            args=arguments,
+            config=(
+                tyro.conf.DisallowNone,
+                tyro.conf.FlagCreatePairsOff,
+                tyro.conf.PositionalRequiredArgs,
+            ),
+        )
+        sys.stdout.flush()
+        return code or 0
+    except KeyboardInterrupt:
+        resumable = arguments[0] in ("learn", "experiment")
+        hint = " To go on where it stopped, add --resume to the same command." if resumable else ""
+        print(f"\nmirrornet: stopped.{hint}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `mirrornet plants | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MirrorNetError as error:
+        print(f"mirrornet: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", file=sys.stderr)
+        return 2
+
+
+def _match(
+    sound: Path, plant: str, model: Path | None, refine: int, seed: int, out: Path
+) -> "Match":
+    """Match and save, with the place for the results checked before the work."""
+    _check_place(out)
+    print(f"Listening to {sound} ...", flush=True)
+    from .matching import match
+
+    found = match(sound, plant, model, refine, seed)
+    found.save(out)
+    return found
+
+
+def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> None:
+    """What was heard, how close it is, and which files to open; `played`: the true pitches."""
+    from .plots import note_name
+    from .report import verdict
+
+    if played:
+        print(f"Played: {' '.join(map(note_name, played))}")
+    print(f"Heard:  {' '.join(note_name(note.pitch_midi) for note in found.notes)}")
+    print(verdict(found.distances["spectrogram_error"]))
+    print(f"In {folder}:")
+    for name, what in WHAT_FILES_ARE.items():
+        if (folder / name).exists():
+            print(f"  {name:13}  {what}")
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether `folder` is new or empty."""
+    return not any(folder.iterdir()) if folder.is_dir() else not os.path.lexists(folder)
+
+
+def _check_place(folder: Path) -> None:
+    """OutputError unless results can be written to `folder`."""
+    try:
+        if not _is_free(folder):
+            raise OutputError(f"{folder} is taken already; name a new folder with --out.")
+        parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        tempfile.TemporaryFile(dir=parent).close()
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror}); name another folder with --out."
+        ) from error
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MirrorNetError("torch finds no CUDA GPU here; leave out --device to use the CPU.")

@@ -1,0 +1,119 @@
+"""The options of the command line: their types, what their values are called, and their help."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+from tyro.constructors import PrimitiveConstructorSpec
+
+HIGHEST_SEED = 2**31 - 1
+
+
+def seed_from(text: str) -> int:
+    """A seed as a user writes it; ValueError, with a sentence, if it is none.
+
+    >>> seed_from("7")
+    7
+    """
+    if text.isdecimal() and int(text) <= HIGHEST_SEED:
+        return int(text)
+    raise ValueError(f"a seed is a whole number from 0 to {HIGHEST_SEED}, not {text}.")
+
+
+def _explained(metavar: str, help: str) -> object:
+    """An option whose help says what is taken where it is left out."""
+    return arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+Sound = Annotated[
+    Path,
+    arg(
+        metavar="SOUND",
+        help="the recording, WAV, FLAC, OGG, AIFF or MP3: five notes in 2 s and nothing else",
+    ),
+]
+ControlsFile = Annotated[
+    Path,
+    arg(
+        metavar="CONTROLS_JSON",
+        help="what to play; its notes may be edited: MIDI pitch, times in s, knobs in their units",
+    ),
+]
+ExperimentNumber = Annotated[
+    Literal[1], arg(help="1: learn from melodies that the synthesizer itself plays")
+]
+
+Plant = Annotated[
+    str, arg(metavar="NAME", help="the synthesizer to play; `mirrornet plants` lists them")
+]
+PlantOfFile = Annotated[
+    str | None, _explained("NAME", "the synthesizer to play; default: the one the file names")
+]
+ControlSet = Annotated[
+    str, arg(metavar="SET", help="which of its knobs to use; `mirrornet plants` lists them")
+]
+Model = Annotated[
+    Path | None,
+    _explained(
+        "PATH",
+        "what was learned: a folder that `mirrornet learn` wrote, or a model's .json file; "
+        "default: the model that ships for vital",
+    ),
+]
+Refine = Annotated[
+    int,
+    arg(
+        metavar="TIMES",
+        help="how often the synthesizer may be played to improve on the first answer",
+    ),
+]
+
+Recipe = Annotated[
+    Literal["mirror", "paper"],
+    arg(help="how to learn: mirror is ours, paper is the poster's networks and schedule"),
+]
+Budget = Annotated[
+    Literal["quick", "full"], arg(help="quick: a good model soon; full: the best one")
+]
+Targets = Annotated[
+    str,
+    arg(
+        metavar="FOLDER|SEED",
+        help="what to learn to play: a folder of sounds (five notes in 2 s each), or a number, the "
+        "seed of 400 melodies that the synthesizer itself plays",
+    ),
+]
+Resume = Annotated[bool, arg(help="go on where it was stopped")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="auto: a CUDA GPU if there is one")]
+Seed = Annotated[
+    int,
+    arg(help="where chance starts: the same seed gives the same results"),
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="NUMBER",
+        instance_from_str=lambda words: seed_from(words[0]),
+        is_instance=lambda seed: isinstance(seed, int),
+        str_from_instance=lambda seed: [str(seed)],
+    ),
+]
+
+DemoFolder = Annotated[
+    Path | None,
+    _explained(
+        "FOLDER",
+        "for the results, new or empty; default: mirrornet-demo, or where that is taken "
+        "mirrornet-demo-2, -3, ...",
+    ),
+]
+MatchFolder = Annotated[
+    Path | None,
+    _explained("FOLDER", 'for the results, new or empty; default: the sound\'s name and "-match"'),
+]
+RunFolder = Annotated[
+    Path | None,
+    _explained("FOLDER", "for log, state and model; default: runs/PLANT-CONTROLS-RECIPE-BUDGET"),
+]
+WavFile = Annotated[
+    Path | None,
+    _explained("WAV", "the file to write, not there yet; default: the name of CONTROLS_JSON"),
+]
