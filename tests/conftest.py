@@ -1,16 +1,21 @@
-"""What several tests need: a match that is not perfect, and its files."""
+"""What several tests need: annotations that are checked, a match that is not perfect, its files."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
-from mirrornet.export import save_match
-from mirrornet.hearing import hear
-from mirrornet.matching import Match
-from mirrornet.melody import melody_notes
-from mirrornet.plants import load_plant
+# Not where users' input arrives: there, what is wrong must be said in a sentence of our own.
+CHECKED = ("networks", "mirror", "hearing", "refining", "babbling", "learning", "plots", "export")
+
+with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
+    from mirrornet.export import save_match
+    from mirrornet.hearing import hear
+    from mirrornet.matching import Match
+    from mirrornet.melody import melody_notes
+    from mirrornet.plants import load_plant
 
 torch.set_num_threads(1)
 
