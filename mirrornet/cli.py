@@ -173,22 +173,16 @@ def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = Non
 
 def plants() -> None:
     """List the synthesizers, and their controls with units, ranges and meaning."""
-    from rich.console import Console
-    from rich.table import Table
-
     from .plants import PLANTS, load_plant
     from .playing import control_sets
 
     for name in PLANTS:
         spaces = [load_plant(name, controls=one).controls for one in control_sets(name)]
-        table = Table(title=f"Plant {name}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for heading in ("control", "range", "curve", "control sets", "meaning"):
-            table.add_column(heading, no_wrap=heading != "meaning")
+        print(f"Plant {name}\n{'control':14} {'range':17} {'curve':12} {'control sets':13} meaning")
         for control in max(spaces, key=len):
-            sets = " ".join(space.name for space in spaces if control.name in space.names)
             reach = f"{control.low:g} to {control.high:g} {control.unit}"
-            table.add_row(control.name, reach, control.curve, sets, control.meaning)
-        Console().print(table)
+            sets = " ".join(space.name for space in spaces if control.name in space.names)
+            print(f"{control.name:14} {reach:17} {control.curve:12} {sets:13} {control.meaning}")
 
 
 def doctor() -> int:

@@ -1,0 +1,275 @@
+"""The command line, as people and scripts use it: what it prints, writes and returns."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import soundfile
+
+from mirrornet import cli, learning, mirror, options
+from mirrornet.cli import COMMANDS, main
+from mirrornet.export import controls_json
+from mirrornet.matching import Match
+from mirrornet.mirror import MirrorNet
+from mirrornet.plants.vital import SET1, SET2
+
+MELODY = Path(cli.__file__).parent / "data" / "demo-melody.flac"
+FILES = set(cli.WHAT_FILES_ARE)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """A model that learned nothing: it answers, and that is all these tests need."""
+    return MirrorNet("vital", SET1).save(tmp_path_factory.mktemp("model") / "model.json", {})
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, model) -> Path:
+    """Each test works in a folder of its own, with `model` in place of the one that ships."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mirror, "SHIPPED", model)
+    monkeypatch.setattr(cli, "DEMO_RENDERS", 2)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+    """`mirrornet` in a process of its own."""
+    command = [sys.executable, "-m", "mirrornet", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+# Help
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_names_every_command_and_a_first_step(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"• {command} " in said for command in COMMANDS)
+    assert "Start with: mirrornet demo" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_option_is_explained(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    for line in re.findall("│ (--.*)│", capsys.readouterr().out):
+        assert re.match(r"--[a-z]+( [A-Z|]+| \{[a-z,]+\})?  +\w", line), line
+
+
+def test_version():
+    said = run("--version")
+    assert said.returncode == 0
+    assert re.fullmatch(r"mirrornet \d+\.\d+\.\d+\n", said.stdout)
+
+
+def test_recipes_and_budgets_are_the_ones_that_exist():
+    recipes, budgets = (get_args(get_args(x)[0]) for x in (options.Recipe, options.Budget))
+    assert set(recipes) == set(learning.RECIPES)
+    assert all(set(budgets) == set(plans) for plans in learning.RECIPES.values())
+    assert set(cli.ABOUT) == {(recipe, budget) for recipe in recipes for budget in budgets}
+
+
+# Match and demo
+
+
+def test_match_writes_beside_you_and_says_how_close_it_is(capsys, here):
+    assert main(["match", str(MELODY)]) == 0
+    said = capsys.readouterr().out
+    folder = here / "demo-melody-match"
+    assert {file.name for file in folder.iterdir()} == FILES
+    error = json.loads((folder / "controls.json").read_text())["distances"]["spectrogram_error"]
+    assert f"{100 * error:.0f} % of the spectrogram's variance" in said
+    assert "In demo-melody-match:" in said
+    assert all(file in said for file in FILES)
+    assert re.search(r"Heard:( +[A-G]#?\d){5}\n", said)
+
+
+def test_options_of_match_reach_the_matcher(here, model, tmp_path_factory):
+    other = tmp_path_factory.mktemp("elsewhere") / "model.json"
+    MirrorNet("vital", SET2).save(other, {})
+    options = ["match", str(MELODY), "--plant", "vital", "--seed", "3"]
+    assert main([*options, "--model", str(other), "--refine", "2", "--out", "deep/a"]) == 0
+    assert main([*options, "--model", str(other.parent), "--refine", "2", "--out", "b"]) == 0
+    assert main([*options, "--model", str(model), "--out", "c"]) == 0
+    a, b, c = (json.loads((here / f / "controls.json").read_text()) for f in ("deep/a", "b", "c"))
+    assert a == b
+    assert {"vibrato_rate"} <= set(a["notes"][0]["controls"])
+    assert set(c["notes"][0]["controls"]) == set(SET1.names) - {"pitch", "duration"}
+
+
+def test_demo_twice_keeps_both(capsys, here):
+    assert main(["demo"]) == 0
+    assert "Played: D4 F4 A4 C5 A4\nHeard:" in capsys.readouterr().out
+    first = contents(here / "mirrornet-demo")
+    assert main(["demo"]) == 0
+    said = capsys.readouterr().out
+    assert "mirrornet-demo holds files already, so this goes to mirrornet-demo-2." in said
+    assert "In mirrornet-demo-2:" in said
+    assert contents(here / "mirrornet-demo") == first
+    assert {Path(file).name for file in contents(here / "mirrornet-demo-2")} >= FILES - {"presets"}
+
+
+def test_demo_takes_the_next_free_name_and_empty_folders(capsys, here):
+    (here / "mirrornet-demo").write_text("mine")
+    (here / "mirrornet-demo-2").symlink_to("nowhere")
+    (here / "mirrornet-demo-3").mkdir()
+    assert main(["demo"]) == 0
+    assert "goes to mirrornet-demo-3" in capsys.readouterr().out
+    assert (here / "mirrornet-demo-3" / "report.html").is_file()
+
+
+# Render and plants
+
+
+def test_render_plays_what_match_wrote(capsys, here, match: Match):
+    (here / "mine.json").write_text(controls_json(match))
+    assert main(["render", "mine.json"]) == 0
+    audio, rate_hz = soundfile.read(here / "mine.wav")
+    assert rate_hz == 44100
+    np.testing.assert_allclose(audio, match.audio[: len(audio)], atol=1e-5)
+    assert np.abs(match.audio[len(audio) :]).max(initial=0) < 1e-3
+    assert f"5 notes, {len(audio) / 44100:.2f} s, written to mine.wav." in capsys.readouterr().out
+
+
+def test_render_plays_edited_notes(here, match: Match):
+    card = json.loads(controls_json(match))
+    card["notes"] = card["notes"][:1]
+    card["notes"][0] |= {"pitch_midi": 40, "onset_s": 1.0, "offset_s": 3.0}
+    (here / "mine.json").write_text(json.dumps(card))
+    assert main(["render", "mine.json", "--plant", "vital", "--out", "low.wav"]) == 0
+    audio, _ = soundfile.read(here / "low.wav")
+    assert len(audio) == pytest.approx(3.05 * 44100, abs=1)
+    assert not audio[:44100].any()
+    spectrum = np.abs(np.fft.rfft(audio[44100:]))
+    # All partials of a low E are multiples of 82.4 Hz.
+    partial = spectrum.argmax() * 44100 / len(audio[44100:]) / 82.41
+    assert partial == pytest.approx(round(partial), abs=0.02)
+
+
+def test_plants_lists_every_control_with_its_unit_and_sets(capsys):
+    assert main(["plants"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Plant vital"
+    for control in SET2:
+        line = next(line for line in lines if line.startswith(f"{control.name} "))
+        assert f"{control.low:g} to {control.high:g} {control.unit}" in line
+        assert control.curve in line
+        assert ("set1 set2" in line) == (control in SET1)
+
+
+# Learn and experiment
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Learning that ends within seconds."""
+    plan = learning.MirrorRecipe(babble=4, epochs=2, batch=2, batch_targets=2)
+    monkeypatch.setitem(learning.RECIPES["mirror"], "quick", plan)
+    monkeypatch.setattr(cli, "SEED_TARGETS", 3)
+    monkeypatch.setattr(learning, "usable_cores", lambda: 1)
+
+
+def test_learn_from_a_seed_then_match(capsys, here, tiny):
+    assert main(["learn", "--targets", "7", "--seed", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "vital babbles 4 melodies; learning takes about" in said
+    run = "runs/vital-set1-mirror-quick"
+    assert f"mirrornet match SOUND --model {run}" in said
+    card = json.loads((here / run / "run.json").read_text())
+    assert card["targets"] == "3 melodies of the plant, seed 7"
+    assert card["seed"] == 1
+    assert main(["match", str(MELODY), "--model", run]) == 0
+    learned = contents(here / run)
+    assert main(["learn", "--targets", "7", "--seed", "1"]) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert contents(here / run) == learned
+
+
+def test_learn_from_a_folder_with_other_controls(here, tiny):
+    (here / "sounds").mkdir()
+    (here / "sounds" / "a.flac").write_bytes(MELODY.read_bytes())
+    options = ["learn", "--targets", "sounds", "--controls", "set2", "--device", "cpu"]
+    assert main([*options, "--out", "mine"]) == 0
+    assert json.loads((here / "mine" / "run.json").read_text())["targets"] == "1 sounds from sounds"
+    assert mirror.load_model("mine").controls == SET2
+    assert main([*options, "--out", "mine", "--resume"]) == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are POSIX's")
+def test_ctrl_c_says_how_to_go_on(here):
+    command = [sys.executable, "-m", "mirrornet", "learn"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    run_card = here / "runs" / "vital-set1-mirror-quick" / "run.json"
+    while not run_card.exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers, too
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith(
+        "\nmirrornet: stopped. To go on where it stopped, add --resume to the same command.\n"
+    )
+    assert "Traceback" not in said
+
+
+def test_experiment_passes_its_options_on(capsys, monkeypatch):
+    from mirrornet.experiments import experiment1
+
+    given = []
+
+    def run_experiment(*arguments):
+        given.append(arguments)
+        return Path("results/experiment-1.json")
+
+    monkeypatch.setattr(experiment1, "run_experiment", run_experiment)
+    options = [
+        "--recipe",
+        "paper",
+        "--budget",
+        "full",
+        "--seed",
+        "9",
+        "--resume",
+        "--device",
+        "cpu",
+    ]
+    assert main(["experiment", "1", *options]) == 0
+    assert given == [("paper", "full", 9, Path("results"), Path("runs"), True, "cpu")]
+    said = capsys.readouterr().out
+    assert "about 11 hours" in said
+    assert "results/experiment-1.json" in said
+
+
+# Streams
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes break otherwise elsewhere")
+def test_a_reader_that_leaves_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mirrornet", "plants"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
