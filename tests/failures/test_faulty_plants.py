@@ -1,0 +1,159 @@
+"""Bad controls never reach a plant, and a plant that goes wrong costs its own row only."""
+
+import multiprocessing
+
+import numpy as np
+import pytest
+from faulty_plant import (
+    BUG,
+    HANG,
+    NAN,
+    SEGFAULT,
+    Faulty,
+    crashing_when_loaded,
+    unloadable,
+)
+from toy_plant import Toy
+
+from mirrornet.errors import ControlError, PlantError
+from mirrornet.melody import Note
+from mirrornet.plants import load_plant
+from mirrornet.plants.farm import Farm
+from mirrornet.plants.vital import Vital
+
+KNOBS = {"level": 0.0, "cutoff": 800.0, "resonance": 0.0, "attack": 0.01, "decay": 0.5}
+
+
+class Untouchable(Toy):
+    def note_sound(self, note):
+        raise AssertionError("bad controls reached the synthesizer")
+
+
+def spoilt(value: float) -> np.ndarray:
+    controls = np.full((3, 7, 5), 0.5)
+    controls[2, 3, 4] = value
+    return controls
+
+
+@pytest.mark.parametrize(
+    ("controls", "reason"),
+    [
+        (np.full((6, 5), 0.5), r"shape \(\.\.\., 7, note\).*got \(6, 5\)"),
+        (np.full((5, 7), 0.5), r"got \(5, 7\)"),
+        (np.full(7, 0.5), r"got \(7,\)"),
+        (np.full((7, 0), 0.5), r"got \(7, 0\)"),
+        (spoilt(np.nan), "cutoff holds NaN"),
+        (spoilt(np.inf), "cutoff holds NaN or infinity"),
+        (spoilt(1.01), "cutoff must lie in 0..1; got 0.5 to 1.01"),
+        (spoilt(-0.5), "cutoff must lie in 0..1; got -0.5 to 0.5"),
+        ([["loud"] * 5] * 7, "numbers"),
+    ],
+)
+def test_bad_controls_are_refused_before_the_synthesizer_sees_them(controls, reason):
+    with pytest.raises(ControlError, match=reason):
+        Untouchable().render(controls)
+
+
+@pytest.mark.parametrize(
+    ("note", "reason"),
+    [
+        (Note(23, 0.0, 1.0, KNOBS), r"24\.\.96; got 23"),
+        (Note(97, 0.0, 1.0, KNOBS), r"24\.\.96; got 97"),
+        (Note(60.5, 0.0, 1.0, KNOBS), "whole MIDI pitch"),  # pyright: ignore[reportArgumentType]
+        (Note(60, -0.1, 1.0, KNOBS), r"0 s or later.*got -0\.1 to 1"),
+        (Note(60, 1.0, 1.0, KNOBS), "end after it starts"),
+        (Note(60, 0.0, np.inf, KNOBS), "end after it starts"),
+        (Note(60, np.nan, 1.0, KNOBS), "0 s or later"),
+        (Note(60, 0.0, 1.0), "needs exactly the controls attack, cutoff, .*; got none"),
+        (Note(60, 0.0, 1.0, KNOBS | {"wah": 1.0}), "needs exactly .* wah"),
+        (Note(60, 0.0, 1.0, KNOBS | {"cutoff": 5000.0}), r"cutoff .* 200\.\.3200 Hz; got 5000"),
+        (Note(60, 0.0, 1.0, KNOBS | {"decay": np.nan}), r"decay must lie in 0\.05\.\.1 s; got nan"),
+    ],
+)
+def test_bad_notes_are_refused_before_the_synthesizer_sees_them(note, reason):
+    with pytest.raises(ControlError, match=reason):
+        Untouchable().play([Note(60, 0.0, 1.0, KNOBS), note])
+
+
+@pytest.mark.parametrize("duration_s", [-1.0, np.nan, np.inf])
+def test_an_impossible_duration_is_refused(duration_s: float):
+    with pytest.raises(ControlError, match="duration must be 0 s or longer"):
+        Toy().play([], duration_s)
+
+
+def test_the_real_plant_is_as_strict_and_recovers():
+    plant = Vital()
+    good = np.full((7, 2), 0.5)
+    before = plant.render(good)
+    for bad in (good * np.nan, good * 3):
+        with pytest.raises(ControlError):
+            plant.render(bad)
+    np.testing.assert_array_equal(plant.render(good), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("moog", {}, "no plant 'moog'; choose one of vital"),
+        ("vital", {"controls": "set3"}, "set1 and set2, not 'set3'"),
+        ("vital", {"sample_rate_hz": 10}, "8000 to 192000 Hz, not at 10"),
+        ("vital", {"colour": "red"}, "no option colour; choose from controls, sample_rate_hz"),
+    ],
+)
+def test_a_plant_that_does_not_exist(name, options, reason):
+    with pytest.raises(PlantError, match=reason):
+        load_plant(name, **options)
+
+
+def test_sound_that_is_not_finite_is_an_error_that_names_the_note():
+    controls = np.full((7, 1), 0.0)
+    controls[0] = NAN
+    with pytest.raises(PlantError, match=r"not finite for Note\(pitch_midi=63"):
+        Faulty().render(controls)
+
+
+def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixture):
+    controls = np.random.default_rng(0).random((16, 7, 2))
+    controls[:, 0] = 0.0
+    faults = {
+        3: (NAN, "not finite"),
+        8: (SEGFAULT, "exit code -11"),
+        9: (HANG, "no answer within 3 s"),
+        11: (BUG, "exit code 1"),
+    }
+    for row, (fault, _) in faults.items():
+        controls[row, 0, 1] = fault
+    with Farm(Faulty, workers=2, timeout_s=3.0) as farm:
+        outcomes = list(farm.render(controls, chunk=4))
+    assert len(outcomes) == len(controls)
+    good = Toy()
+    for row, (outcome, one) in enumerate(zip(outcomes, controls, strict=True)):
+        if row not in faults:
+            np.testing.assert_array_equal(outcome, good.render(one))
+            continue
+        assert isinstance(outcome, PlantError)
+        assert "faulty failed twice on the controls" in str(outcome)
+        assert f"level {np.array2string(one[2], precision=4, separator=', ')}" in str(outcome)
+        assert faults[row][1] in str(outcome)
+    assert "a bug in the plant" in capfd.readouterr().err
+
+
+def test_a_farm_refuses_bad_controls_at_once():
+    with Farm(Untouchable, workers=1) as farm:
+        for listen in (farm.render, farm.hear):
+            with pytest.raises(ControlError, match="cutoff holds NaN"):
+                listen(spoilt(np.nan))
+
+
+@pytest.mark.parametrize(
+    ("plant", "reason"),
+    [
+        ("moog", "could not be loaded: there is no plant 'moog'"),
+        (unloadable, "could not be loaded: the plugin is not installed; install it first"),
+        (crashing_when_loaded, "could not be loaded: its process ended with exit code 3"),
+    ],
+)
+def test_a_farm_whose_plant_cannot_be_made_leaves_nothing_behind(plant, reason):
+    with pytest.raises(PlantError, match=reason):
+        Farm(plant, workers=1)
+    assert not multiprocessing.active_children()

@@ -1,0 +1,53 @@
+"""A plant that goes wrong on purpose: the note's pitch says how."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+from toy_plant import Toy
+
+from mirrornet.errors import PlantError
+
+GOOD, NAN, SEGFAULT, HANG, BUG = (n / 12 for n in range(5))  # controls for the pitch
+
+
+class Faulty(Toy):
+    name = "faulty"
+
+    def note_sound(self, note) -> np.ndarray:
+        match note.pitch_midi - 62:
+            case 1:
+                return np.full(10, np.nan, np.float32)
+            case 2:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case 3:
+                time.sleep(3600)
+            case 4:
+                raise ValueError("a bug in the plant")
+        return super().note_sound(note)
+
+
+def unloadable() -> Toy:
+    raise PlantError("the plugin is not installed; install it first.")
+
+
+def crashing_when_loaded() -> Toy:
+    os._exit(3)
+
+
+class Witness(Toy):
+    """Writes down, in files of a folder, its process and the notes it played."""
+
+    def __init__(self, folder: str, hang: bool = False) -> None:
+        super().__init__()
+        self.folder, self.hang = Path(folder), hang
+        (self.folder / f"{os.getpid()}.pid").touch()
+
+    def note_sound(self, note) -> np.ndarray:
+        with (self.folder / "notes").open("a") as notes:
+            notes.write("played\n")
+        if self.hang:
+            time.sleep(3600)
+        return super().note_sound(note)

@@ -1,0 +1,113 @@
+"""A farm gives what the plant alone would give, in order, and leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faulty_plant import Witness
+from toy_plant import Toy
+
+from mirrornet.errors import PlantError
+from mirrornet.hearing import hear
+from mirrornet.plants import load_plant
+from mirrornet.plants.farm import Farm
+
+MELODIES = np.random.default_rng(0).random((12, 7, 5))
+MELODIES[::2] = MELODIES[::2].round()
+
+
+def test_any_workers_and_chunks_give_what_the_plant_gives_bit_for_bit():
+    plant = load_plant("vital")
+    sounds = plant.render(MELODIES)
+    heard = [hear(sound, plant.sample_rate_hz) for sound in sounds]
+    for workers, chunk in ((2, 3), (1, 16)):
+        with Farm("vital", workers=workers, controls="set1") as farm:
+            assert (farm.name, farm.controls) == (plant.name, plant.controls)
+            assert farm.sample_rate_hz == plant.sample_rate_hz
+            np.testing.assert_array_equal(list(farm.render(MELODIES, chunk)), sounds)
+            outcomes = np.stack(list(farm.hear(MELODIES, chunk=chunk)))  # pyright: ignore
+            np.testing.assert_array_equal(outcomes, heard)
+            assert (outcomes.shape, outcomes.dtype) == ((12, 128, 250), np.float32)
+
+
+def test_results_stream_a_few_chunks_ahead_of_the_reader(tmp_path: Path):
+    endless = np.broadcast_to(MELODIES[:1], (100_000, 7, 5))
+    with Farm(Witness, workers=1, folder=str(tmp_path)) as farm:
+        sounds = farm.render(endless, chunk=2)
+        for _ in range(5):
+            np.testing.assert_array_equal(next(sounds), Toy().render(MELODIES[0]))
+    assert (tmp_path / "notes").read_text().count("played") <= 5 * (5 + 4 * 2)
+
+
+def test_streams_can_be_left_early_and_read_side_by_side():
+    toy = Toy()
+    with Farm(Toy, workers=2) as farm:
+        assert list(farm.render(MELODIES[:0])) == []
+        np.testing.assert_array_equal(next(farm.render(MELODIES, chunk=1)), toy.render(MELODIES[0]))
+        one, other = farm.render(MELODIES, chunk=3), farm.render(MELODIES[::-1], chunk=5)
+        for row, (a, b) in enumerate(zip(one, other, strict=True)):
+            np.testing.assert_array_equal(a, toy.render(MELODIES[row]))
+            np.testing.assert_array_equal(b, toy.render(MELODIES[-1 - row]))
+    with pytest.raises(PlantError, match="farm is closed"):
+        next(farm.render(MELODIES))
+
+
+def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
+    with Farm(Witness, workers=1, folder=str(tmp_path)) as farm:
+        (pid,) = (int(file.stem) for file in tmp_path.glob("*.pid"))
+        os.kill(pid, signal.SIGKILL)
+        sounds = list(farm.render(MELODIES[:3]))
+    np.testing.assert_array_equal(sounds, Toy().render(MELODIES[:3]))
+
+
+SCRIPT = """
+import sys, numpy as np
+from faulty_plant import Witness
+from mirrornet.plants.farm import Farm
+
+if __name__ == "__main__":
+    with Farm(Witness, workers=2, folder=sys.argv[1], hang=True) as farm:
+        try:
+            list(farm.render(np.full((8, 7, 5), 0.5), chunk=1))
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_an_interrupted_or_killed_farm(tmp_path: Path, ending: signal.Signals):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(folder)],
+        env=os.environ | {"PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    _wait_until(lambda: _both_hang(folder), parent)
+    # Ctrl-C reaches every process of the terminal; the others are sent to the farm's own only.
+    (os.killpg if ending == signal.SIGINT else os.kill)(parent.pid, ending)
+    # The workers hold this pipe too, so it ends when the last of them has gone.
+    _, said = parent.communicate(timeout=120)
+    assert said.strip() == ("interrupted" if ending == signal.SIGINT else "")
+
+
+def _both_hang(folder: Path) -> bool:
+    notes = folder / "notes"
+    return notes.is_file() and notes.read_text().count("played") == 2
+
+
+def _wait_until(condition, process: subprocess.Popen) -> None:
+    while not condition():
+        assert process.poll() is None, "the script ended too early"
+        time.sleep(0.05)
