@@ -2,7 +2,8 @@
 
 A new plant gives `controls`, `sample_rate_hz` and `note_sound`; melodies, checks and batches are
 the same for all and live here. The contract: the same arguments give the same samples (within
-1e-6), whatever was rendered before, in any order, on any worker.
+1e-6), whatever was rendered before, in any order, on any worker. A plant object serves one thread
+at a time: give every thread its own.
 """
 
 from abc import ABC, abstractmethod

@@ -177,7 +177,7 @@ class _Worker:
     def take(self, task: _Task, timeout_s: float) -> None:
         self.task, self._timeout_s = task, timeout_s
         self._deadline_s = time.monotonic() + timeout_s
-        with suppress(BrokenPipeError):  # a worker that died idle: `listen` will tell
+        with suppress(OSError):  # a worker that died idle: `listen` will tell
             self.pipe.send((task.work, task.rows))
 
     def listen(self) -> bool:

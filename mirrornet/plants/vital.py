@@ -9,6 +9,9 @@ Vital is not a pure function of its knobs by default; it is made one here:
   fixed knobs arrive.
 - The release ends inside each note's tail.
 
+The level is the oscillator's. The filter behind it saturates a little, so that 20 dB less of
+oscillator is 17 to 18 dB less of sound.
+
 The macros are also what a musician wants to turn: the preset names them CUTOFF and LEVEL.
 """
 
