@@ -50,7 +50,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}; give the path of its .json card.")
     try:
-        card = json.loads(path.read_bytes())
+        card = json.loads(_read(path))
     except (ValueError, RecursionError):
         card = None
     if not isinstance(card, dict) or card.get("format") != FORMAT:
@@ -58,10 +58,11 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             f"{path} is not the card of a mirrornet checkpoint; give the .json file that "
             "`mirrornet learn` wrote beside the weights."
         )
-    weights = path.with_name(str(card.get("weights")))
-    if not weights.is_file() or weights.parent != path.parent:
-        raise CheckpointError(f"{path} has lost its weights {weights.name}; copy both files.")
-    data = weights.read_bytes()
+    name = str(card.get("weights"))
+    weights = path.parent / name
+    if Path(name).name != name or not weights.is_file():  # nowhere else but beside the card
+        raise CheckpointError(f"{path} has lost its weights {name!r}; copy both files.")
+    data = _read(weights)
     if hashlib.sha256(data).hexdigest() != card.get("sha256"):
         raise CheckpointError(
             f"{weights} is damaged (its sha256 is not the one in {path.name}); copy it again."
@@ -80,6 +81,15 @@ def provenance() -> dict[str, Any]:
         "machine": {"processor": _processor(), "threads": torch.get_num_threads()},
         "git_commit": _git_commit(),
     }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}); check its permissions."
+        ) from error
 
 
 def _weights_of(path: Path) -> Path | None:

@@ -4,6 +4,7 @@ Each command is a function; its arguments are the options and its docstring is t
 import what they need when they run, so that `mirrornet --help` answers at once.
 """
 
+import io
 import json
 import os
 import sys
@@ -116,13 +117,13 @@ def learn(
     out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
     plan = RECIPES[recipe][budget]
     hearing = NETWORKS[plan.architecture][2]
+    recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
     with Farm(plant, controls=controls) as farm:
-        if targets.isdecimal():
+        if recordings is None:
             _, heard = seed_targets(farm, "targets", SEED_TARGETS, int(targets), hearing)
             about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
         else:
-            heard = folder_targets(targets, hearing)
-            about = f"{len(heard)} sounds from {targets}"
+            heard, about = recordings, f"{len(recordings)} sounds from {targets}"
         if isinstance(plan, PaperRecipe):
             plays = f"plays {len(heard)} guesses in each of {plan.rounds} rounds"
         else:
@@ -209,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done. 1: the doctor found a problem. 2: an error, explained in a sentence on stderr. 130:
     stopped by Ctrl-C. A command line that is no command ends in SystemExit with 2.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if arguments == ["--version"]:
         print(f"mirrornet {version('mirrornet')}")

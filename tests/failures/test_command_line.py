@@ -1,0 +1,174 @@
+"""Whatever goes wrong, the command line says so in a sentence, exits with 2 and does no harm."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from permissions import ordinary_user, visible_folder
+
+from mirrornet import cli, mirror
+from mirrornet.cli import main
+from mirrornet.export import controls_json
+from mirrornet.matching import Match
+from mirrornet.mirror import MirrorNet
+from mirrornet.plants.vital import SET1
+
+MELODY = str(Path(cli.__file__).parent / "data" / "demo-melody.flac")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, match: Match) -> Path:
+    """A folder with things to trip over."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(mirror, "SHIPPED", place / "model.json")
+    MirrorNet("vital", SET1).save("model.json", {})
+    tone = 0.5 * np.sin(0.1 * np.arange(88200))
+    soundfile.write("silence.wav", 0 * tone, 44100)
+    soundfile.write("long.wav", np.tile(tone, 3), 44100)
+    (place / "taken").mkdir()
+    (place / "taken" / "song.txt").write_text("mine")
+    (place / "notes.txt").write_text("practise more")
+    (place / "controls.json").write_text(controls_json(match))
+    return place
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("mtach x.wav", "there is no command mtach; choose one of demo, match"),
+        ("match gone.wav", "gone.wav cannot be opened (No such file or directory); check the path"),
+        ("match notes.txt", "notes.txt is damaged, or no sound file of a known kind"),
+        ("match taken", "taken is a folder; give the path of one sound file."),
+        ("match silence.wav", "silence.wav is silent"),
+        ("match long.wav", "the sound lasts 6 s"),
+        (f"match {MELODY} --out taken", "taken is taken already; name a new folder with --out."),
+        (f"match {MELODY} --out notes.txt", "notes.txt is taken already"),
+        (f"match {MELODY} --out notes.txt/a", "notes.txt/a cannot be written (Not a directory)"),
+        (f"match {MELODY} --out {'x' * 300}", "cannot be written (File name too long)"),
+        (f"match {MELODY} --plant moog", "there is no plant 'moog'; choose one of vital"),
+        (f"match {MELODY} --model gone.json", "there is no checkpoint at gone.json"),
+        (f"match {MELODY} --model taken", "there is no checkpoint at taken/model.json"),
+        (f"match {MELODY} --model notes.txt", "notes.txt is not the card of a mirrornet"),
+        (f"match {MELODY} --refine -1", "refine is a number of renders, 0 or more; got -1."),
+        ("demo --out taken", "taken is taken already; name a new folder with --out."),
+        ("learn --plant moog", "there is no plant 'moog'; choose one of vital"),
+        ("learn --controls set9", "vital has the control sets set1 and set2, not 'set9'."),
+        ("learn --targets gone", "the folder gone cannot be opened (No such file"),
+        ("learn --targets taken", "none of the 1 files in taken can be used"),
+        ("learn --device cuda", "torch finds no CUDA GPU here; leave out --device"),
+        ("experiment 1 --device cuda", "torch finds no CUDA GPU here"),
+        ("render gone.json", "there is no file gone.json; give a controls.json."),
+        ("render taken", "there is no file taken; give a controls.json."),
+        ("render notes.txt", "notes.txt is not a controls.json as `mirrornet match` writes it"),
+        ("render model.json", "model.json is not a controls.json"),
+        ("render controls.json --plant moog", "there is no plant 'moog'"),
+        ("render controls.json --out notes.txt", "notes.txt exists already; name another file"),
+        ("render controls.json --out a.mp3", "a.mp3 must end in .wav."),
+        ("render controls.json --out gone/a.wav", "gone/a.wav cannot be written (No such file"),
+    ],
+)
+def test_a_sentence_and_no_harm(here, capsys, monkeypatch, command, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = contents(here)
+    assert main(command.split()) == 2
+    said = capsys.readouterr().err
+    last = said.splitlines()[-1]
+    assert last.startswith("mirrornet: ")
+    assert words in last
+    assert last.endswith(".")
+    assert "Traceback" not in said
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("match", "SOUND"),
+        (f"match {MELODY} --seed -1", "a seed is a whole number from 0 to 2147483647, not -1."),
+        (f"match {MELODY} --seed 2147483648", "a seed is a whole number"),
+        (f"match {MELODY} --refine lots", "lots"),
+        (f"match {MELODY} --loud", "--loud"),
+        ("learn --recipe magic", "mirror"),
+        ("experiment", "{1}"),
+        ("experiment 9", "9"),
+        ("--loud", "--loud"),
+    ],
+)
+def test_a_command_line_that_is_none(here, capsys, command, words):
+    before = contents(here)
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+    assert contents(here) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions work otherwise on Windows")
+def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeypatch):
+    monkeypatch.setattr("mirrornet.matching.match", None)  # cannot be called
+    with visible_folder() as folder, ordinary_user():
+        assert main(["match", MELODY, "--out", f"{folder}/mine"]) == 2
+    said = capsys.readouterr().err
+    assert "mine cannot be written (Permission denied); name another folder with --out." in said
+
+
+def test_a_full_disk_in_the_middle_leaves_nothing(here, capsys):
+    resource = pytest.importorskip("resource", reason="needs a limit on the size of files")
+    before = contents(here)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        assert main(["match", MELODY, "--out", "mine"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "mirrornet: " in capsys.readouterr().err
+    assert contents(here) == before
+
+
+def test_a_write_that_fails_anywhere_is_one_sentence(here, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "runs/x/state.json")
+
+    monkeypatch.setattr("mirrornet.experiments.experiment1.run_experiment", full)
+    assert main(["experiment", "1"]) == 2
+    assert capsys.readouterr().err == "mirrornet: runs/x/state.json: No space left on device.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_output_that_takes_no_more(here):
+    with open("/dev/full", "w") as full:
+        said = subprocess.run(
+            [sys.executable, "-m", "mirrornet", "plants"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert said.returncode == 2
+    assert said.stderr == "mirrornet: a file: No space left on device.\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_names_that_are_no_text(here):
+    """A terminal gets an escaped name, not a UnicodeEncodeError."""
+    name = os.fsdecode(b"caf\xe9")
+    (here / f"{name}.json").write_bytes((here / "controls.json").read_bytes())
+    said = subprocess.run(
+        [sys.executable, "-m", "mirrornet", "render", f"{name}.json"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert (said.returncode, said.stderr) == (0, b"")
+    assert rb"written to caf\udce9.wav." in said.stdout
