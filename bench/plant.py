@@ -26,7 +26,7 @@ from mirrornet.plants.farm import Farm, usable_cores
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-plant.json"
 MELODIES = 256
-ROUNDS = 5
+ROUNDS = 3
 SEED = 0
 BUSY_LOAD = 0.5
 

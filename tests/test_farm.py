@@ -48,6 +48,7 @@ def test_streams_can_be_left_early_and_read_side_by_side():
     toy = Toy()
     with Farm(Toy, workers=2) as farm:
         assert list(farm.render(MELODIES[:0])) == []
+        np.testing.assert_array_equal(list(farm.render(MELODIES[0])), [toy.render(MELODIES[0])])
         np.testing.assert_array_equal(next(farm.render(MELODIES, chunk=1)), toy.render(MELODIES[0]))
         one, other = farm.render(MELODIES, chunk=3), farm.render(MELODIES[::-1], chunk=5)
         for row, (a, b) in enumerate(zip(one, other, strict=True)):

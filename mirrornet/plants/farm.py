@@ -83,7 +83,7 @@ class Farm:
         A row that failed twice, the second time alone, yields a PlantError that names its
         controls. Raises ControlError at once where `ControlSpace.check` does.
         """
-        return self._stream(_render, self.controls.check(controls), chunk)
+        return self._stream(_render, self._rows(controls), chunk)
 
     def hear(
         self,
@@ -95,7 +95,7 @@ class Farm:
 
         Errors are as in `render`.
         """
-        return self._stream(partial(_hear, hearing), self.controls.check(controls), chunk)
+        return self._stream(partial(_hear, hearing), self._rows(controls), chunk)
 
     def close(self) -> None:
         """Stop every worker now, busy or not."""
@@ -107,6 +107,12 @@ class Farm:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _rows(
+        self, controls: Float[np.ndarray, "*batch control note"]
+    ) -> Float[np.ndarray, "row control note"]:
+        controls = self.controls.check(controls)
+        return controls.reshape(-1, *controls.shape[-2:])
 
     def _stream(
         self, work: Callable, rows: Float[np.ndarray, "row control note"], chunk: int
