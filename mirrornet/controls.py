@@ -4,7 +4,7 @@ A control knows its name, unit, range and curve. A `ControlSpace` is the ordered
 controls; an array of controls has the shape `(*batch, control, note)` in that order.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,6 +124,3 @@ class ControlSpace(tuple[Control, ...]):
                 )
             np.clip(row, low, high, out=row)
         return values
-
-    def __iter__(self) -> Iterator[Control]:
-        return super().__iter__()

@@ -17,7 +17,7 @@ from .cochlea import Cochlea, loudness_compress, unit_sequence
 
 Hearing = Literal["loudness", "unit-sequence"]
 HEARING_RATE_HZ = 8000
-CHANNELS = 128
+
 FRAME_S = 0.008
 
 

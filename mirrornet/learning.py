@@ -9,6 +9,7 @@ read the babble back; then the encoder also learns to play the targets, through 
 No target ever comes with its controls.
 """
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from .babbling import listen, random_melodies
 from .checkpoints import provenance
+from .errors import MirrorNetError
 from .mirror import MirrorNet
 from .plants.farm import Farm, usable_cores
 from .runs import Run
@@ -88,7 +90,8 @@ def learn(
         **asdict(recipe),
         "plant": farm.name,
         "controls": list(farm.controls.names),
-        "targets": about_targets or len(targets),
+        "targets": about_targets or f"{len(targets)} sounds",
+        "targets_sha256": hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest(),
         "seed": seed,
     }
     run = Run(Path(folder), about, resume)
@@ -102,7 +105,8 @@ def learn(
     else:
         learn_paper(run, recipe, model, farm, targets, seed)
     model.to("cpu").eval()
-    model.save(run.folder / "model.json", {"learned": about, **provenance()})
+    minutes = {"learning_minutes": round(run.spent_s / 60, 1)}
+    model.save(run.folder / "model.json", {"learned": about, **minutes, **provenance()})
     return model
 
 
@@ -138,6 +142,7 @@ def learn_mirror(
 
         for adam in adams.values():
             adam.zero_grad()
+        _check_finite(loss, step)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), 1.0)
         torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
@@ -176,9 +181,17 @@ def learn_paper(
             loss, adam = model.e_c(on(device, targets[rows])), encoder_adam
             losses = {"e_c": loss}
         adam.zero_grad()
+        _check_finite(loss, step)
         loss.backward()
         adam.step()
         run.log(step, **{name: value.item() for name, value in losses.items()})
+
+
+def _check_finite(loss: Tensor, step: int) -> None:
+    if not loss.isfinite():
+        raise MirrorNetError(
+            f"learning went astray at step {step} (the loss is {loss.item()}); try another seed."
+        )
 
 
 def one_cycle(progress: float, warm_up: float = 0.05) -> float:

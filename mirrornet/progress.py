@@ -1,9 +1,10 @@
-"""A progress bar with the time left, on the terminal's error stream; silent elsewhere."""
-
-import sys
+"""A progress bar with the time left, on the error stream; elsewhere than on a terminal, its end."""
 
 import rich.console
 import rich.progress
+
+# One for all: a bar inside another takes the line below it.
+CONSOLE = rich.console.Console(stderr=True)
 
 
 class Progress:
@@ -18,7 +19,7 @@ class Progress:
             rich.progress.TextColumn("left"),
             rich.progress.TimeRemainingColumn(elapsed_when_finished=False),
             rich.progress.TextColumn("{task.fields[note]}"),
-            console=rich.console.Console(file=sys.stderr),
+            console=CONSOLE,
             speed_estimate_period=60,
         )
         self._task = self._bar.add_task(what, total=total, note="")
@@ -29,7 +30,7 @@ class Progress:
 
     def say(self, sentence: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(sentence, highlight=False, markup=False)
+        self._bar.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> "Progress":
         self._bar.start()

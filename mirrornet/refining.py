@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .hearing import hear
+from .melody import PITCH_SPAN
 from .mirror import MirrorNet
 from .plants import Plant
 
@@ -22,27 +23,31 @@ EASIER, HARDER = 0.3, 4.0  # what success and failure do to the damping
 def refine_controls(
     model: MirrorNet,
     plant: Plant,
-    target_heard: Float[np.ndarray, "channel=128 frame"],
+    target: Float[Tensor, "channel=128 frame"],
     controls: Float[np.ndarray, "control note"],
     renders: int,
 ) -> Float[np.ndarray, "control note"]:
     """The best controls found with `renders` renders, the first spent on `controls` themselves.
 
-    Pitches stay. The model must hear by loudness, as `target_heard` was.
+    `target` is what the model hears of the target. Pitches stay.
     """
-    target = torch.from_numpy(target_heard)
-    controls = np.asarray(controls, dtype=np.float64)
-    knobs = [row for row, control in enumerate(model.controls) if control.name != "pitch"]
-    best = torch.from_numpy(controls).float()
-    best[0] = (best[0] * 12).round() / 12
-    residual = target - _heard(plant, best)
+    pitch = model.controls.row("pitch")
+    knobs = [row for row in range(len(model.controls)) if row != pitch]
+    best = torch.from_numpy(np.asarray(controls, dtype=np.float32)).clone()
+    best[pitch] = (best[pitch] * PITCH_SPAN).round() / PITCH_SPAN
+
+    def heard(controls: Tensor) -> Tensor:
+        sound = plant.render(controls.numpy())
+        return torch.from_numpy(hear(sound, plant.sample_rate_hz, model.hearing))
+
+    residual = target - heard(best)
     jacobian = _jacobian(model, best, knobs)
     damping = DAMPING
     for _ in range(renders - 1):
         step = _step(jacobian, residual, damping).view(len(knobs), -1)
         trial = best.clone()
         trial[knobs] = (trial[knobs] + step).clamp(0, 1)
-        remaining = target - _heard(plant, trial)
+        remaining = target - heard(trial)
         if remaining.square().mean() < residual.square().mean():
             best, residual = trial, remaining
             jacobian = _jacobian(model, best, knobs)
@@ -52,23 +57,16 @@ def refine_controls(
     return best.double().numpy()
 
 
-def _heard(plant: Plant, controls: Float[Tensor, "control note"]) -> Float[Tensor, "channel frame"]:
-    return torch.from_numpy(hear(plant.render(controls.numpy()), plant.sample_rate_hz))
-
-
 def _jacobian(
     model: MirrorNet, controls: Float[Tensor, "control note"], knobs: list[int]
 ) -> Float[Tensor, "point knob_note"]:
     """How each point of the decoder's spectrogram moves with each control."""
 
     def expected(values: Tensor) -> Tensor:
-        full = controls.clone()
-        full = torch.cat([full[:1], values])
-        return model.decoder(full[None])[0].flatten()
+        rows = torch.tensor(knobs)
+        return model.decoder(controls.index_copy(0, rows, values)[None])[0].flatten()
 
-    values = controls[knobs]
-    columns = torch.func.jacfwd(expected)(values)
-    return columns.flatten(1).detach()
+    return torch.func.jacfwd(expected)(controls[knobs]).flatten(1).detach()
 
 
 def _step(

@@ -28,31 +28,44 @@ from .progress import Progress
 SAVE_EVERY_S = 60.0
 
 
+def check_folder(folder: Path, resume: bool) -> None:
+    """OutputError unless a run may begin in `folder` or, with `resume`, go on there."""
+    if (folder / "run.json").is_file():
+        if not resume:
+            raise OutputError(f"{folder} holds a run already; add --resume to go on with it.")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} is in the way and no run; choose another folder.")
+
+
 class Run:
-    """The folder of one learning. `about` (JSON-ready) says what is learned."""
+    """The folder of one learning. `about` (JSON-ready) says what is learned.
+
+    Raises OutputError if the folder cannot be used, or holds another run.
+    """
 
     def __init__(self, folder: Path, about: dict[str, Any], resume: bool):
+        check_folder(folder, resume)
         self.folder = folder
         self._log = folder / "log.jsonl"
+        self._began_s, self._spent_before_s = time.monotonic(), 0.0
         card = folder / "run.json"
-        # As JSON sees it, so that a resumed run compares equal.
-        self.about = json.loads(json.dumps(about))
-        if card.is_file():
-            if not resume:
-                raise OutputError(f"{folder} holds a run already; add --resume to go on with it.")
-            if json.loads(card.read_bytes()) != self.about:
-                raise OutputError(
-                    f"{folder} holds another run (see run.json); resume it with the same options, "
-                    "or choose another folder."
-                )
-            return
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder} is in the way and no run; choose another folder.")
+        text = json.dumps(about, indent=2) + "\n"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(card, lambda path: path.write_text(json.dumps(self.about, indent=2)))
+            if not card.is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                write_atomically(card, lambda path: path.write_text(text))
+            elif card.read_text() != text:
+                raise OutputError(
+                    f"{folder} holds another run (see run.json); resume it with the same options "
+                    "and targets, or choose another folder."
+                )
         except OSError as error:
             raise OutputError(f"cannot write to {folder} ({error.strerror}).") from error
+
+    @property
+    def spent_s(self) -> float:
+        """Time that went into the run so far, earlier goes included."""
+        return self._spent_before_s + time.monotonic() - self._began_s
 
     def part(self, name: str) -> Path:
         """A folder inside the run, made if need be."""
@@ -107,7 +120,9 @@ class Run:
             for index, state in optimizer.state_dict()["state"].items():
                 for key, tensor in state.items():
                     tensors[f"{name}.{index}.{key}"] = tensor
-        save_checkpoint(self.folder / "state.json", tensors, {"step": step})
+        save_checkpoint(
+            self.folder / "state.json", tensors, {"step": step, "spent_s": self.spent_s}
+        )
 
     def _restore(self, model: MirrorNet, optimizers: Mapping[str, torch.optim.Optimizer]) -> int:
         if not (self.folder / "state.json").exists():
@@ -124,6 +139,7 @@ class Run:
                     _, index, field = key.split(".")
                     state.setdefault(int(index), {})[field] = tensor
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        self._spent_before_s = card["spent_s"]
         return card["step"]
 
     def _trim_log(self, first: int) -> None:

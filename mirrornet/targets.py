@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from .audio import from_samples, load_audio
 from .babbling import Kind, listen, random_melodies
 from .errors import AudioError
 from .hearing import Hearing, hear
-from .matching import EXPORT_RATE_HZ, two_seconds
+from .melody import MELODY_S
 from .plants.farm import Farm
 from .progress import Progress
 
 Heard = Float[np.ndarray, "target channel=128 frame"]
+SHORTEST_S, LONGEST_S = 1.5, 2.5
+FOLDER_RATE_HZ = 44100
 
 
 def seed_targets(
@@ -52,7 +55,7 @@ def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
     with Progress("Hearing targets", len(files)) as progress:
         for number, path in enumerate(files, 1):
             try:
-                heard.append(hear(two_seconds(path), EXPORT_RATE_HZ, hearing))
+                heard.append(hear(melody_sound(path, FOLDER_RATE_HZ), FOLDER_RATE_HZ, hearing))
             except AudioError as error:
                 progress.say(f"left out a file: {error}")
             progress.at(number)
@@ -62,3 +65,29 @@ def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
             "files, melodies of five notes in 2 s each."
         )
     return np.stack(heard)
+
+
+def melody_sound(
+    sound: str | Path | tuple[np.ndarray, int], sample_rate_hz: int
+) -> Float[np.ndarray, " sample"]:
+    """A sound file, or `(samples, sample_rate_hz)`, as exactly 2 s at the rate asked for.
+
+    Cuts what is longer and adds silence to what is shorter. Raises AudioError for a sound that
+    cannot be used, or that is far from 2 s.
+    """
+    match sound:
+        case str() | Path():
+            audio = load_audio(sound, sample_rate_hz)
+        case (samples, int() | np.integer() as rate_hz):
+            audio = from_samples(samples, int(rate_hz), sample_rate_hz)
+        case _:
+            raise AudioError("give the path of a sound file, or (samples, sample_rate_hz).")
+    duration_s = len(audio) / sample_rate_hz
+    if not SHORTEST_S <= duration_s <= LONGEST_S:
+        raise AudioError(
+            f"the sound lasts {duration_s:.3g} s; this version matches melodies of five notes in "
+            f"2 s, so cut it to between {SHORTEST_S} and {LONGEST_S} s."
+        )
+    exact = np.zeros(round(MELODY_S * sample_rate_hz), np.float32)
+    exact[: len(audio)] = audio[: len(exact)]
+    return exact

@@ -14,7 +14,7 @@ import torch
 from toy_plant import Toy
 
 from mirrornet import learning, runs
-from mirrornet.errors import OutputError
+from mirrornet.errors import MirrorNetError, OutputError
 from mirrornet.learning import MirrorRecipe, PaperRecipe, batch_rows, learn
 from mirrornet.mirror import MirrorNet
 from mirrornet.plants.farm import Farm
@@ -47,6 +47,11 @@ def weights(model: MirrorNet) -> dict[str, torch.Tensor]:
 
 class Killed(BaseException):
     pass
+
+
+def test_learning_that_goes_astray_is_stopped_with_a_sentence(farm, targets, tmp_path):
+    with pytest.raises(MirrorNetError, match="astray at step"):
+        learn(MIRROR, farm, targets * np.nan, tmp_path / "run")
 
 
 @pytest.mark.parametrize("recipe", [MIRROR, PAPER], ids=["mirror", "paper"])
@@ -124,6 +129,8 @@ def test_a_run_killed_by_the_system_resumes_to_the_same_weights(farm, targets, t
         time.sleep(0.01)
     process.kill()
     process.wait()
+    assert (run / "state.json").exists()
+    assert not (run / "model.json").exists()
     again = learn(MIRROR, farm, targets, run, resume=True)
     whole = learn(MIRROR, farm, targets, tmp_path / "whole")
     assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
@@ -166,6 +173,8 @@ def test_a_run_is_not_overwritten_and_not_mixed_up(farm, targets, tmp_path):
         learn(MIRROR, farm, targets, tmp_path / "run", seed=1, resume=True)
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="another run"):
+        learn(MIRROR, farm, targets[::-1], tmp_path / "run", resume=True)
     with pytest.raises(OutputError, match="in the way"):
         learn(MIRROR, farm, targets, tmp_path / "papers")
     assert (tmp_path / "papers" / "thesis.txt").read_text() == "mine"

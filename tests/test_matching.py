@@ -81,6 +81,26 @@ def test_refinement_spends_no_more_than_its_renders(plant, held_out, monkeypatch
     assert len(played) == 7
 
 
+def test_a_plant_may_play_at_any_rate(plant, held_out):
+    slow = mn.load_plant("vital")
+    match = mn.match((plant.render(held_out[0]), 44100), slow, refine=3)
+    assert match.sample_rate_hz == slow.sample_rate_hz == 16000
+    assert match.audio.shape == match.target.shape == (32000,)
+    assert match.distances["spectrogram_error"] < 0.02
+
+
+def test_a_paper_model_is_refined_by_what_it_hears(plant, held_out):
+    model = mn.MirrorNet("vital", plant.controls, "paper").eval()
+    match = mn.match((plant.render(held_out[0]), 44100), plant, model, refine=2)
+    plant.controls.check(match.controls)
+
+
+@pytest.mark.parametrize("sound", [np.zeros(16000), (np.zeros(16000),), 3])
+def test_what_is_no_sound_is_refused(sound):
+    with pytest.raises(mn.AudioError, match="sample_rate_hz"):
+        mn.match(sound)
+
+
 @pytest.mark.parametrize("duration_s", [0.5, 3.0])
 def test_other_lengths_are_refused_with_a_sentence(duration_s):
     sound = np.sin(np.arange(round(8000 * duration_s)))
@@ -91,6 +111,12 @@ def test_other_lengths_are_refused_with_a_sentence(duration_s):
 def test_a_model_of_another_control_set_is_refused():
     with pytest.raises(mn.CheckpointError, match="choose the plant it learned on"):
         mn.match(DEMO, mn.load_plant("vital", controls="set2", sample_rate_hz=44100))
+
+
+def test_a_model_of_another_plant_is_refused():
+    controls = mn.ControlSpace(mn.load_plant("vital").controls, "diva7")
+    with pytest.raises(mn.CheckpointError, match="plays diva, not vital"):
+        mn.match(DEMO, "vital", mn.MirrorNet("diva", controls))
 
 
 def test_fewer_than_no_renders_are_refused():

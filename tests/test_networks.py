@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mirrornet.cochlea import loudness_compress
+from mirrornet.errors import ControlError
 from mirrornet.melody import MELODY_S, duration_controls, note_spans
 from mirrornet.networks.disguise import disguise
 from mirrornet.networks.notewise import NotewiseDecoder, as_heard
@@ -73,6 +74,12 @@ def test_picked_onsets_ascend_and_stay_apart():
     assert (onsets[:, 0] == 0).all()
     assert (onsets.diff(dim=-1) >= APART - 6).all()
     assert (onsets < 250).all()
+
+
+def test_more_notes_than_there_is_room_for_are_refused():
+    with pytest.raises(ControlError, match="10 notes"):
+        NoteReader(7)(torch.rand(1, 128, 250), 11)
+    assert NoteReader(7)(torch.rand(1, 128, 250), 10).isfinite().all()
 
 
 def test_silence_and_confident_nonsense_are_read_without_nan():

@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 
 from mirrornet.hearing import hear
-from mirrornet.matching import EXPORT_RATE_HZ, two_seconds
 from mirrornet.mirror import SHIPPED, MirrorNet
+from mirrornet.targets import melody_sound
 
 DEMO = SHIPPED.parent / "demo-melody.flac"
 
 
-def ship(name: str = "experiment-1-mirror-quick") -> None:
+def ship(name: str = "experiment-1-mirror-quick-seed-0") -> None:
     result = json.loads((Path("results") / f"{name}.json").read_bytes())
     model = MirrorNet.load(Path("runs") / name / "model.json")
     learned = json.loads((Path("runs") / name / "model.json").read_bytes())
@@ -29,7 +29,7 @@ def ship(name: str = "experiment-1-mirror-quick") -> None:
     card |= {key: result[key] for key in (*kept, "git_commit")}
     card |= {"learned": learned["learned"], "held_out": result["scores"]["mirrornet"]}
     model.save(SHIPPED, card, half=True)
-    heard = torch.from_numpy(hear(two_seconds(DEMO), EXPORT_RATE_HZ))[None]
+    heard = torch.from_numpy(hear(melody_sound(DEMO, 44100), 44100))[None]
     change = (model.guess(heard) - MirrorNet.load(SHIPPED).guess(heard)).abs().max()
     print(f"{SHIPPED}: half precision moves the demo's controls by {change:.1e} at most")
 

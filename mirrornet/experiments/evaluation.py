@@ -9,6 +9,8 @@ from jaxtyping import Float
 
 from ..babbling import listen, random_melodies
 from ..controls import ControlSpace
+from ..errors import PlantError
+from ..hearing import Hearing
 from ..metrics import (
     control_errors,
     duration_error_ms,
@@ -52,7 +54,7 @@ def evaluate(
         "floor": true.controls,
     }
     answers = {
-        name: Answers(*listen(farm, controls, what=f"Playing {name}"))
+        name: Answers(controls, _played(farm, controls, f"Playing {name}"))
         for name, controls in rivals.items()
     }
     scores: dict[str, Any] = {name: score(true, answer, space) for name, answer in answers.items()}
@@ -85,4 +87,14 @@ def _heard_by(model: MirrorNet, farm: Farm, true: Answers) -> Heard:
     """The true melodies the way the model hears them, if not as they were heard already."""
     if model.hearing == "loudness":
         return true.heard
-    return listen(farm, true.controls, model.hearing, "Listening")[1].astype(np.float32)
+    return _played(farm, true.controls, "Listening", model.hearing)
+
+
+def _played(farm: Farm, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:
+    """What the plant sounds like, every melody: a score must not leave out the hard ones."""
+    _, heard = listen(farm, controls, hearing, what)
+    if len(heard) < len(controls):
+        raise PlantError(
+            f"{farm.name} failed on {len(controls) - len(heard)} melodies, so nothing is scored."
+        )
+    return heard.astype(np.float32)

@@ -6,7 +6,6 @@ them.
 """
 
 import json
-import time
 from pathlib import Path
 
 import torch
@@ -20,9 +19,10 @@ from ..mirror import NETWORKS, MirrorNet
 from ..plants import load_plant
 from ..plants.farm import Farm
 from ..plots import panels
+from ..runs import check_folder
 from ..targets import seed_targets
 from .evaluation import Answers, evaluate
-from .tables import experiment_table, print_table
+from .tables import control_table, experiment_table, print_table
 
 TARGETS, HELD_OUT = 400, 80
 SHOWN = 3  # melodies in the figure and as audio
@@ -38,20 +38,25 @@ def run_experiment(
     resume: bool = False,
     device: str = "auto",
 ) -> Path:
-    """Learn from nothing, score, and write `results/experiment-1-RECIPE-BUDGET.json`, with the
-    poster's panels (PNG) and the sounds (WAV) of some held-out melodies beside it."""
-    started_s = time.monotonic()
+    """Learn from nothing, score, and write `results/experiment-1-RECIPE-BUDGET-seed-SEED.json`,
+    with the poster's panels (PNG) and the sounds (WAV) of some held-out melodies beside it.
+
+    Results of an earlier run of the same name are replaced. Raises OutputError at once if there is
+    such a run in `runs` and `resume` is not asked for.
+    """
     plan = RECIPES[recipe][budget]
-    name = f"experiment-1-{recipe}-{budget}"
+    name = f"experiment-1-{recipe}-{budget}-seed-{seed}"
+    check_folder(runs / name, resume)
+    (results / name).mkdir(parents=True, exist_ok=True)
     with Farm("vital", controls="set1") as farm:
         hearing = NETWORKS[plan.architecture][2]
         targets = seed_targets(farm, "targets", TARGETS, seed, hearing)[1]
         about = f"{TARGETS} melodies of the plant, seed {seed}"
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about)
-        learned_s = time.monotonic() - started_s
 
         true = Answers(*seed_targets(farm, "held-out", HELD_OUT, seed))
         scores, answers = evaluate(model, farm, true, seed)
+    card = json.loads((runs / name / "model.json").read_bytes())
     result = {
         "experiment": 1,
         "recipe": recipe,
@@ -61,24 +66,22 @@ def run_experiment(
         "held_out": HELD_OUT,
         "plant_renders": TARGETS
         + (TARGETS * plan.rounds if isinstance(plan, PaperRecipe) else plan.babble),
-        "learning_minutes": round(learned_s / 60, 1),
-        "resumed": resume,
+        "learning_minutes": card["learning_minutes"],
         "weights": sum(p.numel() for p in model.parameters()),
         "units": model.controls.units,
         "scores": scores,
         **provenance(),
     }
-    results.mkdir(parents=True, exist_ok=True)
     path = results / f"{name}.json"
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=2) + "\n"))
     _show(model, true, answers, results / name)
     print_table(experiment_table([result]))
+    print_table(control_table(result))
     return path
 
 
 def _show(model: MirrorNet, true: Answers, answers: Answers, folder: Path) -> None:
     """The poster's four panels, and the input and output sounds, of the first held-out melodies."""
-    folder.mkdir(exist_ok=True)
     plant = load_plant("vital", controls="set1", sample_rate_hz=SHOWN_RATE_HZ)
     rows = []
     for number in range(SHOWN):

@@ -74,13 +74,39 @@ def markdown(rows: Rows) -> str:
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
+def cochlea_table(bench: dict[str, Any]) -> Rows:
+    """Milliseconds for a melody on one thread, and how many times ours."""
+    rows = [["front end, one thread", "rate (Hz)", "batch", "ms per 2 s melody", "times ours"]]
+    for row in bench["rows"]:
+        cells = (row[key] for key in ("front_end", "sample_rate_hz", "batch"))
+        rows.append([*map(str, cells), f"{row['ms_per_melody']:.1f}", f"{row['times_ours']:.1f}"])
+    return rows
+
+
+def plant_table(bench: dict[str, Any]) -> Rows:
+    """How fast the plant is played and heard, with workers and without."""
+    rows = [["Vital", "workers", "melodies per s", "times real time", "times one worker"]]
+    for row in bench["rows"]:
+        workers = str(row["workers"] or "none")
+        numbers = (row[k] for k in ("melodies_per_s", "times_real_time", "times_one_worker"))
+        rows.append([row["work"], workers, *map(str, numbers)])
+    return rows
+
+
 def render_readme(readme: Path = Path("README.md"), results: Path = Path("results")) -> None:
     """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->` by today's results."""
-    quick = [results / f"experiment-1-{recipe}-quick.json" for recipe in ("mirror", "paper")]
-    found = [json.loads(path.read_bytes()) for path in quick if path.is_file()]
+
+    def result(name: str) -> dict[str, Any]:
+        return json.loads((results / f"{name}.json").read_bytes())
+
+    mirror, paper = (
+        result(f"experiment-1-{recipe}-quick-seed-0") for recipe in ("mirror", "paper")
+    )
     tables = {
-        "experiment-1": experiment_table(found),
-        "experiment-1-controls": control_table(found[0]),
+        "experiment-1": experiment_table([mirror, paper]),
+        "experiment-1-controls": control_table(mirror),
+        "cochlea": cochlea_table(result("bench-cochlea")),
+        "plant": plant_table(result("bench-plant")),
     }
     text = readme.read_text()
     for name, rows in tables.items():

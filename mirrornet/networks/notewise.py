@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..hearing import CHANNELS, FRAME_S
+from ..cochlea import CHANNELS
+from ..hearing import FRAME_S
 from ..melody import GAP_S, PITCH_SPAN, note_spans
 
 TIME_SCALES_S = (0.006, 0.02, 0.06, 0.2, 0.6)

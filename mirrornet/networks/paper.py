@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..cochlea import CHANNELS
 from ..errors import ControlError
-from ..hearing import CHANNELS
 
 WIDTH = 256
 STACKS = 3

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..hearing import CHANNELS
+from ..cochlea import CHANNELS
+from ..errors import ControlError
 from ..melody import PITCH_SPAN, note_spans
 from .disguise import disguise
 
@@ -165,7 +166,12 @@ def centroid(logits: Float[Tensor, "batch frame"], peaks: Tensor) -> Float[Tenso
 
 
 def pick_onsets(logits: Float[Tensor, "batch frame"], notes: int) -> Float[Tensor, "batch note"]:
-    """The likeliest `notes` onsets, the first at 0, none closer together than `APART` frames."""
+    """The likeliest `notes` onsets, the first at 0, none closer together than `APART` frames.
+
+    Raises ControlError for more notes than are sure to find room.
+    """
+    if notes > (most := logits.shape[-1] // (2 * APART - 1)):
+        raise ControlError(f"{logits.shape[-1]} frames have room for {most} notes, not {notes}.")
     score = logits.detach().clone()
     peaks = torch.zeros(len(score), notes, dtype=torch.long, device=logits.device)
     frames = torch.arange(score.shape[-1], device=logits.device)
@@ -188,7 +194,7 @@ def note_windows(
     at = onsets[..., None] + torch.arange(-BEFORE, WINDOW - BEFORE, device=heard.device)
     ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], frames)], 1)[..., None]
     mine = ((at > onsets[..., None] - BEFORE - 1) & (at >= 0) & (at < ends - 0.5)).float()
-    low = at.detach().floor().clamp(0, frames - 2)
+    low = at.detach().floor().nan_to_num().clamp(0, frames - 2)
     weight = ((at - low) * mine)[:, None]
     left = low.long().flatten(1)[:, None].expand(-1, heard.shape[1], -1)
     here = heard.gather(2, left).view(*heard.shape[:2], *at.shape[1:])

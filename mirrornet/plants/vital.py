@@ -24,7 +24,7 @@ from jaxtyping import Float
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from ..controls import Control, ControlSpace
-from ..errors import PlantError
+from ..errors import ControlError, PlantError
 from ..melody import LOWEST_PITCH_MIDI, PITCH_SPAN, Note, melody_notes
 from .base import TAIL_S, Plant
 
@@ -99,7 +99,10 @@ class Vital(Plant):
 
     def preset(self, controls: Float[np.ndarray, "control note"], note: int = 0) -> str:
         """The text of a `.vital` preset that sounds as note number `note` of `controls` does."""
-        return self.note_preset(melody_notes(self.controls, controls)[note])
+        notes = melody_notes(self.controls, controls)
+        if not 0 <= note < len(notes):
+            raise ControlError(f"the melody has the notes 0 to {len(notes) - 1}, not {note}.")
+        return self.note_preset(notes[note])
 
     def note_preset(self, note: Note) -> str:
         """The text of a `.vital` preset that sounds as `note` does, at its pitch and length."""
