@@ -72,7 +72,7 @@ class NotewiseDecoder(nn.Module):
         """Embedding of a pitch in 0..1; between two semitones, their mean by distance, so that
         e_c can pull the encoder's expected pitch."""
         semitones = (pitch * PITCH_SPAN).clamp(0, PITCH_SPAN)
-        below = semitones.detach().floor().clamp(max=PITCH_SPAN - 1).long()
+        below = semitones.detach().floor().nan_to_num().clamp(max=PITCH_SPAN - 1).long()
         weight = (semitones - below)[..., None]
         return (1 - weight) * self.pitch(below) + weight * self.pitch(below + 1)
 
