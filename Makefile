@@ -31,6 +31,7 @@ clean:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it first."; exit 1; }
 	@echo "Installing into .venv; this takes a few minutes, once."
 	$(PYTHON) -m venv .venv
+	$(INSTALL) torch==2.13.0
 	$(INSTALL) --editable .
 	@touch $@
 

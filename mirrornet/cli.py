@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parent / "data"
 DEMO_RENDERS = 20
 SEED_TARGETS = 400  # as in the poster
-# From nothing to a model, on two cores.
+# From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
 ABOUT = {
     ("mirror", "quick"): "25 minutes",
-    ("mirror", "full"): "4 hours",
-    ("paper", "quick"): "1 hour",
-    ("paper", "full"): "11 hours",
+    ("mirror", "full"): "2 hours",
+    ("paper", "quick"): "25 minutes",
+    ("paper", "full"): "3 hours",
 }
 WHAT_FILES_ARE = {
     "report.html": "open this first, in a browser: both sounds, a picture, each note's knobs",
