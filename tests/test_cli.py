@@ -214,7 +214,9 @@ def test_learn_from_a_folder_with_other_controls(here, tiny):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are POSIX's")
 def test_ctrl_c_says_how_to_go_on(here):
-    command = [sys.executable, "-m", "mirrornet", "learn"]
+    (here / "sounds").mkdir()
+    (here / "sounds" / "a.flac").write_bytes(MELODY.read_bytes())
+    command = [sys.executable, "-m", "mirrornet", "learn", "--targets", "sounds"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

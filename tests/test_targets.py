@@ -61,11 +61,12 @@ def test_the_networks_hearing_is_used(tmp_path: Path):
     np.testing.assert_allclose(heard[0], hear(tone(330), RATE_HZ, "unit-sequence"), atol=1e-3)
 
 
-def test_bad_files_are_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture):
-    soundfile.write(tmp_path / "good.wav", tone(330), RATE_HZ)
-    soundfile.write(tmp_path / "long.wav", tone(330, 5.0), RATE_HZ)
-    (tmp_path / "notes.txt").write_text("practise more")
-    assert len(folder_targets(tmp_path)) == 1
+def test_bad_files_are_named_and_left_out(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # long paths are broken over lines
+    soundfile.write("good.wav", tone(330), RATE_HZ)
+    soundfile.write("long.wav", tone(330, 5.0), RATE_HZ)
+    Path("notes.txt").write_text("practise more")
+    assert len(folder_targets(".")) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "lasts 5 s" in said
     assert "notes.txt is damaged, or no sound file" in said

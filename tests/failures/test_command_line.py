@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         (f"match {MELODY} --out notes.txt", "notes.txt is taken already"),
         (f"match {MELODY} --out notes.txt/a", "notes.txt/a cannot be written (Not a directory)"),
         (f"match {MELODY} --out {'x' * 300}", "cannot be written (File name too long)"),
-        (f"match {MELODY} --plant moog", "there is no plant 'moog'; choose one of vital"),
+        (f"match {MELODY} --plant moog", "the model plays vital, not moog; choose the plant"),
         (f"match {MELODY} --model gone.json", "there is no checkpoint at gone.json"),
         (f"match {MELODY} --model taken", "there is no checkpoint at taken/model.json"),
         (f"match {MELODY} --model notes.txt", "notes.txt is not the card of a mirrornet"),
