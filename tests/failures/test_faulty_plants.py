@@ -91,6 +91,12 @@ def test_the_real_plant_is_as_strict_and_recovers():
     np.testing.assert_array_equal(plant.render(good), before)
 
 
+@pytest.mark.parametrize("note", [-1, 2])
+def test_a_preset_of_a_note_that_is_not_there(note: int):
+    with pytest.raises(ControlError, match=f"notes 0 to 1, not {note}"):
+        Vital().preset(np.full((7, 2), 0.5), note)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
