@@ -15,21 +15,25 @@ error back through the decoder (e_c). No target ever comes with its controls.
     match.save("out/")
 """
 
-from .audio import load_audio
-from .cochlea import Cochlea
-from .controls import Control, ControlSpace
-from .errors import (
-    AudioError,
-    CheckpointError,
-    ControlError,
-    MirrorNetError,
-    OutputError,
-    PlantError,
-)
-from .matching import Match, match
-from .melody import Note
-from .mirror import MirrorNet, load_model
-from .plants import Plant, load_plant
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .audio import load_audio
+    from .cochlea import Cochlea
+    from .controls import Control, ControlSpace
+    from .errors import (
+        AudioError,
+        CheckpointError,
+        ControlError,
+        MirrorNetError,
+        OutputError,
+        PlantError,
+    )
+    from .matching import Match, match
+    from .melody import Note
+    from .mirror import MirrorNet, load_model
+    from .plants import Plant, load_plant
 
 __all__ = [
     "AudioError",
@@ -50,3 +54,29 @@ __all__ = [
     "load_plant",
     "match",
 ]
+
+_HOMES = {
+    "load_audio": "audio",
+    "Cochlea": "cochlea",
+    "Control": "controls",
+    "ControlSpace": "controls",
+    "Match": "matching",
+    "match": "matching",
+    "Note": "melody",
+    "MirrorNet": "mirror",
+    "load_model": "mirror",
+    "Plant": "plants",
+    "load_plant": "plants",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562): torch and Vital take seconds, and
+    `mirrornet --help`, `mirrornet doctor` and the workers of a farm should not wait for all."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

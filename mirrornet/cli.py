@@ -111,10 +111,12 @@ def learn(
     from .learning import learn as learn_to_play
     from .mirror import NETWORKS
     from .plants.farm import Farm
+    from .runs import check_folder
     from .targets import folder_targets, seed_targets
 
     _check_device(device)
     out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
+    check_folder(out, resume)
     plan = RECIPES[recipe][budget]
     hearing = NETWORKS[plan.architecture][2]
     recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
@@ -174,11 +176,10 @@ def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = Non
 
 def plants() -> None:
     """List the synthesizers, and their controls with units, ranges and meaning."""
-    from .plants import PLANTS, load_plant
-    from .playing import control_sets
+    from .plants import PLANTS
 
-    for name in PLANTS:
-        spaces = [load_plant(name, controls=one).controls for one in control_sets(name)]
+    for name, kind in PLANTS.items():
+        spaces = kind.control_sets.values()
         print(f"Plant {name}\n{'control':14} {'range':17} {'curve':12} {'control sets':13} meaning")
         for control in max(spaces, key=len):
             reach = f"{control.low:g} to {control.high:g} {control.unit}"

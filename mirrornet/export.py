@@ -189,12 +189,12 @@ def _write_files(match: Match, folder: Path) -> None:
     _write(folder / "controls.json", controls_json(match).encode())
     _write(folder / "controls.csv", controls_csv(match).encode())
     _write(folder / "melody.mid", midi(match, [("melody", match.notes)]))
-    if note_preset := getattr(match.plant, "note_preset", None):
+    if report.has_presets(match):
         (folder / "presets").mkdir()
         tracks = []
         for index, note in enumerate(match.notes):
             path = folder / report.preset_path(match.notes, index)
-            _write(path, note_preset(note).encode())
+            _write(path, (match.plant.note_preset(note) or "").encode())
             tracks.append((path.stem, [note]))
         _write(folder / "presets" / "one-track-per-note.mid", midi(match, tracks))
 

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from jaxtyping import Float
 
+from .controls import ControlSpace
 from .errors import ControlError
 from .melody import Note
-from .plants import Plant, load_plant
+from .plants import find_plant, load_plant
 
 LONGEST_S = 600.0
 
@@ -64,18 +63,11 @@ def play_notes(
     last_s = max(note.offset_s for note in notes)
     if last_s > LONGEST_S:
         raise ControlError(f"the notes last until {last_s:g} s; {LONGEST_S:g} s is the limit.")
-    spaces = [
-        load_plant(plant, controls=control_set, sample_rate_hz=sample_rate_hz)
-        for control_set in control_sets(plant)
-    ]
-    fitting = [player for player in spaces if _knobs(player) == set(notes[0].controls)]
-    return (fitting or spaces)[0].play(notes)
+    sets = find_plant(plant).control_sets
+    fitting = [name for name, space in sets.items() if _knobs(space) == set(notes[0].controls)]
+    control_set = (fitting or list(sets))[0]
+    return load_plant(plant, controls=control_set, sample_rate_hz=sample_rate_hz).play(notes)
 
 
-def control_sets(plant: str) -> tuple[str, ...]:
-    """The names of the control sets a plant can be loaded with; PlantError if there is none."""
-    return get_args(signature(type(load_plant(plant))).parameters["controls"].annotation)
-
-
-def _knobs(plant: Plant) -> set[str]:
-    return set(plant.controls.names) - {"pitch", "duration"}
+def _knobs(space: ControlSpace) -> set[str]:
+    return set(space.names) - {"pitch", "duration"}

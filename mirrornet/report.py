@@ -91,7 +91,7 @@ def preset_path(notes: Sequence[Note], index: int) -> str:
 
 def has_presets(match: Match) -> bool:
     """Whether the plant can write a note as a preset of its synthesizer."""
-    return hasattr(match.plant, "note_preset")
+    return match.plant.note_preset(match.notes[0]) is not None
 
 
 def render_report(match: Match, figure_png: bytes, target_wav: bytes, match_wav: bytes) -> str:

@@ -11,6 +11,7 @@ from jaxtyping import install_import_hook
 CHECKED = ("networks", "mirror", "hearing", "refining", "babbling", "learning", "plots", "export")
 
 with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
+    import mirrornet.learning  # noqa: F401
     from mirrornet.export import save_match
     from mirrornet.hearing import hear
     from mirrornet.matching import Match

@@ -21,16 +21,22 @@ MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
 
 
-def test_any_workers_and_chunks_give_what_the_plant_gives_bit_for_bit():
-    plant = load_plant("vital")
-    sounds = plant.render(MELODIES)
+@pytest.mark.parametrize("vibrato", [None, 0.0, 1.0], ids=["set 1", "no vibrato", "vibrato"])
+def test_any_workers_and_chunks_give_what_the_plant_gives_bit_for_bit(vibrato):
+    control_set = "set1" if vibrato is None else "set2"
+    plant = load_plant("vital", controls=control_set)
+    melodies = MELODIES
+    if vibrato is not None:
+        knobs = np.broadcast_to([[0.5], [vibrato], [0.3]], (12, 3, 5))
+        melodies = np.concatenate([MELODIES, knobs], axis=1)
+    sounds = plant.render(melodies)
     heard = [hear(sound, plant.sample_rate_hz) for sound in sounds]
     for workers, chunk in ((2, 3), (1, 16)):
-        with Farm("vital", workers=workers, controls="set1") as farm:
+        with Farm("vital", workers=workers, controls=control_set) as farm:
             assert (farm.name, farm.controls) == (plant.name, plant.controls)
             assert farm.sample_rate_hz == plant.sample_rate_hz
-            np.testing.assert_array_equal(list(farm.render(MELODIES, chunk)), sounds)
-            outcomes = np.stack(list(farm.hear(MELODIES, chunk=chunk)))  # pyright: ignore
+            np.testing.assert_array_equal(list(farm.render(melodies, chunk)), sounds)
+            outcomes = np.stack(list(farm.hear(melodies, chunk=chunk)))  # pyright: ignore
             np.testing.assert_array_equal(outcomes, heard)
             assert (outcomes.shape, outcomes.dtype) == ((12, 128, 250), np.float32)
 

@@ -14,7 +14,7 @@ from mirrornet.export import controls_json
 from mirrornet.matching import Match
 from mirrornet.melody import Note
 from mirrornet.plants import load_plant
-from mirrornet.playing import control_sets, play_notes, read_notes
+from mirrornet.playing import play_notes, read_notes
 
 KNOBS = {"level": -3.0, "cutoff": 800.0, "resonance": 20.0, "attack": 0.01, "decay": 0.5}
 VIBRATO = {"vibrato_rate": 5.0, "vibrato_depth": 50.0, "vibrato_phase": 0.0}
@@ -32,7 +32,6 @@ def test_what_a_match_wrote_is_read_back(path: Path, match: Match):
 
 
 def test_notes_choose_their_control_set():
-    assert control_sets("vital") == ("set1", "set2")
     vibrating = [Note(60, 0.0, 0.5, KNOBS | VIBRATO)]
     np.testing.assert_array_equal(
         play_notes(vibrating, "vital", 16000), load_plant("vital", controls="set2").play(vibrating)

@@ -7,9 +7,16 @@ from ..errors import PlantError
 from .base import Plant
 from .vital import Vital
 
-__all__ = ["Plant", "load_plant"]
+__all__ = ["PLANTS", "Plant", "find_plant", "load_plant"]
 
-PLANTS = {"vital": Vital}
+PLANTS: dict[str, type[Plant]] = {"vital": Vital}
+
+
+def find_plant(name: str) -> type[Plant]:
+    """The kind of plant called `name`; PlantError if there is none."""
+    if name not in PLANTS:
+        raise PlantError(f"there is no plant {name!r}; choose one of {', '.join(PLANTS)}.")
+    return PLANTS[name]
 
 
 def load_plant(name: str = "vital", **options: Any) -> Plant:
@@ -17,9 +24,8 @@ def load_plant(name: str = "vital", **options: Any) -> Plant:
 
     Raises PlantError for a name or option that does not exist.
     """
-    if name not in PLANTS:
-        raise PlantError(f"there is no plant {name!r}; choose one of {', '.join(PLANTS)}.")
-    known = signature(PLANTS[name]).parameters
+    kind = find_plant(name)
+    known = signature(kind).parameters
     if unknown := ", ".join(sorted(options.keys() - known.keys())):
         raise PlantError(f"{name} has no option {unknown}; choose from {', '.join(known)}.")
-    return PLANTS[name](**options)
+    return kind(**options)

@@ -7,7 +7,7 @@ at a time: give every thread its own.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -24,12 +24,18 @@ class Plant(ABC):
     """Anything that turns controls into sound."""
 
     name: str
+    control_sets: Mapping[str, ControlSpace]
+    """What it can be made with: `__init__(controls=NAME, sample_rate_hz=...)`."""
     controls: ControlSpace
     sample_rate_hz: int
 
     @abstractmethod
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         """The sound of one checked note, mono, from its start until `TAIL_S` after its end."""
+
+    def note_preset(self, note: Note) -> str | None:
+        """The text of a preset that sounds as `note` does; None for a plant without presets."""
+        return None
 
     def render(
         self, controls: Float[np.ndarray, "*batch control note"]

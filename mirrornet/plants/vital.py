@@ -73,6 +73,7 @@ class Vital(Plant):
     """Vital with the poster's controls: `set1`, the first seven, or `set2`, all ten."""
 
     name = "vital"
+    control_sets = CONTROL_SETS
 
     def __init__(self, controls: Literal["set1", "set2"] = "set1", sample_rate_hz: int = 16000):
         if controls not in CONTROL_SETS:
