@@ -1,5 +1,6 @@
 """What several tests need: annotations that are checked, a match that is not perfect, its files."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker
     from mirrornet.plants import load_plant
 
 torch.set_num_threads(1)
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
