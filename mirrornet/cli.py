@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -242,14 +243,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\nmirrornet: stopped.{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # as in `mirrornet plants | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
     except MirrorNetError as error:
         print(f"mirrornet: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", file=sys.stderr)
+        if error.filename is None:
+            _give_up_stdout()
         return 2
+
+
+def _give_up_stdout() -> None:
+    """Python flushes what is left at its exit, and would complain again."""
+    with suppress(OSError):  # a stand-in for stdout has no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _match(

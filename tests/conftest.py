@@ -19,9 +19,14 @@ with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker
     from mirrornet.melody import melody_notes
     from mirrornet.plants import load_plant
 
-torch.set_num_threads(1)
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Each test begins with one, whatever learning before it took."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -256,7 +256,7 @@ def test_experiment_passes_its_options_on(capsys, monkeypatch):
     assert main(["experiment", "1", *options]) == 0
     assert given == [("paper", "full", 9, Path("results"), Path("runs"), True, "cpu")]
     said = capsys.readouterr().out
-    assert "about 11 hours" in said
+    assert "about 3 hours" in said
     assert "results/experiment-1.json" in said
 
 

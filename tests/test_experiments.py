@@ -46,7 +46,7 @@ def test_experiment_1_scores_beside_the_baselines_and_resumes_to_the_same(recipe
         experiment1.run_experiment(recipe)
     again = json.loads(experiment1.run_experiment(recipe, resume=True).read_text())
     assert again["scores"] == result["scores"]
-    assert again["learning_minutes"] >= result["learning_minutes"]
+    assert again["learning_minutes"] >= result["learning_minutes"] - 0.1  # rounded
 
 
 def test_a_score_never_leaves_out_what_the_plant_failed_on(monkeypatch):

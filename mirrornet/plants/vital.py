@@ -20,6 +20,7 @@ import math
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
@@ -85,17 +86,23 @@ class Vital(Plant):
         self._synth = Synth()
         self._synth.set_sample_rate(sample_rate_hz)
         self._load(_base_preset(self._synth))
-        self._synth.render(60, 1.0, 1.5, 1.5)
+        self._render(60, 1.5, 1.5)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         for name, value in _knobs(note).items():
             self._handles[name].set(value)
         pitch, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
         # Vital is mono here: both channels are the same.
-        sound = self._synth.render(pitch, 1.0, gate_s, gate_s + TAIL_S)[0]
+        sound = self._render(pitch, gate_s, gate_s + TAIL_S)
         # Successive notes take two SIMD lanes in turn, whose rounding differs by 1e-7. A note that
         # nobody hears turns the lane back, so that the same note is the same, bit for bit.
-        self._synth.render(pitch, 1.0, 0.001, TAIL_S)
+        self._render(pitch, 0.001, TAIL_S)
+        return sound
+
+    def _render(self, pitch: int, gate_s: float, duration_s: float) -> np.ndarray:
+        sound = self._synth.render(pitch, 1.0, gate_s, duration_s)[0]
+        # Vital leaves the thread flushing denormal numbers to zero, for everyone's arithmetic.
+        torch.set_flush_denormal(False)
         return sound
 
     def preset(self, controls: Float[np.ndarray, "control note"], note: int = 0) -> str:
