@@ -79,6 +79,21 @@ def test_version():
     assert re.fullmatch(r"mirrornet \d+\.\d+\.\d+\n", said.stdout)
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["match", "--help"], ["--version"]])
+def test_help_does_not_wait_for_torch_or_a_synthesizer(arguments):
+    script = f"""if True:
+        import sys
+        from mirrornet.cli import main
+        try:
+            main({arguments})
+        except SystemExit:
+            pass
+        print({{"torch", "vita", "scipy", "matplotlib"}} & set(sys.modules), file=sys.stderr)
+    """
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert said.stderr == "set()\n"
+
+
 def test_recipes_and_budgets_are_the_ones_that_exist():
     recipes, budgets = (get_args(get_args(x)[0]) for x in (options.Recipe, options.Budget))
     assert set(recipes) == set(learning.RECIPES)
