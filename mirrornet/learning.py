@@ -185,6 +185,9 @@ def learn_paper(
         loss.backward()
         adam.step()
         run.log(step, **{name: value.item() for name, value in losses.items()})
+        if in_round == round_steps - 1:  # so that the course of learning can be scored later
+            card = {"round": round_number, "spent_s": run.spent_s}
+            model.save(run.part(f"round-{round_number:02d}") / "model.json", card)
 
 
 def _check_finite(loss: Tensor, step: int) -> None:
