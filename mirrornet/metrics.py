@@ -1,22 +1,39 @@
 """How good controls and sounds are.
 
 Conventions: controls are `(melody, control, note)` in 0..1 of one control space; spectrograms are
-loudness-compressed auditory spectrograms `(melody, channel, frame)`; "true" comes first. Every
-metric checks that both have the same shape and hold finite numbers.
+loudness-compressed auditory spectrograms `(melody, channel, frame)`; sounds are mono, `(sample,)`
+at 44.1 kHz, 1 is full scale. What is true, or the target, comes first. Every metric checks that
+both have the same shape and hold finite numbers, and raises ValueError if not.
 
 What cannot be heard is not scored: spans only matter relative to their sum, so times are in
 seconds after decoding; levels only matter relative to each other, so they are compared in dB with
 the mean over the melody's notes removed.
+
+Sounds are scored by the four metrics of the sound-matching field, as defined by Hayes, Saitis and
+Fazekas, "Audio synthesizer inversion in symmetric parameter spaces with approximately equivariant
+flow matching", ISMIR 2025 (arXiv 2506.07199), and computed by the script published with it. That
+script's conventions hold here: windows and hops are cut down to whole samples, windows are Hann,
+frames are centred with zeros beyond both ends, mels are librosa's. These four need librosa, which
+comes with mirrornet[bench]; without it they raise MirrorNetError.
 """
+
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from .audio import LARGEST_SAMPLE
 from .controls import ControlSpace
+from .errors import MirrorNetError
 from .melody import PITCH_SPAN, note_spans
 
 Controls = Float[np.ndarray, "melody control note"]
 Spectrograms = Float[np.ndarray, "melody channel frame"]
+Sound = Float[np.ndarray, " sample"]
+
+SOUND_RATE_HZ = 44100
+MSS_SCALES = ((10, 5, 32), (25, 10, 64), (100, 50, 128))  # window in ms, hop in ms, mels
 
 
 def spectrogram_error(true: Spectrograms, other: Spectrograms) -> float:
@@ -72,6 +89,113 @@ def control_errors(
     return errors
 
 
+def field_metrics(target: Sound, prediction: Sound) -> dict[str, float]:
+    """The field's four metrics by name; identical sounds give 0, 0, 0 and 1."""
+    metrics = (mss_db, wmfcc, sot, rms_cosine)
+    return {metric.__name__: metric(target, prediction) for metric in metrics}
+
+
+def mss_db(target: Sound, prediction: Sound) -> float:
+    """Multi-scale spectral distance in dB, 0 to 80: mean absolute difference of mel spectrograms in
+    dB, averaged over three resolutions (Hayes et al. 2025).
+
+    Each spectrogram is in dB below its own maximum and ends at -80 dB, so level is not seen. Mel
+    power below 1e-10 counts as 1e-10, however: peaks of 0.01 and less cost some dB, and silence is
+    flat at 0 dB, so as far from a sound as that lies below its own maximum, about 50 dB.
+    """
+    target, prediction = _checked_sounds(target, prediction)
+    distances = []
+    for window_ms, hop_ms, mels in MSS_SCALES:
+        a, b = (_mel_db(x, window_ms, hop_ms, mels, ref=np.max) for x in (target, prediction))
+        distances.append(np.mean(np.abs(a - b)))
+    return float(np.mean(distances))
+
+
+def wmfcc(target: Sound, prediction: Sound) -> float:
+    """Distance of 20 mel-frequency cepstral coefficients once the times of the two sounds are
+    warped onto each other; 0 or more (Hayes et al. 2025). Level is seen, by the first coefficient.
+
+    Windows of 50 ms every 10 ms, 128 mels in dB. Frames differ by the mean absolute difference of
+    their coefficients. A diagonal step of the warping counts twice and the sum is divided by the
+    frames of both sounds together: "symmetric2" of Sakoe and Chiba, "Dynamic programming algorithm
+    optimization for spoken word recognition", IEEE TASSP 1978, and of the package dtw-python.
+    """
+    target, prediction = _checked_sounds(target, prediction)
+    librosa = _librosa()
+    a, b = (
+        librosa.feature.mfcc(S=_mel_db(x, 50, 10, 128, ref=1.0), n_mfcc=20)
+        for x in (target, prediction)
+    )
+    steps = np.array([2.0, 1.0, 1.0])  # the diagonal, then either sound alone
+    paths = librosa.sequence.dtw(a, b, metric="cityblock", weights_mul=steps, backtrack=False)
+    return float(paths[-1, -1] / len(a) / (a.shape[1] + b.shape[1]))
+
+
+def sot(target: Sound, prediction: Sound) -> float:
+    """Spectral optimal transport, 0 to 1: how far along the frequency axis, as a share of half the
+    sample rate, one frame's spectrum must be moved to become the other's; mean over frames.
+
+    Wasserstein-1 distance of magnitudes that add up to 1, windows of 50 ms every 20 ms (Hayes et
+    al. 2025, after Torres, Peeters and Richard, "Unsupervised harmonic parameter estimation using
+    differentiable DSP and spectral optimal transport", ICASSP 2024). Level is not seen. Magnitudes
+    that add up to less than 1e-6 are left below 1: a silent frame costs nothing beside another, and
+    nearly 1 beside a low note.
+    """
+    target, prediction = _checked_sounds(target, prediction)
+    cumulated = []
+    for sound in (target, prediction):
+        magnitude = _magnitude(sound, 50, 20)
+        magnitude /= np.maximum(magnitude.sum(0), 1e-6)
+        cumulated.append(magnitude.cumsum(0))
+    return float(np.mean(np.abs(cumulated[0] - cumulated[1])))
+
+
+def rms_cosine(target: Sound, prediction: Sound) -> float:
+    """Cosine similarity of the envelopes, 0 to 1 (the same but for level): root mean square of
+    50 ms every 25 ms (Hayes et al. 2025). Two silences are alike, 1; silence and a sound are not, 0
+    (the published script divides 0 by 0)."""
+    target, prediction = _checked_sounds(target, prediction)
+    rms = _librosa().feature.rms
+    window, hop = _samples(50), _samples(25)
+    a, b = (rms(y=x, frame_length=window, hop_length=hop)[0] for x in (target, prediction))
+    length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
+    if length_a == 0 or length_b == 0:
+        return float(length_a == length_b)
+    return float(np.minimum((a / length_a) @ (b / length_b), 1))
+
+
+def _mel_db(sound: Sound, window_ms: float, hop_ms: float, mels: int, ref: Any) -> np.ndarray:
+    """Mel power in dB re `ref`, from the maximum down to 80 dB below it: `(mel, frame)`."""
+    librosa = _librosa()
+    power, window = _magnitude(sound, window_ms, hop_ms) ** 2, _samples(window_ms)
+    # Left to guess, librosa takes an odd window for the even one below it.
+    mel = librosa.feature.melspectrogram(S=power, sr=SOUND_RATE_HZ, n_fft=window, n_mels=mels)
+    return librosa.power_to_db(mel, ref=ref)
+
+
+def _magnitude(sound: Sound, window_ms: float, hop_ms: float) -> np.ndarray:
+    """Magnitudes of the short-time Fourier transform: `(bin, frame)`."""
+    window, hop = _samples(window_ms), _samples(hop_ms)
+    # librosa centres frames just so, but warns of sounds shorter than a window.
+    padded = np.pad(sound, window // 2)
+    return np.abs(_librosa().stft(padded, n_fft=window, hop_length=hop, center=False))
+
+
+def _samples(duration_ms: float) -> int:
+    return int(duration_ms * SOUND_RATE_HZ / 1000)
+
+
+def _librosa() -> Any:
+    """Imported when needed: it is optional and takes seconds to import."""
+    try:
+        return import_module("librosa")
+    except ModuleNotFoundError as error:
+        raise MirrorNetError(
+            "the metrics mss_db, wmfcc, sot and rms_cosine need librosa; install it with: "
+            "pip install mirrornet[bench]"
+        ) from error
+
+
 def _semitones(pitch: np.ndarray) -> np.ndarray:
     return np.rint(PITCH_SPAN * pitch)
 
@@ -85,3 +209,13 @@ def _checked(true: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if not (np.isfinite(true).all() and np.isfinite(other).all()):
         raise ValueError("both must be finite.")
     return true, other
+
+
+def _checked_sounds(target: Sound, prediction: Sound) -> tuple[Sound, Sound]:
+    target, prediction = _checked(target, prediction)
+    if target.ndim != 1:
+        raise ValueError(f"both must be mono sounds, (sample,); got {target.shape}.")
+    if max(np.abs(target).max(), np.abs(prediction).max()) > LARGEST_SAMPLE:
+        raise ValueError("both must be sounds; 1 is full scale, and nothing goes beyond 2**31.")
+    # As in the published script; double precision moves SOT by up to 3e-5 of its value.
+    return target.astype(np.float32), prediction.astype(np.float32)
