@@ -10,13 +10,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from .controls import ControlSpace
+from .controls import Control, ControlSpace
 from .errors import ControlError
 
 MELODY_S = 2.0
 GAP_S = 0.1
 LOWEST_PITCH_MIDI = 62
 PITCH_SPAN = 12
+
+# The two controls of every plant that plays melodies.
+PITCH = Control(
+    "pitch", "MIDI", LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN, meaning="rounded"
+)
+DURATION = Control(
+    "duration", "share", 0.4, 0.9, meaning="length in proportion to the other notes'"
+)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from typing import Any
 
 from ..errors import PlantError
 from .base import Plant
+from .soundfont import SoundFont
 from .vital import Vital
 
 __all__ = ["PLANTS", "Plant", "find_plant", "load_plant"]
 
-PLANTS: dict[str, type[Plant]] = {"vital": Vital}
+PLANTS: dict[str, type[Plant]] = {"vital": Vital, "soundfont": SoundFont}
 
 
 def find_plant(name: str) -> type[Plant]:
@@ -20,7 +21,7 @@ def find_plant(name: str) -> type[Plant]:
 
 
 def load_plant(name: str = "vital", **options: Any) -> Plant:
-    """The plant `name`, with its options (`controls`, `sample_rate_hz`).
+    """The plant `name`, with its options (`controls`, `sample_rate_hz`, and its own).
 
     Raises PlantError for a name or option that does not exist.
     """

@@ -17,7 +17,7 @@ from ..errors import ControlError, PlantError
 from ..melody import MELODY_S, Note, melody_notes
 
 PITCHES_MIDI = range(24, 97)
-TAIL_S = 0.05  # what a note still sounds after its end: release, and a little silence
+TAIL_S = 0.05  # a short release, and a little silence
 
 
 class Plant(ABC):
@@ -28,10 +28,12 @@ class Plant(ABC):
     """What it can be made with: `__init__(controls=NAME, sample_rate_hz=...)`."""
     controls: ControlSpace
     sample_rate_hz: int
+    tail_s: float = TAIL_S
+    """How long a note still sounds after its end; a plant that rings longer says so."""
 
     @abstractmethod
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
-        """The sound of one checked note, mono, from its start until `TAIL_S` after its end."""
+        """The sound of one checked note, mono, from its start until `tail_s` after its end."""
 
     def note_preset(self, note: Note) -> str | None:
         """The text of a preset that sounds as `note` does; None for a plant without presets."""
@@ -65,7 +67,7 @@ class Plant(ABC):
         for note in notes:
             self._check(note)
         if duration_s is None:
-            duration_s = max((note.offset_s for note in notes), default=0.0) + TAIL_S
+            duration_s = max((note.offset_s for note in notes), default=0.0) + self.tail_s
         if not 0 <= duration_s < np.inf:
             raise ControlError(f"the duration must be 0 s or longer, and finite; got {duration_s}.")
         sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)
@@ -90,9 +92,11 @@ class Plant(ABC):
             )
         expected = set(self.controls.names) - {"pitch", "duration"}
         if set(note.controls) != expected:
+            wanted, got = (
+                ", ".join(sorted(names)) or "none" for names in (expected, note.controls)
+            )
             raise ControlError(
-                f"a note of {self.name} needs exactly the controls {', '.join(sorted(expected))}; "
-                f"got {', '.join(sorted(note.controls)) or 'none'}."
+                f"a note of {self.name} needs exactly the controls {wanted}; got {got}."
             )
         for name, value in note.controls.items():
             control = self.controls[self.controls.row(name)]

@@ -26,15 +26,13 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from ..controls import Control, ControlSpace
 from ..errors import ControlError, PlantError
-from ..melody import LOWEST_PITCH_MIDI, PITCH_SPAN, Note, melody_notes
+from ..melody import DURATION, PITCH, Note, melody_notes
 from .base import TAIL_S, Plant
 
 SET1 = ControlSpace(
     (
-        Control(
-            "pitch", "MIDI", LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN, meaning="rounded"
-        ),
-        Control("duration", "share", 0.4, 0.9, meaning="length in proportion to the other notes'"),
+        PITCH,
+        DURATION,
         Control("level", "dB", -20.0, 0.0, meaning="oscillator level"),
         Control("cutoff", "Hz", 200.0, 3200.0, "exponential", "band-pass filter's centre"),
         Control("resonance", "%", 0.0, 75.0, meaning="filter resonance; above 75 % it rings"),
