@@ -110,7 +110,7 @@ def learn(
     """
     from .learning import RECIPES, PaperRecipe
     from .learning import learn as learn_to_play
-    from .mirror import NETWORKS
+    from .mirror import HEARING
     from .plants.farm import Farm
     from .runs import check_folder
     from .targets import folder_targets, seed_targets
@@ -119,7 +119,7 @@ def learn(
     out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
     check_folder(out, resume)
     plan = RECIPES[recipe][budget]
-    hearing = NETWORKS[plan.architecture][2]
+    hearing = HEARING[plan.architecture]
     recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
     with Farm(plant, controls=controls) as farm:
         if recordings is None:

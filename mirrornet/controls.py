@@ -31,6 +31,8 @@ class Control:
     high: float
     curve: Literal["linear", "exponential"] = "linear"
     meaning: str = ""
+    circular: bool = False
+    """Whether 0 and 1 are the same, as for a phase."""
 
     @property
     def label(self) -> str:
@@ -67,6 +69,11 @@ class ControlSpace(tuple[Control, ...]):
     @property
     def units(self) -> dict[str, str]:
         return {control.name: control.unit for control in self}
+
+    @property
+    def circular(self) -> tuple[int, ...]:
+        """The rows of circular controls."""
+        return tuple(row for row, control in enumerate(self) if control.circular)
 
     def row(self, name: str) -> int:
         """Where the control `name` stands in an array of controls; ControlError if it does not."""

@@ -4,6 +4,8 @@ One resampler, one front end, for targets and plants alike, and two ways to remo
 
 - `loudness`, for the default networks: the spectrogram divided by its mean, and compressed.
 - `unit-sequence`, as in the paper: the spectrogram of the unit-sequence melody, not compressed.
+
+`linear` is the spectrogram itself, gain and all.
 """
 
 from typing import Literal
@@ -15,7 +17,7 @@ from jaxtyping import Float
 from .audio import resample
 from .cochlea import Cochlea, loudness_compress, unit_sequence
 
-Hearing = Literal["loudness", "unit-sequence"]
+Hearing = Literal["loudness", "unit-sequence", "linear"]
 HEARING_RATE_HZ = 8000
 
 FRAME_S = 0.008
@@ -37,5 +39,7 @@ def hear(
     if hearing == "unit-sequence":
         S = cochlea(unit_sequence(tensor))
     else:
-        S = loudness_compress(cochlea(tensor))
+        S = cochlea(tensor)
+        if hearing == "loudness":
+            S = loudness_compress(S)
     return S.reshape(*batch, *S.shape[-2:]).numpy()

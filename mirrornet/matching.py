@@ -14,7 +14,7 @@ from .melody import MELODY_S, Note, melody_notes
 from .metrics import spectrogram_error
 from .mirror import MirrorNet, load_model
 from .plants import Plant, load_plant
-from .refining import refine_controls
+from .refining import imagine, practise
 from .targets import melody_sound
 
 EXPORT_RATE_HZ = 44100
@@ -95,7 +95,16 @@ def match(
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
     if refine:
-        controls = refine_controls(model, plant, listened, controls, refine)
+        controls = imagine(model, listened, controls)
+        controls = practise(
+            lambda tried: hear(plant.render(tried), rate_hz, "linear"),
+            plant.controls,
+            target_heard,
+            controls,
+            refine,
+            model,
+            seed,
+        )
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)
     heard = hear(audio, rate_hz)

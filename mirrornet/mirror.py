@@ -26,10 +26,7 @@ from .networks.reader import NoteReader
 
 Architecture = Literal["notewise", "paper"]
 # What each pair of networks listens to: see `hearing.hear`.
-NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module], Hearing]] = {
-    "notewise": (NoteReader, NotewiseDecoder, "loudness"),
-    "paper": (PaperEncoder, PaperDecoder, "unit-sequence"),
-}
+HEARING: dict[Architecture, Hearing] = {"notewise": "loudness", "paper": "unit-sequence"}
 
 
 class MirrorNet(nn.Module):
@@ -37,11 +34,14 @@ class MirrorNet(nn.Module):
 
     def __init__(self, plant: str, controls: ControlSpace, architecture: Architecture = "notewise"):
         super().__init__()
-        encoder, decoder, hearing = NETWORKS[architecture]
-        self.hearing: Hearing = hearing
         self.plant, self.controls, self.architecture = plant, controls, architecture
-        self.encoder = encoder(len(controls))
-        self.decoder = decoder(len(controls))
+        self.hearing = HEARING[architecture]
+        if architecture == "paper":
+            self.encoder = PaperEncoder(len(controls))
+            self.decoder = PaperDecoder(len(controls))
+        else:
+            self.encoder = NoteReader(len(controls), controls.circular)
+            self.decoder = NotewiseDecoder(len(controls), controls.circular)
 
     def e_d(
         self,

@@ -10,7 +10,7 @@ from mirrornet.experiments import evaluation, experiment1
 from mirrornet.learning import RECIPES, MirrorRecipe, PaperRecipe
 
 TINY = {
-    "mirror": MirrorRecipe(babble=16, epochs=2, batch=8, batch_targets=4),
+    "mirror": MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=1, round_steps=2),
     "paper": PaperRecipe(rounds=1, decoder_epochs=1, encoder_epochs=1),
 }
 

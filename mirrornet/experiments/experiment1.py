@@ -15,7 +15,7 @@ from ..checkpoints import provenance
 from ..files import write_atomically
 from ..hearing import hear
 from ..learning import RECIPES, PaperRecipe, learn
-from ..mirror import NETWORKS, MirrorNet
+from ..mirror import HEARING, MirrorNet
 from ..plants import load_plant
 from ..plants.farm import Farm
 from ..plots import panels
@@ -49,7 +49,7 @@ def run_experiment(
     check_folder(runs / name, resume)
     (results / name).mkdir(parents=True, exist_ok=True)
     with Farm("vital", controls="set1") as farm:
-        hearing = NETWORKS[plan.architecture][2]
+        hearing = HEARING[plan.architecture]
         targets = seed_targets(farm, "targets", TARGETS, seed, hearing)[1]
         about = f"{TARGETS} melodies of the plant, seed {seed}"
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about)

@@ -6,6 +6,7 @@ from it. The number of notes is data: five or five hundred go through the same w
 but the choice of peaks is differentiable, so e_c reaches onsets, pitches and knobs alike.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,13 +32,16 @@ class Reading(NamedTuple):
     """In frames, fractional, ascending."""
     pitch_logits: Float[Tensor, "batch note semitone"]
     knobs: Float[Tensor, "batch knob note"]
+    """0..1; of a phase, which is circular, the fraction of a turn."""
 
 
 class NoteReader(nn.Module):
     """`(batch, channel=128, frame) -> (batch, control, note)` for any number of notes."""
 
-    def __init__(self, controls: int, width: int = 256):
+    def __init__(self, controls: int, circular: Sequence[int] = (), width: int = 256):
+        """`circular`: which rows of the controls are phases."""
         super().__init__()
+        self.circular = [row - 2 for row in circular]
         self.onset = OnsetFinder()
         self.note = nn.Sequential(
             nn.Conv1d(CHANNELS + 1, 192, 5, stride=2, padding=2),
@@ -52,7 +56,7 @@ class NoteReader(nn.Module):
             nn.Flatten(),
             nn.Linear(width // 2 * WINDOW // 8, width),
             nn.SiLU(),
-            nn.Linear(width, PITCH_SPAN + 1 + controls - 2),
+            nn.Linear(width, PITCH_SPAN + 1 + controls - 2 + len(circular)),
         )
 
     def forward(
@@ -78,9 +82,18 @@ class NoteReader(nn.Module):
             assert notes is not None
             onsets = pick_onsets(logits, notes)
         windows = note_windows(heard, onsets)
-        read = self.note(windows.flatten(0, 1)).unflatten(0, onsets.shape)
+        read = self.note(windows.flatten(0, 1)).float().unflatten(0, onsets.shape)
         pitch_logits, knobs = read[..., : PITCH_SPAN + 1], read[..., PITCH_SPAN + 1 :]
-        return Reading(logits, onsets, pitch_logits, knobs.sigmoid().transpose(1, 2))
+        return Reading(logits, onsets, pitch_logits, self._knobs(knobs.transpose(1, 2)))
+
+    def _knobs(self, read: Float[Tensor, "batch feature note"]) -> Float[Tensor, "batch knob note"]:
+        """0..1. A phase is read as a point in the plane (its row and one at the end)."""
+        if not self.circular:
+            return read.sigmoid()
+        count = read.shape[1] - len(self.circular)
+        knobs = read[:, :count].sigmoid()
+        turns = torch.atan2(read[:, count:], read[:, self.circular]) / (2 * torch.pi)
+        return knobs.index_copy(1, torch.tensor(self.circular, device=read.device), turns % 1)
 
     def babble_loss(
         self,
@@ -105,7 +118,10 @@ class NoteReader(nn.Module):
         semitones = (controls[:, 0] * PITCH_SPAN).round().long()
         pitch = F.cross_entropy(reading.pitch_logits.transpose(1, 2), semitones)
         # A disguise hides the knobs.
-        knobs = F.mse_loss(reading.knobs[:plain], controls[:plain, 2:])
+        off = reading.knobs[:plain] - controls[:plain, 2:]
+        around = off[:, self.circular]
+        phases = torch.tensor(self.circular, dtype=torch.long, device=off.device)
+        knobs = off.index_copy(1, phases, around - around.round()).square().mean()
         return 10 * marks + 0.2 * late + 0.2 * pitch + 10 * knobs
 
 
@@ -124,7 +140,7 @@ class OnsetFinder(nn.Module):
     def forward(
         self, heard: Float[Tensor, "batch channel=128 frame"]
     ) -> Float[Tensor, "batch frame"]:
-        return self.layers(heard).squeeze(1)
+        return self.layers(heard).float().squeeze(1)
 
 
 class ConvBlock(nn.Module):

@@ -46,7 +46,7 @@ SET2 = ControlSpace(
         *SET1,
         Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential"),
         Control("vibrato_depth", "cents", 0.0, 100.0),
-        Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same"),
+        Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same", circular=True),
     ),
     "set2",
 )
