@@ -70,11 +70,6 @@ class ControlSpace(tuple[Control, ...]):
     def units(self) -> dict[str, str]:
         return {control.name: control.unit for control in self}
 
-    @property
-    def circular(self) -> tuple[int, ...]:
-        """The rows of circular controls."""
-        return tuple(row for row, control in enumerate(self) if control.circular)
-
     def row(self, name: str) -> int:
         """Where the control `name` stands in an array of controls; ControlError if it does not."""
         if name not in self.names:

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from .errors import CheckpointError, ControlError
 from .export import save_match
 from .hearing import hear
+from .imagining import imagine
 from .melody import MELODY_S, Note, melody_notes
 from .metrics import spectrogram_error
 from .mirror import MirrorNet, load_model
 from .plants import Plant, load_plant
-from .refining import imagine, practise
+from .practising import Practice, practise
 from .targets import melody_sound
 
 EXPORT_RATE_HZ = 44100
@@ -67,9 +69,9 @@ def match(
             cut or filled up with silence to 2 s.
         plant: a plant's name, then played at `EXPORT_RATE_HZ`; or a plant, at whatever rate.
         model: a MirrorNet, the path of one, or None for the weights that ship.
-        refine: how many real renders may be spent on improving the encoder's answer.
-        seed: for matchers that draw random numbers. This one does not: the same sound and model
-            give the same match.
+        refine: how many real renders may be spent on improving the answer, which otherwise is what
+            encoder and decoder make of the sound.
+        seed: where the chance in refinement starts; the same seed gives the same match.
 
     Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
     """
@@ -93,18 +95,15 @@ def match(
     target = melody_sound(sound, rate_hz)
     target_heard = hear(target, rate_hz)
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
-    controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
-    if refine:
-        controls = imagine(model, listened, controls)
-        controls = practise(
-            lambda tried: hear(plant.render(tried), rate_hz, "linear"),
-            plant.controls,
-            target_heard,
-            controls,
-            refine,
-            model,
-            seed,
-        )
+    guess = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
+    # The products are too small for more threads, which would only wait for each other.
+    with threadpool_limits(1, "blas"):
+        controls = imagine(model, listened, guess)
+        if refine:
+            practice = practise(
+                plant.controls, target_heard, [controls, guess], refine, model, seed
+            )
+            controls = _practise(plant, practice)
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)
     heard = hear(audio, rate_hz)
@@ -120,3 +119,14 @@ def match(
         heard,
         {"spectrogram_error": error},
     )
+
+
+def _practise(plant: Plant, practice: Practice) -> Float[np.ndarray, "control note"]:
+    """Play and hear what a practice asks for, to its end."""
+    try:
+        controls = next(practice)
+        while True:
+            sound = plant.render(controls)
+            controls = practice.send(hear(sound, plant.sample_rate_hz, "linear"))
+    except StopIteration as end:
+        return end.value

@@ -23,6 +23,7 @@ from .hearing import Hearing
 from .networks.notewise import NotewiseDecoder
 from .networks.paper import PaperDecoder, PaperEncoder
 from .networks.reader import NoteReader
+from .networks.vibrato import Vibrato
 
 Architecture = Literal["notewise", "paper"]
 # What each pair of networks listens to: see `hearing.hear`.
@@ -40,8 +41,8 @@ class MirrorNet(nn.Module):
             self.encoder = PaperEncoder(len(controls))
             self.decoder = PaperDecoder(len(controls))
         else:
-            self.encoder = NoteReader(len(controls), controls.circular)
-            self.decoder = NotewiseDecoder(len(controls), controls.circular)
+            self.encoder = NoteReader(len(controls), Vibrato.of(controls))
+            self.decoder = NotewiseDecoder(len(controls), Vibrato.of(controls))
 
     def e_d(
         self,

@@ -195,7 +195,7 @@ def test_plants_lists_every_control_with_its_unit_and_sets(capsys):
 @pytest.fixture
 def tiny(monkeypatch):
     """Learning that ends within seconds."""
-    plan = learning.MirrorRecipe(babble=4, epochs=2, batch=2, batch_targets=2)
+    plan = learning.MirrorRecipe(babble=4, epochs=2, batch=2, batch_e_c=2, rounds=1, round_steps=1)
     monkeypatch.setitem(learning.RECIPES["mirror"], "quick", plan)
     monkeypatch.setattr(cli, "SEED_TARGETS", 3)
     monkeypatch.setattr(learning, "usable_cores", lambda: 1)

@@ -7,7 +7,6 @@ with S = exp(z), log1p(4 S / mean(S)) / 4 = softplus(z - log mean exp(z) + log 4
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -17,9 +16,9 @@ from torch.nn import functional as F
 from ..cochlea import CHANNELS
 from ..hearing import FRAME_S
 from ..melody import GAP_S, PITCH_SPAN, note_spans
+from .vibrato import Vibrato
 
 TIME_SCALES_S = (0.006, 0.02, 0.06, 0.2, 0.6)
-OSCILLATIONS_HZ = tuple(range(1, 13))  # slow modulations, where a control has a phase
 
 
 class NotewiseDecoder(nn.Module):
@@ -29,22 +28,20 @@ class NotewiseDecoder(nn.Module):
     """
 
     def __init__(
-        self, controls: int, circular: Sequence[int] = (), width: int = 256, blocks: int = 2
+        self, controls: int, vibrato: Vibrato | None = None, width: int = 256, blocks: int = 2
     ):
-        """`circular`: which rows of the controls are phases."""
         super().__init__()
-        self.circular = [row - 2 for row in circular]
-        self.straight = [row for row in range(controls - 2) if row not in self.circular]
+        self.vibrato = vibrato
         self.pitch = nn.Embedding(PITCH_SPAN + 1, width)
-        self.knobs = nn.Linear(controls - 2 + len(circular), width)
+        self.knobs = nn.Linear(controls - 2, width)
         self.note = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.shift = nn.Linear(width, width)
         self.scale = nn.Linear(width, width)
         self.time = nn.Sequential(
             nn.Linear(4 * len(TIME_SCALES_S), width), nn.SiLU(), nn.Linear(width, width)
         )
-        if circular:
-            self.oscillations = nn.Linear(2 * len(OSCILLATIONS_HZ), width)
+        if vibrato:
+            self.swing = nn.Sequential(nn.Linear(4, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.energy = nn.Linear(width, CHANNELS)
 
@@ -65,29 +62,22 @@ class NotewiseDecoder(nn.Module):
         frames: int,
     ) -> Float[Tensor, "batch channel=128 frame"]:
         """What notes at any times sound like. Onsets must ascend."""
-        note = self.note(self._pitch(pitch) + self.knobs(self._knobs(knobs)))
+        note = self.note(self._pitch(pitch) + self.knobs(2 * knobs.transpose(1, 2) - 1))
         # A frame's value is sampled at its end (NSL wav2aud).
         times_s = FRAME_S * torch.arange(1, frames + 1, device=pitch.device)
         sounding = (times_s[:, None] > onsets_s[:, None, :]).sum(-1).sub(1).clamp(min=0)
         since_onset = times_s - onsets_s.gather(1, sounding)
         since_offset = times_s - offsets_s.gather(1, sounding)
         time = self.time(_time_features(since_onset, since_offset))
-        if self.circular:
-            time = time + self.oscillations(_oscillations(since_onset))
+        if self.vibrato:
+            sounding_knobs = _of_note(knobs.transpose(1, 2), sounding)
+            time = time + self.swing(self.vibrato.swing(sounding_knobs, since_onset))
         hidden = _of_note(self.shift(note), sounding) + time * _of_note(self.scale(note), sounding)
         for block in self.blocks:
             hidden = block(hidden)
         # Sounds are predicted to better than half precision, whatever the blocks compute in.
         with torch.autocast(hidden.device.type, enabled=False):
             return as_heard(self.energy(hidden.float()).transpose(1, 2))
-
-    def _knobs(
-        self, knobs: Float[Tensor, "batch knob note"]
-    ) -> Float[Tensor, "batch note feature"]:
-        """-1..1; a phase as the point on its circle."""
-        turns = 2 * math.pi * knobs[:, self.circular]
-        features = torch.cat([2 * knobs[:, self.straight] - 1, turns.cos(), turns.sin()], 1)
-        return features.transpose(1, 2)
 
     def _pitch(self, pitch: Float[Tensor, "batch note"]) -> Float[Tensor, "batch note width"]:
         """Embedding of a pitch in 0..1; between two semitones, their mean by distance, so that
@@ -124,14 +114,6 @@ def as_heard(
 def _of_note(note: Tensor, sounding: Tensor) -> Tensor:
     """Per-note vectors `(batch, note, width)` spread over the frames in which they sound."""
     return note.gather(1, sounding[..., None].expand(-1, -1, note.shape[-1]))
-
-
-def _oscillations(
-    since_onset: Float[Tensor, "batch frame"],
-) -> Float[Tensor, "batch frame oscillation"]:
-    rates = 2 * math.pi * torch.tensor(OSCILLATIONS_HZ, device=since_onset.device)
-    turns = since_onset[..., None] * rates
-    return torch.cat([turns.cos(), turns.sin()], -1)
 
 
 def _time_features(

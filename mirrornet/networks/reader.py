@@ -6,7 +6,6 @@ from it. The number of notes is data: five or five hundred go through the same w
 but the choice of peaks is differentiable, so e_c reaches onsets, pitches and knobs alike.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,6 +17,7 @@ from ..cochlea import CHANNELS
 from ..errors import ControlError
 from ..melody import PITCH_SPAN, note_spans
 from .disguise import disguise
+from .vibrato import Vibrato
 
 BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, that the note network sees: 0.7 s
 APART = 12  # two onsets are at least this many frames apart
@@ -38,10 +38,9 @@ class Reading(NamedTuple):
 class NoteReader(nn.Module):
     """`(batch, channel=128, frame) -> (batch, control, note)` for any number of notes."""
 
-    def __init__(self, controls: int, circular: Sequence[int] = (), width: int = 256):
-        """`circular`: which rows of the controls are phases."""
+    def __init__(self, controls: int, vibrato: Vibrato | None = None, width: int = 256):
         super().__init__()
-        self.circular = [row - 2 for row in circular]
+        self.vibrato = vibrato
         self.onset = OnsetFinder()
         self.note = nn.Sequential(
             nn.Conv1d(CHANNELS + 1, 192, 5, stride=2, padding=2),
@@ -56,7 +55,7 @@ class NoteReader(nn.Module):
             nn.Flatten(),
             nn.Linear(width // 2 * WINDOW // 8, width),
             nn.SiLU(),
-            nn.Linear(width, PITCH_SPAN + 1 + controls - 2 + len(circular)),
+            nn.Linear(width, PITCH_SPAN + 1 + controls - 2 + bool(vibrato)),
         )
 
     def forward(
@@ -87,13 +86,12 @@ class NoteReader(nn.Module):
         return Reading(logits, onsets, pitch_logits, self._knobs(knobs.transpose(1, 2)))
 
     def _knobs(self, read: Float[Tensor, "batch feature note"]) -> Float[Tensor, "batch knob note"]:
-        """0..1. A phase is read as a point in the plane (its row and one at the end)."""
-        if not self.circular:
+        """0..1. A phase is read as a point in the plane, whose height is the last feature."""
+        if not self.vibrato:
             return read.sigmoid()
-        count = read.shape[1] - len(self.circular)
-        knobs = read[:, :count].sigmoid()
-        turns = torch.atan2(read[:, count:], read[:, self.circular]) / (2 * torch.pi)
-        return knobs.index_copy(1, torch.tensor(self.circular, device=read.device), turns % 1)
+        knobs = list(read[:, :-1].sigmoid().unbind(1))
+        knobs[self.vibrato.phase] = self.vibrato.turn(read[:, self.vibrato.phase], read[:, -1])
+        return torch.stack(knobs, 1)
 
     def babble_loss(
         self,
@@ -118,10 +116,9 @@ class NoteReader(nn.Module):
         semitones = (controls[:, 0] * PITCH_SPAN).round().long()
         pitch = F.cross_entropy(reading.pitch_logits.transpose(1, 2), semitones)
         # A disguise hides the knobs.
-        off = reading.knobs[:plain] - controls[:plain, 2:]
-        around = off[:, self.circular]
-        phases = torch.tensor(self.circular, dtype=torch.long, device=off.device)
-        knobs = off.index_copy(1, phases, around - around.round()).square().mean()
+        read, told = reading.knobs[:plain], controls[:plain, 2:]
+        off = self.vibrato.errors(read, told) if self.vibrato else read - told
+        knobs = off.square().mean()
         return 10 * marks + 0.2 * late + 0.2 * pitch + 10 * knobs
 
 

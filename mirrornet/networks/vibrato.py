@@ -1,0 +1,62 @@
+"""Vibrato: what networks must know of three controls to foresee a swinging pitch and to read it.
+
+A rate, a depth and a phase say little one by one: what is heard at a time is where the swing
+stands then. A phase is a point on a circle, and neither it nor the rate can be heard of a vibrato
+without depth.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..controls import ControlSpace
+
+
+class Vibrato(NamedTuple):
+    """Which of the knobs (controls after pitch and duration) make a vibrato, and its rates."""
+
+    rate: int
+    depth: int
+    phase: int
+    low_hz: float
+    high_hz: float
+
+    @classmethod
+    def of(cls, space: ControlSpace) -> "Vibrato | None":
+        """The vibrato of a control space, if it has one."""
+        if "vibrato_rate" not in space.names:
+            return None
+        rate, depth, phase = (space.row(f"vibrato_{part}") for part in ("rate", "depth", "phase"))
+        return cls(rate - 2, depth - 2, phase - 2, space[rate].low, space[rate].high)
+
+    def swing(
+        self, knobs: Float[Tensor, "batch frame knob"], since_onset: Float[Tensor, "batch frame"]
+    ) -> Float[Tensor, "batch frame feature=4"]:
+        """Where the pitch stands at each time: depth times the swing and its first overtone."""
+        rate_hz = self.low_hz * (self.high_hz / self.low_hz) ** knobs[..., self.rate]
+        turns = 2 * math.pi * (rate_hz * since_onset + knobs[..., self.phase])
+        depth = knobs[..., self.depth]
+        swings = (turns.cos(), turns.sin(), depth * (2 * turns).cos(), depth * (2 * turns).sin())
+        return depth[..., None] * torch.stack(swings, -1)
+
+    def turn(
+        self, x: Float[Tensor, "batch note"], y: Float[Tensor, "batch note"]
+    ) -> Float[Tensor, "batch note"]:
+        """The phase, 0..1, of points read in the plane."""
+        return torch.atan2(y, x) / (2 * math.pi) % 1
+
+    def errors(
+        self, read: Float[Tensor, "batch knob note"], true: Float[Tensor, "batch knob note"]
+    ) -> Float[Tensor, "batch knob note"]:
+        """Differences of knobs, phases the short way round; rate and phase count by the depth."""
+        off = read - true
+        phase = off[:, self.phase] - off[:, self.phase].detach().round()
+        depth = true[:, self.depth]
+        weights = torch.ones_like(off)
+        weights[:, self.rate] = weights[:, self.phase] = 1.7 * depth  # mean square 1
+        columns = list(off.unbind(1))
+        columns[self.phase] = phase
+        return torch.stack(columns, 1) * weights
