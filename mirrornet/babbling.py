@@ -5,6 +5,7 @@ seed's scale. Each kind has random streams of its own, so held-out melodies come
 learning never sees; asking for more melodies keeps the first ones the same.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,15 +28,22 @@ SHARD = 256
 
 
 def random_melodies(
-    space: ControlSpace, kind: Kind, count: int, seed: int, notes: int = 5
+    space: ControlSpace,
+    kind: Kind,
+    count: int,
+    seed: int,
+    notes: int = 5,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Float[np.ndarray, "melody control note"]:
-    """`count` random melodies of one kind, 0..1."""
+    """`count` random melodies of one kind, 0..1, some controls in narrower `ranges`."""
     generator = np.random.default_rng((seed, STREAMS[kind]))
     controls = generator.random((count, len(space), notes))
     semitones = np.arange(PITCH_SPAN + 1) if kind == "babble" else np.array(SCALE_SEMITONES)
     pitch = space.row("pitch")
     chosen = (controls[:, pitch] * len(semitones)).astype(int)
     controls[:, pitch] = semitones[chosen] / PITCH_SPAN
+    for name, (low, high) in (ranges or {}).items():
+        controls[:, space.row(name)] = low + (high - low) * controls[:, space.row(name)]
     return controls
 
 

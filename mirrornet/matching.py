@@ -95,14 +95,12 @@ def match(
     target = melody_sound(sound, rate_hz)
     target_heard = hear(target, rate_hz)
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
-    guess = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
+    controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
     # The products are too small for more threads, which would only wait for each other.
     with threadpool_limits(1, "blas"):
-        controls = imagine(model, listened, guess)
+        controls = imagine(model, listened, controls)
         if refine:
-            practice = practise(
-                plant.controls, target_heard, [controls, guess], refine, model, seed
-            )
+            practice = practise(model.controls, target_heard, controls, refine, model, seed)
             controls = _practise(plant, practice)
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)

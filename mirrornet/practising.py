@@ -7,7 +7,7 @@ date by what each trial teaches (C. Broyden 1965). Once they find nothing better
 whose size follows their success (I. Rechenberg 1973) are tried, and kept note by note.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ ONSET_UNIT_S = 0.02  # an onset moved by this counts as much as a knob moved ove
 DAMPING = (1e-7, 1e-3, 1.0)  # of Gauss-Newton, as a share of the mean curvature: least, first, most
 EASIER, HARDER = 0.2, 6.0  # what success and failure do to it
 FAILURES = 3  # in a row, after which a Jacobian is given up
-DECODER_STEPS = 2  # trials along the decoder's Jacobian before one is measured
+DECODER_STEPS = 1  # trials along the decoder's Jacobian before one is measured
 MEASURED_STEPS = 6  # trials along a measured one before the next is measured
 PROBES = (0.02, 0.008, 0.0032)  # how far controls are moved to measure a Jacobian, ever finer
 WORTH = 0.9  # measuring at the same scale goes on while it lowers the error by this factor
@@ -50,28 +50,25 @@ class Heard:
 def practise(
     space: ControlSpace,
     target: Spectrogram,
-    answers: Sequence[Controls],
+    controls: Controls,
     renders: int,
     model: MirrorNet | None = None,
     seed: int = 0,
 ) -> Practice:
     """Yields up to `renders` controls to play, wants to be sent the linear spectrogram of each, and
-    returns the best controls heard. The first to play are the `answers` to better.
+    returns the best controls heard. The first to play are `controls` themselves.
 
     `target` is loudness-compressed. A `model` that hears loudness lends its decoder's Jacobian for
     the first steps. Pitches are brought to semitones and stay.
     """
     practice = _Practice(space, target, renders)
-    tried = []
-    for answer in answers[:renders]:
-        tried.append((yield from practice.play(round_pitch(space, answer))))
-    best = min(tried, key=lambda answer: answer.error)
+    best = yield from practice.play(round_pitch(space, controls))
     if model and model.hearing == "loudness" and practice.renders:
         slopes = _decoder_slopes(model, practice, best)
         best = yield from practice.correct(best, slopes, DECODER_STEPS)
     for probe in PROBES:
         # Measuring pays only if renders are left to use what was measured.
-        while practice.renders > practice.probes + 1:
+        while practice.renders > practice.probes:
             before = best.error
             best, slopes = yield from practice.measure(best, probe)
             best = yield from practice.correct(best, slopes, MEASURED_STEPS)

@@ -4,6 +4,7 @@ They are a plant's own melodies, made from a seed (whose controls are known, to 
 but never learned from), or a folder of recordings.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,20 @@ FOLDER_RATE_HZ = 44100
 
 
 def seed_targets(
-    farm: Farm, kind: Kind, count: int, seed: int, hearing: Hearing = "loudness"
+    farm: Farm,
+    kind: Kind,
+    count: int,
+    seed: int,
+    hearing: Hearing = "loudness",
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[Float[np.ndarray, "target control note"], Heard]:
     """`count` melodies of five notes that the farm's plant plays: their controls, and the sound.
+    `ranges` are those of `random_melodies`.
 
     The same seed gives the same melodies; asking for more of them keeps the first ones. Melodies
     the plant failed on are reported and left out; PlantError if it failed on all.
     """
-    controls = random_melodies(farm.controls, kind, count, seed)
+    controls = random_melodies(farm.controls, kind, count, seed, ranges=ranges)
     controls, heard = listen(farm, controls, hearing, "Playing targets")
     return controls, heard.astype(np.float32)
 

@@ -67,7 +67,8 @@ class NoteReader(nn.Module):
         spans = torch.diff(reading.onsets, dim=-1, append=ends)
         semitones = torch.arange(PITCH_SPAN + 1, device=heard.device) / PITCH_SPAN
         pitch = reading.pitch_logits.softmax(-1) @ semitones
-        return torch.cat([torch.stack([pitch, centred_durations(spans)], 1), reading.knobs], 1)
+        knobs = self.vibrato.held(reading.knobs) if self.vibrato else reading.knobs
+        return torch.cat([torch.stack([pitch, centred_durations(spans)], 1), knobs], 1)
 
     def read(
         self,

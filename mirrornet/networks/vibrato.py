@@ -48,6 +48,14 @@ class Vibrato(NamedTuple):
         """The phase, 0..1, of points read in the plane."""
         return torch.atan2(y, x) / (2 * math.pi) % 1
 
+    def held(self, knobs: Float[Tensor, "batch knob note"]) -> Float[Tensor, "batch knob note"]:
+        """The same knobs, the vibrato's without gradient. Through the decoder it would pull the
+        depth to 0 wherever the phase is not right to a quarter of a turn."""
+        columns = list(knobs.unbind(1))
+        for knob in (self.rate, self.depth, self.phase):
+            columns[knob] = columns[knob].detach()
+        return torch.stack(columns, 1)
+
     def errors(
         self, read: Float[Tensor, "batch knob note"], true: Float[Tensor, "batch knob note"]
     ) -> Float[Tensor, "batch knob note"]:

@@ -1,0 +1,84 @@
+"""The seed's three experiments, and variants of each: who plays the targets, and on what controls
+the plant learns to play them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import MirrorNetError
+from ..plants.farm import Farm
+
+TARGETS, HELD_OUT = 400, 80
+
+# Those of the paper's second set of melodies, in the code of its authors.
+PAPER_RANGES = {
+    "level": (0.6, 1.0),
+    "cutoff": (0.3, 0.6),
+    "resonance": (0.1, 0.4),
+    "attack": (0.2, 0.4),
+    "decay": (0.3, 0.5),
+    "vibrato_rate": (0.3, 0.5),
+    "vibrato_depth": (0.3, 0.7),
+    "vibrato_phase": (0.0, 0.3),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variant of an experiment."""
+
+    experiment: int
+    variant: str
+    what: str
+    target_plant: str
+    target_options: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Where the targets' controls are drawn from; all of 0..1 where nothing is said."""
+    controls: str = "set1"
+    """The control set that Vital learns to play with."""
+
+    @property
+    def name(self) -> str:
+        return f"experiment-{self.experiment}-{self.variant}"
+
+    def target_farm(self, workers: int | None = None, **options: Any) -> Farm:
+        """Workers that play the targets."""
+        return Farm(self.target_plant, workers, **self.target_options, **options)
+
+
+def _instrument(variant: str, program: int, what: str) -> Setting:
+    what = f"General MIDI {program} ({what}) of TimGM6mb, played on Vital with seven controls"
+    return Setting(3, variant, what, "soundfont", {"program": program})
+
+
+SET1, SET2 = {"controls": "set1"}, {"controls": "set2"}
+SETTINGS: tuple[Setting, ...] = (
+    Setting(1, "own", "Vital's own melodies, seven controls", "vital", SET1),
+    Setting(2, "ten", "ten controls, all ten learned", "vital", SET2, controls="set2"),
+    Setting(2, "seven", "ten controls, only the first seven learned", "vital", SET2),
+    Setting(
+        2, "ten-paper", "ten controls in the paper's ranges", "vital", SET2, PAPER_RANGES, "set2"
+    ),
+    Setting(2, "seven-paper", "the same, only seven learned", "vital", SET2, PAPER_RANGES),
+    _instrument("rhodes", 4, "Fender Rhodes"),
+    _instrument("strings", 48, "string ensemble"),
+    _instrument("flute", 73, "flute"),
+    _instrument("organ", 20, "reed organ"),
+    _instrument("trumpet", 56, "trumpet"),
+    _instrument("guitar", 24, "nylon guitar"),
+)
+
+
+def find_setting(experiment: int, variant: str | None = None) -> Setting:
+    """The variant of an experiment, or its first; MirrorNetError if there is none such."""
+    variants = {s.variant: s for s in SETTINGS if s.experiment == experiment}
+    if not variants:
+        numbers = sorted({s.experiment for s in SETTINGS})
+        raise MirrorNetError(f"there are the experiments {numbers}, not {experiment}.")
+    if variant is None:
+        return next(iter(variants.values()))
+    if variant not in variants:
+        raise MirrorNetError(
+            f"experiment {experiment} has the variants {', '.join(variants)}, not {variant}."
+        )
+    return variants[variant]
