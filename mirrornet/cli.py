@@ -36,7 +36,9 @@ from .options import (
     RunFolder,
     Seed,
     Sound,
+    Start,
     Targets,
+    Variant,
     WavFile,
 )
 
@@ -49,10 +51,11 @@ SEED_TARGETS = 400  # as in the poster
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
 ABOUT = {
     ("mirror", "quick"): "25 minutes",
-    ("mirror", "full"): "2 hours",
+    ("mirror", "full"): "45 minutes",
     ("paper", "quick"): "25 minutes",
     ("paper", "full"): "3 hours",
 }
+ABOUT_STARTED = "4 minutes"
 WHAT_FILES_ARE = {
     "report.html": "open this first, in a browser: both sounds, a picture, each note's knobs",
     "match.wav": "the plant playing what was found, as loud as your sound",
@@ -142,21 +145,30 @@ def learn(
 
 def experiment(
     number: ExperimentNumber,
+    variant: Variant = None,
     recipe: Recipe = "mirror",
     budget: Budget = "quick",
+    start: Start = None,
     seed: Seed = 0,
     resume: Resume = False,
     device: Device = "auto",
 ) -> None:
-    """Run an experiment of the MirrorNet poster: learn from nothing, score on held-out sounds.
+    """Run an experiment of the MirrorNet poster: learn, and score on held-out sounds.
 
-    The table, the figure's panels and sounds go into results/, the learning into runs/.
+    1: melodies of the synthesizer itself. 2: melodies with vibrato, learned with it (variants ten,
+    ten-paper) or without (seven, seven-paper). 3: another instrument (rhodes, strings, flute,
+    organ, trumpet, guitar). The table, the figure's panels and sounds go into results/, the
+    learning into runs/.
     """
-    from .experiments.experiment1 import run_experiment
+    from .experiments.run import run_experiment
+    from .experiments.settings import find_setting
 
     _check_device(device)
-    print(f"Learning takes about {ABOUT[recipe, budget]} on two cores.", flush=True)
-    written = run_experiment(recipe, budget, seed, Path("results"), Path("runs"), resume, device)
+    setting = find_setting(number, variant)
+    print(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    about = ABOUT[recipe, budget] if start is None else ABOUT_STARTED
+    print(f"Learning takes about {about} on two cores.", flush=True)
+    written = run_experiment(setting, recipe, budget, start, seed, resume=resume, device=device)
     print(f"Written to {written}.")
 
 

@@ -17,11 +17,12 @@ frames are centred with zeros beyond both ends, mels are librosa's. These four n
 comes with mirrornet[bench]; without it they raise MirrorNetError.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .audio import LARGEST_SAMPLE
 from .controls import ControlSpace
@@ -65,17 +66,26 @@ def duration_error_ms(true: Controls, other: Controls, space: ControlSpace) -> f
 
 
 def control_errors(
-    true: Controls, other: Controls, space: ControlSpace
+    true: Controls,
+    other: Controls,
+    space: ControlSpace,
+    audible: Mapping[str, Bool[np.ndarray, "melody note"]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """For every control but pitch and duration: mean absolute error in 0..1 (`mae`), the same in
     the control's unit (`mae_physical`), and the share of variance explained (`r2`; NaN where the
-    true ones do not vary)."""
+    true ones do not vary). Circular controls differ the short way round.
+
+    For controls named in `audible`, also the share explained on the notes said to be audible
+    (`r2_audible`), and the share of notes that are (`audible`).
+    """
     true, other = _checked(true, other)
     errors = {}
     for row, control in enumerate(space):
         if control.name in ("pitch", "duration"):
             continue
         a, b = true[:, row], np.clip(other[:, row], 0, 1)
+        if control.circular:
+            b = a + (b - a) - np.rint(b - a)
         a_physical, b_physical = control.to_physical(a), control.to_physical(b)
         if control.name == "level":
             a, b, a_physical, b_physical = (
@@ -84,8 +94,14 @@ def control_errors(
         errors[control.name] = {
             "mae": float(np.mean(np.abs(a - b))),
             "mae_physical": float(np.mean(np.abs(a_physical - b_physical))),
-            "r2": float(1 - np.mean((a - b) ** 2) / np.var(a)) if np.var(a) else float("nan"),
+            "r2": _explained(a, b),
         }
+        if audible and control.name in audible:
+            heard = audible[control.name]
+            errors[control.name] |= {
+                "r2_audible": _explained(a[heard], b[heard]),
+                "audible": float(np.mean(heard)),
+            }
     return errors
 
 
@@ -194,6 +210,13 @@ def _librosa() -> Any:
             "the metrics mss_db, wmfcc, sot and rms_cosine need librosa; install it with: "
             "pip install mirrornet[bench]"
         ) from error
+
+
+def _explained(true: np.ndarray, other: np.ndarray) -> float:
+    """Share of variance."""
+    if true.size == 0 or np.var(true) == 0:
+        return float("nan")
+    return float(1 - np.mean((true - other) ** 2) / np.var(true))
 
 
 def _semitones(pitch: np.ndarray) -> np.ndarray:

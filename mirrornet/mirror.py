@@ -110,13 +110,16 @@ class MirrorNet(nn.Module):
         return model
 
 
-SHIPPED = Path(__file__).parent / "data" / "vital-set1.json"
+def shipped(controls: str) -> Path:
+    """The card of the weights that ship for Vital with a control set."""
+    return Path(__file__).parent / "data" / f"vital-{controls}.json"
 
 
-def load_model(path: str | Path | None = None) -> MirrorNet:
-    """The weights that ship with the package, or those whose card or run folder is at `path`.
+def load_model(path: str | Path | None = None, controls: str = "set1") -> MirrorNet:
+    """The weights that ship with the package for Vital with the control set `controls`, or those
+    whose card or run folder is at `path`.
 
     Raises CheckpointError if they are missing, damaged or not a model.
     """
-    path = SHIPPED if path is None else Path(path)
+    path = shipped(controls) if path is None else Path(path)
     return MirrorNet.load(path / "model.json" if path.is_dir() else path)

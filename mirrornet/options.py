@@ -39,8 +39,17 @@ ControlsFile = Annotated[
         help="what to play; its notes may be edited: MIDI pitch, times in s, knobs in their units",
     ),
 ]
-ExperimentNumber = Annotated[
-    Literal[1], arg(help="1: learn from melodies that the synthesizer itself plays")
+ExperimentNumber = Annotated[Literal[1, 2, 3], arg(help="which; see above")]
+Variant = Annotated[
+    str | None, _explained("NAME", "which variant of it, see above; default: the first named")
+]
+Start = Annotated[
+    str | None,
+    _explained(
+        "shipped|PATH",
+        "begin with what the weights that ship, or a model of your own, know of the synthesizer, "
+        "and only listen to the targets; default: learn from nothing",
+    ),
 ]
 
 Plant = Annotated[

@@ -80,25 +80,27 @@ def compare(match: Match) -> Figure:
 
 
 def panels(
-    rows: Sequence[tuple[Spectrogram, Spectrogram, Spectrogram, Spectrogram]],
+    rows: Sequence[Sequence[Spectrogram | None]],
     titles: Sequence[str],
 ) -> Figure:
     """The MirrorNet poster's figure: a row of four auditory spectrograms for each melody.
 
     (a) input melody, (b) decoder output from the true controls, (c) final decoder output from
     the learned controls, (d) the plant's output from the learned controls. `titles` names the
-    melodies. Each row has its own colour scale, shared by its four panels.
+    melodies. Each row has its own colour scale, shared by its panels. A panel that is None in all
+    rows, as (b) is where there are no true controls, is left out.
     """
+    shown = [n for n in range(len(PANELS)) if rows[0][n] is not None]
     figure = Figure(figsize=(8.0, 0.6 + 1.45 * len(rows)), layout="constrained", facecolor="white")
-    grid = figure.subplots(len(rows), 4, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(len(rows), len(shown), sharex=True, sharey=True, squeeze=False)
     for axes, row, title in zip(grid, rows, titles, strict=True):
-        spectrograms = [_array(S) for S in row]
+        spectrograms = [_array(S) for S in row if S is not None]
         loudest = _loudest(spectrograms)
         for axis, S in zip(axes, spectrograms, strict=True):
             _show(axis, S, "", "magma", 0, loudest)
         axes[0].set_ylabel(f"{title}\nfrequency (Hz)", color=INK, fontsize=8)
-    for axis, heading in zip(grid[0], PANELS, strict=True):
-        axis.set_title(heading, color=INK, fontsize=9)
+    for axis, panel in zip(grid[0], shown, strict=True):
+        axis.set_title(PANELS[panel], color=INK, fontsize=9)
     for axis in grid[-1]:
         axis.set_xlabel("time (s)", color=QUIET, fontsize=8)
     return figure

@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> Path:
 def here(tmp_path, monkeypatch, model) -> Path:
     """Each test works in a folder of its own, with `model` in place of the one that ships."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mirror, "SHIPPED", model)
+    monkeypatch.setattr(mirror, "shipped", lambda controls: model)
     monkeypatch.setattr(cli, "DEMO_RENDERS", 2)
     return tmp_path
 
@@ -248,15 +248,16 @@ def test_ctrl_c_says_how_to_go_on(here):
 
 
 def test_experiment_passes_its_options_on(capsys, monkeypatch):
-    from mirrornet.experiments import experiment1
+    from mirrornet.experiments import run
+    from mirrornet.experiments.settings import find_setting
 
     given = []
 
-    def run_experiment(*arguments):
-        given.append(arguments)
+    def run_experiment(*arguments, **options):
+        given.append((*arguments, options))
         return Path("results/experiment-1.json")
 
-    monkeypatch.setattr(experiment1, "run_experiment", run_experiment)
+    monkeypatch.setattr(run, "run_experiment", run_experiment)
     options = [
         "--recipe",
         "paper",
@@ -269,9 +270,16 @@ def test_experiment_passes_its_options_on(capsys, monkeypatch):
         "cpu",
     ]
     assert main(["experiment", "1", *options]) == 0
-    assert given == [("paper", "full", 9, Path("results"), Path("runs"), True, "cpu")]
+    expected = {"resume": True, "device": "cpu"}
+    assert given == [(find_setting(1), "paper", "full", None, 9, expected)]
     said = capsys.readouterr().out
     assert "about 3 hours" in said
+    assert main(["experiment", "3", "--variant", "flute", "--start", "shipped"]) == 0
+    expected = {"resume": False, "device": "auto"}
+    assert given[1:] == [(find_setting(3, "flute"), "mirror", "quick", "shipped", 0, expected)]
+    assert "about 4 minutes" in capsys.readouterr().out
+    assert main(["experiment", "3", "--variant", "kazoo"]) == 2
+    assert "variants rhodes, strings, flute" in capsys.readouterr().err
     assert "results/experiment-1.json" in said
 
 

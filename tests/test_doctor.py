@@ -102,7 +102,7 @@ def test_a_plant_that_plays_wrong(monkeypatch, sounds, words):
 
 def test_weights_that_are_damaged(tmp_path, monkeypatch):
     path = mirror.MirrorNet("vital", SET1).save(tmp_path / "model.json", {})
-    monkeypatch.setattr(mirror, "SHIPPED", path)
+    monkeypatch.setattr(mirror, "shipped", lambda controls: path)
     assert "million weights for vital, undamaged" in doctor.check_model()
     weights = next(tmp_path.glob("*.safetensors"))
     os.truncate(weights, weights.stat().st_size - 1)

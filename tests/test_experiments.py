@@ -5,48 +5,97 @@ import json
 import numpy as np
 import pytest
 
-from mirrornet.errors import OutputError, PlantError
-from mirrornet.experiments import evaluation, experiment1
+from mirrornet.errors import MirrorNetError, OutputError, PlantError
+from mirrornet.experiments import evaluation, run, settings
+from mirrornet.experiments.settings import SETTINGS, find_setting
 from mirrornet.learning import RECIPES, MirrorRecipe, PaperRecipe
 
 TINY = {
     "mirror": MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=1, round_steps=2),
     "paper": PaperRecipe(rounds=1, decoder_epochs=1, encoder_epochs=1),
 }
+FIELD = {"mss_db", "wmfcc", "sot", "rms_cosine"}
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment1, "TARGETS", 6)
-    monkeypatch.setattr(experiment1, "HELD_OUT", 4)
-    monkeypatch.setattr(experiment1, "SHOWN", 1)
+    monkeypatch.setattr(settings, "TARGETS", 6)
+    monkeypatch.setattr(settings, "HELD_OUT", 4)
+    monkeypatch.setattr(run, "SHOWN", 1)
+    monkeypatch.setattr(run, "LISTENING_BABBLE", 8)
+    monkeypatch.setattr(evaluation, "REFINED", (3,))
     for recipe, plan in TINY.items():
         monkeypatch.setitem(RECIPES[recipe], "quick", plan)
 
 
 @pytest.mark.parametrize("recipe", ["mirror", "paper"])
 def test_experiment_1_scores_beside_the_baselines_and_resumes_to_the_same(recipe, capsys):
-    path = experiment1.run_experiment(recipe)
+    pytest.importorskip("librosa")
+    setting = find_setting(1)
+    path = run.run_experiment(setting, recipe)
     result = json.loads(path.read_text())
-    assert path.name == f"experiment-1-{recipe}-quick-seed-0.json"
-    assert set(result["scores"]) == {"mirrornet", "constant", "random", "floor"}
+    assert path.name == f"experiment-1-own-{recipe}-quick-seed-0.json"
+    trivial = {"constant", "random", "floor"}
+    ours = {"before", "encoder", "imagined", "refined 3"}
+    assert set(result["scores"]) == trivial | ({"encoder"} if recipe == "paper" else ours)
     floor = result["scores"]["floor"]
     assert floor["notes_right"] == 1
     assert floor["spectrogram_error"] < 1e-6 < result["scores"]["random"]["spectrogram_error"]
     assert all(errors["r2"] == 1 for errors in floor["controls"].values())
-    assert {"e_c", "e_d"} < set(result["scores"]["mirrornet"])
-    assert result["plant_renders"] == {"mirror": 6 + 16, "paper": 6 + 6}[recipe]
+    assert (floor["mss_db"], floor["rms_cosine"]) == pytest.approx((0, 1), abs=1e-3)
+    assert all(set(score) >= FIELD for score in result["scores"].values())
+    assert {"e_c", "e_d"} < set(result["scores"]["encoder"])
+    assert result["plant_renders"] == {"mirror": 6 + 16, "paper": 6}[recipe]
     folder = path.with_suffix("")
     names = {file.name for file in folder.iterdir()}
     assert names == {"panels.png", "input-1.wav", "output-1.wav"}
     assert "random controls" in capsys.readouterr().out
+    if recipe == "mirror":
+        errors = [result["scores"][name]["spectrogram_error"] for name in ("encoder", "refined 3")]
+        assert errors[1] < errors[0]
 
     with pytest.raises(OutputError, match="--resume"):
-        experiment1.run_experiment(recipe)
-    again = json.loads(experiment1.run_experiment(recipe, resume=True).read_text())
+        run.run_experiment(setting, recipe)
+    again = json.loads(run.run_experiment(setting, recipe, resume=True).read_text())
     assert again["scores"] == result["scores"]
     assert again["learning_minutes"] >= result["learning_minutes"] - 0.1  # rounded
+
+
+def test_another_instrument_is_listened_to_from_weights_that_know_the_plant():
+    pytest.importorskip("tinysoundfont")
+    pytest.importorskip("librosa")
+    path = run.run_experiment(find_setting(3, "flute"), start="shipped")
+    result = json.loads(path.read_text())
+    assert path.name == "experiment-3-flute-mirror-shipped-seed-0.json"
+    assert "floor" not in result["scores"]
+    assert result["scores"]["encoder"]["controls"] == {}
+    assert result["plant_renders"] == 6 + 8
+    assert (path.with_suffix("") / "panels.png").is_file()
+
+
+def test_vibrato_is_also_scored_where_it_is_audible():
+    pytest.importorskip("librosa")
+    path = run.run_experiment(find_setting(2, "ten"))
+    scores = json.loads(path.read_text())["scores"]
+    for name in ("vibrato_rate", "vibrato_depth", "vibrato_phase"):
+        assert scores["floor"]["controls"][name]["r2_audible"] == 1
+        assert 0 < scores["encoder"]["controls"][name]["audible"] < 1
+
+
+def test_seven_controls_are_scored_against_the_same_seven_of_ten():
+    pytest.importorskip("librosa")
+    path = run.run_experiment(find_setting(2, "seven-paper"), start="shipped")
+    scores = json.loads(path.read_text())["scores"]
+    assert list(scores["encoder"]["controls"]) == [
+        "level",
+        "cutoff",
+        "resonance",
+        "attack",
+        "decay",
+    ]
+    assert scores["floor"]["notes_right"] == 1
+    assert scores["floor"]["spectrogram_error"] > 1e-4  # without the vibrato
 
 
 def test_a_score_never_leaves_out_what_the_plant_failed_on(monkeypatch):
@@ -55,4 +104,13 @@ def test_a_score_never_leaves_out_what_the_plant_failed_on(monkeypatch):
 
     monkeypatch.setattr(evaluation, "listen", listen)
     with pytest.raises(PlantError, match="nothing is scored"):
-        experiment1.run_experiment("mirror")
+        run.run_experiment(find_setting(1))
+
+
+def test_settings_are_named_once_and_found():
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+    assert [find_setting(n).variant for n in (1, 2, 3)] == ["own", "ten", "rhodes"]
+    with pytest.raises(MirrorNetError, match="variants rhodes"):
+        find_setting(3, "kazoo")
+    with pytest.raises(MirrorNetError, match="not 4"):
+        find_setting(4)

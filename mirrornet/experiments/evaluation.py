@@ -1,90 +1,188 @@
-"""Scores of a model on held-out melodies, beside what is trivial and what is best possible."""
+"""Scores on held-out melodies, beside what is trivial and what is best possible."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from ..babbling import listen, random_melodies
 from ..controls import ControlSpace
 from ..errors import PlantError
-from ..hearing import Hearing
+from ..hearing import FRAME_S, Hearing
+from ..imagining import imagine
+from ..melody import note_spans
 from ..metrics import (
     control_errors,
     duration_error_ms,
+    field_metrics,
     notes_right,
     onset_error_ms,
     spectrogram_error,
 )
 from ..mirror import MirrorNet
 from ..plants.farm import Farm
+from ..practising import practise
+from ..progress import Progress
 
 Controls = Float[np.ndarray, "melody control note"]
 Heard = Float[np.ndarray, "melody channel=128 frame"]
 
+REFINED = (10, 50)  # renders spent on each melody, in the tables
+AUDIBLE = 0.01  # of the variance of a melody's notes: a vibrato below it cannot be told from none
+
 
 @dataclass(frozen=True)
-class Answers:
-    """Controls for the held-out melodies, and what the plant playing them sounds like."""
+class Melodies:
+    """Melodies as controls of one plant, and what it sounds like playing them."""
 
+    space: ControlSpace
     controls: Controls
     heard: Heard
 
 
 def evaluate(
-    model: MirrorNet, farm: Farm, true: Answers, seed: int
-) -> tuple[dict[str, Any], Answers]:
-    """Scores of the encoder alone, of the trivial answers and of the best possible one.
+    model: MirrorNet,
+    farm: Farm,
+    true: Melodies,
+    seed: int,
+    before: MirrorNet | None = None,
+) -> tuple[dict[str, Any], dict[str, Melodies]]:
+    """Scores of the answers, of the trivial ones and of the best possible one, and all of these.
 
-    - `mirrornet`: the encoder's controls.
+    - `encoder`: the encoder's controls; `before`: those of the model before it heard any target.
+    - `imagined`: the encoder's, moved until the decoder expects the target; `refined N`: after N
+      renders of each melody. These for a model that hears loudness.
     - `constant`: every control in the middle of its range, all notes alike.
     - `random`: controls drawn as the babble is.
-    - `floor`: the true controls played again.
+    - `floor`: the true controls played again, where they are controls of the same plant.
     """
     count, _, notes = true.controls.shape
     space = model.controls
     listened = _heard_by(model, farm, true)
-    rivals = {
-        "mirrornet": model.guess(torch.from_numpy(listened), notes).numpy(),
-        "constant": np.full_like(true.controls, 0.5),
-        # Seeds of babble that no run of this seed uses.
-        "random": random_melodies(space, "babble", count, seed + 1_000_000, notes),
-        "floor": true.controls,
+    answers = {"encoder": model.guess(torch.from_numpy(listened), notes).numpy().astype(float)}
+    if before:
+        answers["before"] = before.guess(torch.from_numpy(listened), notes).numpy().astype(float)
+    if model.hearing == "loudness":
+        answers["imagined"] = imagine_all(model, true.heard, answers["encoder"])
+        for renders in REFINED:
+            answers[f"refined {renders}"] = refine_all(
+                model, farm, true.heard, answers["imagined"], renders, seed
+            )
+    answers["constant"] = np.full((count, len(space), notes), 0.5)
+    # Seeds of babble that no run of this seed uses.
+    answers["random"] = random_melodies(space, "babble", count, seed + 1_000_000, notes)
+    if set(space) <= set(true.space):
+        answers["floor"] = true.controls[:, [true.space.row(name) for name in space.names]]
+    melodies = {
+        name: Melodies(space, controls, _played(farm, controls, f"Playing {name}"))
+        for name, controls in answers.items()
     }
-    answers = {
-        name: Answers(controls, _played(farm, controls, f"Playing {name}"))
-        for name, controls in rivals.items()
-    }
-    scores: dict[str, Any] = {name: score(true, answer, space) for name, answer in answers.items()}
-    scores["mirrornet"] |= losses(model, true.controls, listened)
-    return scores, answers["mirrornet"]
+    audible = audible_vibrato(farm, true) if "vibrato_depth" in space.names else {}
+    scores: dict[str, Any] = {name: score(true, m, audible) for name, m in melodies.items()}
+    scores["encoder"] |= losses(model, answers.get("floor"), listened)
+    return scores, melodies
 
 
-def score(true: Answers, answer: Answers, space: ControlSpace) -> dict[str, Any]:
-    """Every figure of the table for one set of answers."""
+def score(
+    true: Melodies, answer: Melodies, audible: Mapping[str, np.ndarray] | None = None
+) -> dict[str, Any]:
+    """Every figure of the table for one set of answers, of the controls that both have."""
+    both = ControlSpace(control for control in answer.space if control.name in true.space.names)
+    a = true.controls[:, [true.space.row(name) for name in both.names]]
+    b = answer.controls[:, [answer.space.row(name) for name in both.names]]
     return {
-        "notes_right": notes_right(true.controls, answer.controls, space),
-        "onset_error_ms": onset_error_ms(true.controls, answer.controls, space),
-        "duration_error_ms": duration_error_ms(true.controls, answer.controls, space),
+        "notes_right": notes_right(a, b, both),
+        "onset_error_ms": onset_error_ms(a, b, both),
+        "duration_error_ms": duration_error_ms(a, b, both),
         "spectrogram_error": spectrogram_error(true.heard, answer.heard),
-        "controls": control_errors(true.controls, answer.controls, space),
+        "controls": control_errors(a, b, both, audible or {}),
     }
 
 
-def losses(model: MirrorNet, controls: Controls, heard: Heard) -> dict[str, float]:
-    """e_c and e_d on held-out melodies, as shares of the variance of what the model hears."""
-    with torch.no_grad():
-        S = torch.from_numpy(heard)
-        e_d = model.e_d(torch.from_numpy(controls).float(), S)
-        e_c = model.e_c(S, controls.shape[-1])
+def sound_scores(
+    true: Float[np.ndarray, "melody sample"], answer: Float[np.ndarray, "melody sample"]
+) -> dict[str, float]:
+    """The means of the field's four metrics, of sounds at 44.1 kHz."""
+    each = [field_metrics(a, b) for a, b in zip(true, answer, strict=True)]
+    return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
+
+
+def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[str, float]:
+    """e_c and, where true controls are known, e_d on held-out melodies, as shares of the variance
+    of what the model hears."""
+    S = torch.from_numpy(heard)
     variance = float(np.var(heard))
-    return {"e_c": float(e_c) / variance, "e_d": float(e_d) / variance}
+    with torch.no_grad():
+        found = {"e_c": float(model.e_c(S)) / variance}
+        if controls is not None:
+            e_d = model.e_d(torch.from_numpy(controls).float(), S)
+            found["e_d"] = float(e_d) / variance
+    return found
 
 
-def _heard_by(model: MirrorNet, farm: Farm, true: Answers) -> Heard:
-    """The true melodies the way the model hears them, if not as they were heard already."""
+def imagine_all(model: MirrorNet, heard: Heard, controls: Controls) -> Controls:
+    """`imagining.imagine` for each melody."""
+    found = []
+    with threadpool_limits(1, "blas"), Progress("Imagining", len(heard)) as progress:
+        for number, (sound, guess) in enumerate(zip(heard, controls, strict=True), 1):
+            found.append(imagine(model, torch.from_numpy(sound), guess))
+            progress.at(number)
+    return np.stack(found)
+
+
+def refine_all(
+    model: MirrorNet, farm: Farm, heard: Heard, controls: Controls, renders: int, seed: int
+) -> Controls:
+    """`practising.practise` for each melody, all in step, so that every worker is kept busy."""
+    practices = [
+        practise(model.controls, sound, start, renders, model, seed)
+        for sound, start in zip(heard, controls, strict=True)
+    ]
+    best: list[np.ndarray | None] = [None] * len(practices)
+    asked = {number: next(practice) for number, practice in enumerate(practices)}
+    what = f"Refining, {renders} renders each"
+    with threadpool_limits(1, "blas"), Progress(what, renders * len(heard)) as progress:
+        done = 0
+        while asked:
+            outcomes = farm.hear(np.stack(list(asked.values())), "linear", chunk=4)
+            for number, outcome in zip(list(asked), outcomes, strict=True):
+                if isinstance(outcome, PlantError):
+                    raise outcome
+                try:
+                    asked[number] = practices[number].send(outcome)
+                except StopIteration as end:
+                    best[number] = end.value
+                    del asked[number]
+                progress.at(done := done + 1)
+    return np.stack([controls for controls in best if controls is not None])
+
+
+def audible_vibrato(farm: Farm, true: Melodies) -> dict[str, np.ndarray]:
+    """On which notes the vibrato can be heard: where the plant sounds different without."""
+    still = true.controls.copy()
+    still[:, true.space.row("vibrato_depth")] = 0
+    without = _played(farm, still, "Playing without vibrato")
+    effect = ((true.heard - without) ** 2).mean(1)  # melody, frame
+    starts = note_spans(true.controls[:, true.space.row("duration")]).cumsum(-1)[:, None, :-1]
+    frames = effect.shape[1]
+    times_s = FRAME_S * np.arange(1, frames + 1)
+    sounding = (times_s[:, None] > starts).sum(-1)
+    notes = true.controls.shape[-1]
+    by_note = [(effect * (sounding == note)).sum(1) for note in range(notes)]
+    share = np.stack(by_note, 1) / (np.var(true.heard) * frames / notes)
+    names = ("vibrato_rate", "vibrato_depth", "vibrato_phase")
+    return dict.fromkeys(names, share > AUDIBLE)
+
+
+def _heard_by(model: MirrorNet, farm: Farm, true: Melodies) -> Heard:
+    """The true melodies the way the model hears them, if not as they were heard already.
+
+    Only a model of the plant that played them can be asked to hear them otherwise.
+    """
     if model.hearing == "loudness":
         return true.heard
     return _played(farm, true.controls, "Listening", model.hearing)

@@ -5,7 +5,7 @@ python -m mirrornet.experiments.tables          renders the README's tables anew
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,12 @@ from rich.table import Table
 from ..files import write_atomically
 
 Rows = list[list[str]]
-BASELINES = {
+ANSWERS = {
+    "before": "before listening",
+    "encoder": "encoder",
+    "imagined": "+ decoder, no render",
+    "refined 10": "+ 10 renders",
+    "refined 50": "+ 50 renders",
     "constant": "constant guess",
     "random": "random controls",
     "floor": "true controls, played again",
@@ -26,38 +31,50 @@ def _percent(key: str) -> Callable[[dict[str, Any]], str]:
     return lambda score: f"{100 * score[key]:.3g}" if key in score else ""
 
 
+def _number(key: str, digits: int) -> Callable[[dict[str, Any]], str]:
+    return lambda score: f"{score[key]:.{digits}f}" if key in score else ""
+
+
 SCORES: dict[str, Callable[[dict[str, Any]], str]] = {
     "notes right (%)": _percent("notes_right"),
-    "onset error (ms)": lambda score: f"{score['onset_error_ms']:.2f}",
-    "duration error (ms)": lambda score: f"{score['duration_error_ms']:.2f}",
+    "onset error (ms)": _number("onset_error_ms", 2),
+    "duration error (ms)": _number("duration_error_ms", 2),
     "input to plant (% of variance)": _percent("spectrogram_error"),
     "e_c (% of variance)": _percent("e_c"),
     "e_d (% of variance)": _percent("e_d"),
+    "MSS (dB)": _number("mss_db", 2),
+    "wMFCC": _number("wmfcc", 2),
+    "SOT": _number("sot", 4),
+    "RMS cosine": _number("rms_cosine", 4),
 }
 
 
-def experiment_table(results: Sequence[dict[str, Any]]) -> Rows:
-    """A column for each result and for each baseline (the first result's), a row for each score."""
-    columns = {
-        f"{r['recipe']} {r['budget']}, {r['learning_minutes']:.0f} min": r["scores"]["mirrornet"]
-        for r in results
-    } | {label: results[0]["scores"][key] for key, label in BASELINES.items()}
+def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None) -> Rows:
+    """A column for each answer, a row for each score; of `paper`, another result, the encoder's."""
+    scores = result["scores"]
+    columns = {label: scores[key] for key, label in ANSWERS.items() if key in scores}
+    if paper:
+        columns[f"paper {paper['budget']}, encoder"] = paper["scores"]["encoder"]
     rows = [["", *columns]]
-    rows += [[name, *map(show, columns.values())] for name, show in SCORES.items()]
-    for knob in results[0]["scores"]["floor"]["controls"]:
-        r2 = (f"{score['controls'][knob]['r2']:.3f}" for score in columns.values())
-        rows.append([f"R² {knob}", *r2])
+    for name, show in SCORES.items():
+        if any(cells := [show(score) for score in columns.values()]):
+            rows.append([name, *cells])
+    for knob in scores["encoder"]["controls"]:
+        for key, what in (("r2", "R² {}"), ("r2_audible", "R² {}, where audible")):
+            found = [score["controls"].get(knob, {}).get(key) for score in columns.values()]
+            if any(r2 is not None for r2 in found):
+                cells = ("" if r2 is None else f"{r2:.3f}" for r2 in found)
+                rows.append([what.format(knob), *cells])
     return rows
 
 
 def control_table(result: dict[str, Any]) -> Rows:
-    """Mean absolute error of each control in its own unit, beside the baselines'."""
-    scores = result["scores"]
-    rows = [["", result["recipe"], *BASELINES.values()]]
-    for name in scores["floor"]["controls"]:
-        cells = (scores[column]["controls"][name] for column in ("mirrornet", *BASELINES))
-        unit = result["units"][name]
-        rows.append([f"{name} ({unit})", *(f"{cell['mae_physical']:.3g}" for cell in cells)])
+    """Mean absolute error of each control in its own unit."""
+    scores = {label: result["scores"][k] for k, label in ANSWERS.items() if k in result["scores"]}
+    rows = [["", *scores]]
+    for name in result["scores"]["encoder"]["controls"]:
+        cells = (score["controls"][name]["mae_physical"] for score in scores.values())
+        rows.append([f"{name} ({result['units'][name]})", *(f"{cell:.3g}" for cell in cells)])
     return rows
 
 

@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch, match: Match) -> Path:
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr(mirror, "SHIPPED", place / "model.json")
+    monkeypatch.setattr(mirror, "shipped", lambda controls: place / "model.json")
     MirrorNet("vital", SET1).save("model.json", {})
     tone = 0.5 * np.sin(0.1 * np.arange(88200))
     soundfile.write("silence.wav", 0 * tone, 44100)
@@ -140,7 +140,7 @@ def test_a_write_that_fails_anywhere_is_one_sentence(here, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "runs/x/state.json")
 
-    monkeypatch.setattr("mirrornet.experiments.experiment1.run_experiment", full)
+    monkeypatch.setattr("mirrornet.experiments.run.run_experiment", full)
     assert main(["experiment", "1"]) == 2
     assert capsys.readouterr().err == "mirrornet: runs/x/state.json: No space left on device.\n"
 

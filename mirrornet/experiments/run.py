@@ -1,0 +1,155 @@
+"""One experiment: learn to play the targets, score on held-out ones, show.
+
+400 unlabelled melodies to learn from, 80 held out. Whoever played them knows the true controls;
+these serve to score the answers, and learning never sees them.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..audio import save_audio
+from ..checkpoints import provenance
+from ..errors import MirrorNetError
+from ..files import write_atomically
+from ..hearing import hear
+from ..learning import RECIPES, PaperRecipe, learn
+from ..metrics import SOUND_RATE_HZ
+from ..mirror import HEARING, MirrorNet, load_model
+from ..plants import load_plant
+from ..plants.farm import Farm
+from ..plots import panels
+from ..runs import check_folder
+from ..targets import seed_targets
+from . import settings
+from .evaluation import Melodies, evaluate, sound_scores
+from .settings import Setting
+from .tables import control_table, experiment_table, print_table
+
+LISTENING_BABBLE = 1000  # melodies babbled by a model that knows the plant, so as not to forget it
+SHOWN = 3  # melodies in the figure and as audio
+SHOWN_RATE_HZ = 22050
+SOUNDS = 24  # held-out melodies that the field's metrics are computed on
+
+
+def run_experiment(
+    setting: Setting,
+    recipe: str = "mirror",
+    budget: str = "quick",
+    start: str | None = None,
+    seed: int = 0,
+    results: Path = Path("results"),
+    runs: Path = Path("runs"),
+    resume: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Learn, score, and write `results/experiment-N-VARIANT-RECIPE-BUDGET-seed-SEED.json`, with the
+    poster's panels (PNG) and the sounds (WAV) of some held-out melodies beside it.
+
+    `start`: None to learn from nothing; "shipped", or the path of a model, to begin with what it
+    knows of the plant and only listen to the targets (BUDGET is then `shipped` or `started`).
+
+    Results of an earlier run of the same name are replaced. Raises OutputError at once if there is
+    such a run in `runs` and `resume` is not asked for.
+    """
+    plan = RECIPES[recipe][budget]
+    begin = None
+    if start is not None:
+        if isinstance(plan, PaperRecipe):
+            raise MirrorNetError("the paper recipe starts from nothing; leave out --start.")
+        begin = load_model(None if start == "shipped" else start, setting.controls)
+        budget = "shipped" if start == "shipped" else "started"
+        plan = replace(plan, babble=LISTENING_BABBLE, epochs=0)
+    name = f"{setting.name}-{recipe}-{budget}-seed-{seed}"
+    check_folder(runs / name, resume)
+    (results / name).mkdir(parents=True, exist_ok=True)
+    hearing = HEARING[plan.architecture]
+    with setting.target_farm() as players:
+        draw = {"ranges": setting.ranges}
+        targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, **draw)[1]
+        true = Melodies(
+            players.controls, *seed_targets(players, "held-out", settings.HELD_OUT, seed, **draw)
+        )
+    about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
+    with Farm("vital", controls=setting.controls) as farm:
+        model = learn(plan, farm, targets, runs / name, seed, resume, device, about, begin)
+        scores, answers = evaluate(model, farm, true, seed, begin or _babbled(runs / name))
+    _add_sound_scores(setting, true, answers, scores)
+    card = json.loads((runs / name / "model.json").read_bytes())
+    result = {
+        "experiment": setting.experiment,
+        "variant": setting.variant,
+        "what": setting.what,
+        "recipe": recipe,
+        "budget": budget,
+        "seed": seed,
+        "targets": settings.TARGETS,
+        "held_out": settings.HELD_OUT,
+        "plant_renders": len(targets) * plan.rounds
+        + (0 if isinstance(plan, PaperRecipe) else plan.babble),
+        "learning_minutes": card["learning_minutes"],
+        "weights": sum(p.numel() for p in model.parameters()),
+        "units": model.controls.units,
+        "scores": scores,
+        **provenance(),
+    }
+    path = results / f"{name}.json"
+    write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=2) + "\n"))
+    _show(setting, model, true, answers["encoder"], results / name)
+    print_table(experiment_table(result))
+    print_table(control_table(result))
+    return path
+
+
+def _babbled(run: Path) -> MirrorNet | None:
+    """The model of a run before it heard any target, where the recipe has such a time."""
+    card = run / "babbled" / "model.json"
+    return MirrorNet.load(card) if card.is_file() else None
+
+
+def _add_sound_scores(
+    setting: Setting, true: Melodies, answers: dict[str, Melodies], scores: dict[str, Any]
+) -> None:
+    """The field's four metrics, at the rate they are defined for."""
+    rate = {"sample_rate_hz": SOUND_RATE_HZ}
+    with setting.target_farm(**rate) as players:
+        sounds = np.stack(list(players.render(true.controls[:SOUNDS])))
+    with Farm("vital", controls=setting.controls, **rate) as farm:
+        for name, melodies in answers.items():
+            played = np.stack(list(farm.render(melodies.controls[:SOUNDS])))
+            scores[name] |= sound_scores(sounds, played)
+
+
+def _show(
+    setting: Setting, model: MirrorNet, true: Melodies, answers: Melodies, folder: Path
+) -> None:
+    """The poster's panels, and the input and output sounds, of the first held-out melodies.
+
+    Panel (b) needs true controls, which only sounds of the same plant have.
+    """
+    rate = {"sample_rate_hz": SHOWN_RATE_HZ}
+    plants = {
+        "input": load_plant(setting.target_plant, **setting.target_options, **rate),
+        "output": load_plant("vital", controls=setting.controls, **rate),
+    }
+    known = set(model.controls) <= set(true.space)
+    rows = []
+    for number in range(SHOWN):
+        heard = []
+        for what, melodies in (("input", true), ("output", answers)):
+            sound = plants[what].render(melodies.controls[number])
+            save_audio(folder / f"{what}-{number + 1}.wav", sound, SHOWN_RATE_HZ)
+            heard.append(torch.from_numpy(hear(sound, SHOWN_RATE_HZ, model.hearing)))
+        with torch.no_grad():
+            final = model.decoder(model.encoder(heard[0][None]))[0]
+            from_true = None
+            if known:
+                controls = true.controls[number, [true.space.row(c.name) for c in model.controls]]
+                from_true = model.decoder(torch.from_numpy(controls)[None].float())[0]
+        rows.append((heard[0], from_true, final, heard[1]))
+    figure = panels(rows, [f"melody {n + 1}" for n in range(SHOWN)])
+    write_atomically(folder / "panels.png", lambda file: figure.savefig(file, dpi=150))
