@@ -36,7 +36,7 @@ class MirrorNet(nn.Module):
     def __init__(self, plant: str, controls: ControlSpace, architecture: Architecture = "notewise"):
         super().__init__()
         self.plant, self.controls, self.architecture = plant, controls, architecture
-        self.hearing = HEARING[architecture]
+        self.hearing: Hearing = HEARING[architecture]
         if architecture == "paper":
             self.encoder = PaperEncoder(len(controls))
             self.decoder = PaperDecoder(len(controls))

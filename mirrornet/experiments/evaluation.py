@@ -103,6 +103,16 @@ def score(
     }
 
 
+def sounds_of(farm: Farm, controls: Controls) -> Float[np.ndarray, "melody sample"]:
+    """Melodies as the farm's plant plays them. Raises PlantError if it fails on one."""
+    sounds = []
+    for outcome in farm.render(controls):
+        if isinstance(outcome, PlantError):
+            raise outcome
+        sounds.append(outcome)
+    return np.stack(sounds)
+
+
 def sound_scores(
     true: Float[np.ndarray, "melody sample"], answer: Float[np.ndarray, "melody sample"]
 ) -> dict[str, float]:

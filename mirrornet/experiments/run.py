@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..audio import save_audio
@@ -26,7 +25,7 @@ from ..plots import panels
 from ..runs import check_folder
 from ..targets import seed_targets
 from . import settings
-from .evaluation import Melodies, evaluate, sound_scores
+from .evaluation import Melodies, evaluate, sound_scores, sounds_of
 from .settings import Setting
 from .tables import control_table, experiment_table, print_table
 
@@ -69,11 +68,10 @@ def run_experiment(
     (results / name).mkdir(parents=True, exist_ok=True)
     hearing = HEARING[plan.architecture]
     with setting.target_farm() as players:
-        draw = {"ranges": setting.ranges}
-        targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, **draw)[1]
-        true = Melodies(
-            players.controls, *seed_targets(players, "held-out", settings.HELD_OUT, seed, **draw)
-        )
+        ranges = setting.ranges
+        targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, ranges)[1]
+        held_out = seed_targets(players, "held-out", settings.HELD_OUT, seed, ranges=ranges)
+        true = Melodies(players.controls, *held_out)
     about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
     with Farm("vital", controls=setting.controls) as farm:
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about, begin)
@@ -117,10 +115,10 @@ def _add_sound_scores(
     """The field's four metrics, at the rate they are defined for."""
     rate = {"sample_rate_hz": SOUND_RATE_HZ}
     with setting.target_farm(**rate) as players:
-        sounds = np.stack(list(players.render(true.controls[:SOUNDS])))
+        sounds = sounds_of(players, true.controls[:SOUNDS])
     with Farm("vital", controls=setting.controls, **rate) as farm:
         for name, melodies in answers.items():
-            played = np.stack(list(farm.render(melodies.controls[:SOUNDS])))
+            played = sounds_of(farm, melodies.controls[:SOUNDS])
             scores[name] |= sound_scores(sounds, played)
 
 

@@ -116,12 +116,11 @@ def render_readme(readme: Path = Path("README.md"), results: Path = Path("result
     def result(name: str) -> dict[str, Any]:
         return json.loads((results / f"{name}.json").read_bytes())
 
-    mirror, paper = (
-        result(f"experiment-1-{recipe}-quick-seed-0") for recipe in ("mirror", "paper")
-    )
+    own = result("experiment-1-own-mirror-full-seed-0")
+    paper = result("experiment-1-own-paper-quick-seed-0")
     tables = {
-        "experiment-1": experiment_table([mirror, paper]),
-        "experiment-1-controls": control_table(mirror),
+        "experiment-1": experiment_table(own, paper),
+        "experiment-1-controls": control_table(own),
         "cochlea": cochlea_table(result("bench-cochlea")),
         "plant": plant_table(result("bench-plant")),
     }
