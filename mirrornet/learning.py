@@ -31,6 +31,10 @@ from .plants.farm import Farm, usable_cores
 from .runs import Run
 
 Targets = Float[np.ndarray, "target channel=128 frame"]
+# Controls and what was heard, as `babbling.listen` gives them.
+Babble = tuple[
+    Float[np.ndarray, "melody control note"], Float[np.ndarray, "melody channel=128 frame"]
+]
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,13 @@ def learn(
     device: str = "auto",
     about_targets: str = "",
     start: MirrorNet | None = None,
+    babble: Babble | None = None,
 ) -> MirrorNet:
     """Learn to play `targets` on the farm's plant; log, state and model go into `folder`.
 
     `targets` are auditory spectrograms of five-note melodies, heard the way the recipe's
-    architecture hears (`mirror.HEARING`). Interrupted, it goes on with `resume=True` and ends with
+    architecture hears (`mirror.HEARING`). `start` is a model to begin as. `babble`, for the mirror
+    recipe, is babble of this farm heard before; without it, the plant is heard to babble. Interrupted, it goes on with `resume=True` and ends with
     the same weights, bit for bit on a CPU. Raises OutputError if the folder cannot be used.
     """
     about = {
@@ -114,25 +120,33 @@ def learn(
         model.load_state_dict(start.state_dict())
     model.to(pick_device(device)).train()
     if isinstance(recipe, MirrorRecipe):
-        learn_mirror(run, recipe, model, farm, targets, seed)
+        learn_mirror(run, recipe, model, farm, targets, seed, babble)
     else:
         learn_paper(run, recipe, model, farm, targets, seed)
     model.to("cpu").eval()
-    minutes = {"learning_minutes": round(run.spent_s / 60, 1)}
-    model.save(run.folder / "model.json", {"learned": about, **minutes, **provenance()})
+    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s)}
+    model.save(run.folder / "model.json", {"learned": about, **took, **provenance()})
     return model
 
 
 def learn_mirror(
-    run: Run, recipe: MirrorRecipe, model: MirrorNet, farm: Farm, targets: Targets, seed: int
+    run: Run,
+    recipe: MirrorRecipe,
+    model: MirrorNet,
+    farm: Farm,
+    targets: Targets,
+    seed: int,
+    babble: Babble | None = None,
 ) -> None:
     """Babble, read it back and foresee it; then play the targets, and learn from what is heard.
 
     Without targets there is only babble: the model then knows the plant, and no sound from
     elsewhere.
     """
-    controls = random_melodies(farm.controls, "babble", recipe.babble, seed)
-    controls, heard = listen(farm, controls, model.hearing, "Babbling", run.part("babble"))
+    if babble is None:
+        controls = random_melodies(farm.controls, "babble", recipe.babble, seed)
+        babble = listen(farm, controls, model.hearing, "Babbling", run.part("babble"))
+    controls, heard = babble
     encoder_adam = torch.optim.AdamW(model.encoder.parameters(), weight_decay=1e-4)
     decoder_adam = torch.optim.AdamW(model.decoder.parameters(), weight_decay=1e-4)
     adams = {"encoder_adam": encoder_adam, "decoder_adam": decoder_adam}

@@ -17,12 +17,11 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checkpoints import load_checkpoint, save_checkpoint
 from .errors import OutputError
 from .files import write_atomically
-from .mirror import MirrorNet
 from .progress import Progress
 
 SAVE_EVERY_S = 60.0
@@ -48,6 +47,7 @@ class Run:
         self.folder = folder
         self._log = folder / "log.jsonl"
         self._began_s, self._spent_before_s = time.monotonic(), 0.0
+        self._began_cpu_s, self._cpu_before_s = time.process_time(), 0.0
         card = folder / "run.json"
         text = json.dumps(about, indent=2) + "\n"
         try:
@@ -67,6 +67,11 @@ class Run:
         """Time that went into the run so far, earlier goes included."""
         return self._spent_before_s + time.monotonic() - self._began_s
 
+    @property
+    def cpu_s(self) -> float:
+        """The same in time of this process's threads; workers that play are not counted."""
+        return self._cpu_before_s + time.process_time() - self._began_cpu_s
+
     def part(self, name: str) -> Path:
         """A folder inside the run, made if need be."""
         folder = self.folder / name
@@ -77,7 +82,7 @@ class Run:
         self,
         what: str,
         total: int,
-        model: MirrorNet,
+        model: nn.Module,
         optimizers: Mapping[str, torch.optim.Optimizer],
     ) -> Iterator[int]:
         """Step numbers up to `total`, from where the run stopped; saves the state as it goes.
@@ -113,18 +118,17 @@ class Run:
         self._progress.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
 
     def _save(
-        self, step: int, model: MirrorNet, optimizers: Mapping[str, torch.optim.Optimizer]
+        self, step: int, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]
     ) -> None:
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         for name, optimizer in optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 for key, tensor in state.items():
                     tensors[f"{name}.{index}.{key}"] = tensor
-        save_checkpoint(
-            self.folder / "state.json", tensors, {"step": step, "spent_s": self.spent_s}
-        )
+        card = {"step": step, "spent_s": self.spent_s, "cpu_s": self.cpu_s}
+        save_checkpoint(self.folder / "state.json", tensors, card)
 
-    def _restore(self, model: MirrorNet, optimizers: Mapping[str, torch.optim.Optimizer]) -> int:
+    def _restore(self, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]) -> int:
         if not (self.folder / "state.json").exists():
             return 0
         tensors, card = load_checkpoint(self.folder / "state.json")
@@ -139,7 +143,7 @@ class Run:
                     _, index, field = key.split(".")
                     state.setdefault(int(index), {})[field] = tensor
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-        self._spent_before_s = card["spent_s"]
+        self._spent_before_s, self._cpu_before_s = card["spent_s"], card.get("cpu_s", 0.0)
         return card["step"]
 
     def _trim_log(self, first: int) -> None:

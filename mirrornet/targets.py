@@ -30,15 +30,16 @@ def seed_targets(
     seed: int,
     hearing: Hearing = "loudness",
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    folder: Path | None = None,
 ) -> tuple[Float[np.ndarray, "target control note"], Heard]:
     """`count` melodies of five notes that the farm's plant plays: their controls, and the sound.
-    `ranges` are those of `random_melodies`.
+    `ranges` are those of `random_melodies`, `folder` that of `listen`.
 
     The same seed gives the same melodies; asking for more of them keeps the first ones. Melodies
     the plant failed on are reported and left out; PlantError if it failed on all.
     """
     controls = random_melodies(farm.controls, kind, count, seed, ranges=ranges)
-    controls, heard = listen(farm, controls, hearing, "Playing targets")
+    controls, heard = listen(farm, controls, hearing, "Playing targets", folder)
     return controls, heard.astype(np.float32)
 
 

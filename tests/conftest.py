@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 # Not where users' input arrives: there, what is wrong must be said in a sentence of our own.
-CHECKED = ("networks", "mirror", "hearing", "refining", "babbling", "learning", "plots", "export")
+CHECKED = (
+    "networks",
+    "mirror",
+    "hearing",
+    "imagining",
+    "practising",
+    "babbling",
+    "learning",
+    "plots",
+    "export",
+)
 
 with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
     import mirrornet.learning  # noqa: F401
@@ -27,6 +38,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def _one_thread():
     """Each test begins with one, whatever learning before it took."""
     torch.set_num_threads(1)
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 @pytest.fixture(scope="session")

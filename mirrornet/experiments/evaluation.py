@@ -78,7 +78,7 @@ def evaluate(
     if set(space) <= set(true.space):
         answers["floor"] = true.controls[:, [true.space.row(name) for name in space.names]]
     melodies = {
-        name: Melodies(space, controls, _played(farm, controls, f"Playing {name}"))
+        name: Melodies(space, controls, played(farm, controls, f"Playing {name}"))
         for name, controls in answers.items()
     }
     audible = audible_vibrato(farm, true) if "vibrato_depth" in space.names else {}
@@ -175,7 +175,7 @@ def audible_vibrato(farm: Farm, true: Melodies) -> dict[str, np.ndarray]:
     """On which notes the vibrato can be heard: where the plant sounds different without."""
     still = true.controls.copy()
     still[:, true.space.row("vibrato_depth")] = 0
-    without = _played(farm, still, "Playing without vibrato")
+    without = played(farm, still, "Playing without vibrato")
     effect = ((true.heard - without) ** 2).mean(1)  # melody, frame
     starts = note_spans(true.controls[:, true.space.row("duration")]).cumsum(-1)[:, None, :-1]
     frames = effect.shape[1]
@@ -195,10 +195,10 @@ def _heard_by(model: MirrorNet, farm: Farm, true: Melodies) -> Heard:
     """
     if model.hearing == "loudness":
         return true.heard
-    return _played(farm, true.controls, "Listening", model.hearing)
+    return played(farm, true.controls, "Listening", model.hearing)
 
 
-def _played(farm: Farm, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:
+def played(farm: Farm, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:
     """What the plant sounds like, every melody: a score must not leave out the hard ones."""
     _, heard = listen(farm, controls, hearing, what)
     if len(heard) < len(controls):

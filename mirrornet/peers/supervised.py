@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ..checkpoints import load_checkpoint, provenance, save_checkpoint
 from ..errors import CheckpointError, ControlError, MirrorNetError
-from ..learning import batch_rows, on, one_cycle, pick_device, set_lr
+from ..learning import batch_rows, fast_arithmetic, on, one_cycle, pick_device, set_lr
 from ..melody import PITCH_SPAN
 from ..networks.disguise import disguise
 from ..runs import Run
@@ -35,7 +35,6 @@ class SupervisedRecipe:
     lr: float  # peak; see `one_cycle`
     weight_decay: float = 0.05
     clip: float = 1.0  # largest norm of the gradient
-    bfloat16: bool = True  # but for weights, losses and the last layer; about twice as fast
 
 
 class Reading(NamedTuple):
@@ -74,6 +73,13 @@ class Regressor(nn.Module):
         reading = self.read(heard)
         pitch = reading.pitch_logits.argmax(-1).to(reading.duration) / PITCH_SPAN
         return torch.cat([torch.stack([pitch, reading.duration], 1), reading.knobs], 1)
+
+    @torch.no_grad()
+    def guess(
+        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
+    ) -> Float[Tensor, "batch control note"]:
+        """Controls to play, as `MirrorNet.guess`; the regressor must be in eval mode."""
+        return torch.cat([self(some, notes) for some in heard.split(64)])
 
     def read(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Reading:
         features = self.body(heard[:, None])
@@ -148,12 +154,12 @@ def learn_supervised(
         torch.manual_seed(seed)
         model = peer(**shape).to(to).train()
         adam = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay)
-        for step in run.steps("Learning", steps, model, {"adam": adam}):  # type: ignore[arg-type]
+        for step in run.steps("Learning", steps, model, {"adam": adam}):
             set_lr(adam, one_cycle(step / steps) * recipe.lr)
             torch.manual_seed(seed * 1_000_003 + step)  # of dropout and disguises
 
             rows = batch_rows(step, recipe.batch, len(controls), seed)
-            with torch.autocast(to.type, torch.bfloat16, enabled=recipe.bfloat16):
+            with fast_arithmetic(to):
                 loss = model.babble_loss(on(to, heard[rows]), on(to, controls[rows]))
             if not loss.isfinite():
                 raise MirrorNetError(
@@ -167,7 +173,8 @@ def learn_supervised(
             if step % 20 == 0 or step == steps - 1:
                 run.log(step, read_back=loss.item())
     model.to("cpu").eval()
-    card = {**shape, "learned": about, "learning_minutes": round(run.spent_s / 60, 1)}
+    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s)}
+    card = {**shape, "learned": about, **took}
     save_checkpoint(run.folder / "model.json", model.state_dict(), card | provenance())
     return model
 
