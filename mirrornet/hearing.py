@@ -23,6 +23,11 @@ HEARING_RATE_HZ = 8000
 FRAME_S = 0.008
 
 
+def frame_times_s(frames: int) -> Float[np.ndarray, " frame"]:
+    """When each frame is heard: NSL's `wav2aud` samples at a frame's end."""
+    return FRAME_S * np.arange(1, frames + 1)
+
+
 @torch.inference_mode()
 def hear(
     audio: Float[np.ndarray, "*batch sample"], sample_rate_hz: int, hearing: Hearing = "loudness"

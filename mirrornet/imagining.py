@@ -1,7 +1,8 @@
 """Refinement in the mind: move the controls until the decoder expects the target. No render.
 
 Levenberg-Marquardt (K. Levenberg 1944, D. Marquardt 1963) through the decoder, within the bounds of
-the controls.
+the controls. A vibrato can only be followed downhill from nearby, so it is first looked for on a
+grid, by every note for itself.
 """
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from .controls import ControlSpace
-from .melody import PITCH_SPAN
+from .hearing import frame_times_s
+from .melody import PITCH_SPAN, sounding_note
 from .mirror import MirrorNet
 
 Controls = Float[np.ndarray, "control note"]
@@ -19,6 +21,11 @@ STEPS = 10
 DAMPING = 1e-3  # at first, as a share of the mean curvature
 EASIER, HARDER = 0.3, 8.0  # what success and failure do to it
 ENOUGH = 1e-3  # it stops when a step lowers the error by less than this share
+VIBRATOS = (
+    np.linspace(0.05, 0.95, 10),
+    (0.3, 0.7),
+    np.arange(8) / 8,
+)  # rates, depths, phases tried
 
 
 def imagine(
@@ -29,6 +36,8 @@ def imagine(
     `target` is as the model hears it. Pitches are brought to semitones and stay.
     """
     best = round_pitch(model.controls, controls)
+    if "vibrato_rate" in model.controls.names:
+        best = _with_vibrato(model, target, best)
     rows = [row for row in range(len(best)) if row != model.controls.row("pitch")]
     free = np.array([model.controls[row].circular for row in rows])
     free = np.repeat(free, best.shape[-1])
@@ -58,6 +67,26 @@ def imagine(
             slopes = decoder_slopes(model, best, rows)
         else:
             damping *= HARDER
+    return best
+
+
+def _with_vibrato(
+    model: MirrorNet, target: Float[Tensor, "channel=128 frame"], controls: Controls
+) -> Controls:
+    """The controls with each note's vibrato as the decoder would best explain the note by."""
+    rows = [model.controls.row(f"vibrato_{part}") for part in ("rate", "depth", "phase")]
+    grid = np.stack(np.meshgrid(*VIBRATOS, indexing="ij"), -1).reshape(-1, 3)
+    tries = np.repeat(controls[None], 1 + len(grid), 0)
+    tries[1:, rows] = grid[..., None]
+    with torch.no_grad():
+        expected = model.decoder(torch.from_numpy(tries).float(), target.shape[-1])
+    errors = (expected - target).square().sum(1).numpy()  # try, frame
+    times_s = frame_times_s(target.shape[-1])
+    sounding = sounding_note(controls[model.controls.row("duration")], times_s)
+    best = controls.copy()
+    for note in range(controls.shape[-1]):
+        chosen = errors[:, sounding == note].sum(1).argmin()
+        best[rows, note] = tries[chosen, rows, note]
     return best
 
 

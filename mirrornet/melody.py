@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from .controls import Control, ControlSpace
 from .errors import ControlError
@@ -50,6 +50,19 @@ def note_spans(duration, melody_s: float = MELODY_S):
     """
     shares = 0.5 * duration + 0.4
     return melody_s * shares / shares.sum(-1)[..., None]
+
+
+def sounding_note(
+    duration: Float[np.ndarray, " note"],
+    times_s: Float[np.ndarray, " time"],
+    melody_s: float = MELODY_S,
+) -> Int[np.ndarray, " time"]:
+    """Which note of a melody a moment belongs to, from each note's start to the next one's.
+
+    >>> sounding_note(np.array([0.0, 1.0, 0.2]), np.array([0.1, 0.5, 1.4, 1.5, 9.9]))
+    array([0, 1, 1, 2, 2])
+    """
+    return np.searchsorted(note_spans(duration, melody_s).cumsum()[:-1], times_s)
 
 
 def duration_controls(

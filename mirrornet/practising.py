@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .controls import ControlSpace
-from .hearing import FRAME_S
+from .hearing import FRAME_S, frame_times_s
 from .imagining import bounded_step, decoder_slopes, round_pitch
-from .melody import duration_controls, note_spans
+from .melody import duration_controls, note_spans, sounding_note
 from .mirror import MirrorNet
 
 Controls = Float[np.ndarray, "control note"]
@@ -211,9 +211,8 @@ class _Practice:
 
     def sounding(self, answer: Heard) -> np.ndarray:
         """Which note sounds in each frame."""
-        ends_s = np.cumsum(note_spans(answer.controls[self.duration], self.melody_s))
-        times_s = FRAME_S * np.arange(1, self.target.shape[-1] + 1)
-        return np.searchsorted(ends_s[:-1], times_s)
+        times_s = frame_times_s(self.target.shape[-1])
+        return sounding_note(answer.controls[self.duration], times_s, self.melody_s)
 
 
 def compress(linear: Spectrogram) -> Spectrogram:

@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 from ..babbling import listen, random_melodies
 from ..controls import ControlSpace
 from ..errors import PlantError
-from ..hearing import FRAME_S, Hearing
+from ..hearing import Hearing, frame_times_s
 from ..imagining import imagine
-from ..melody import note_spans
+from ..melody import sounding_note
 from ..metrics import (
     control_errors,
     duration_error_ms,
@@ -177,11 +177,9 @@ def audible_vibrato(farm: Farm, true: Melodies) -> dict[str, np.ndarray]:
     still[:, true.space.row("vibrato_depth")] = 0
     without = played(farm, still, "Playing without vibrato")
     effect = ((true.heard - without) ** 2).mean(1)  # melody, frame
-    starts = note_spans(true.controls[:, true.space.row("duration")]).cumsum(-1)[:, None, :-1]
-    frames = effect.shape[1]
-    times_s = FRAME_S * np.arange(1, frames + 1)
-    sounding = (times_s[:, None] > starts).sum(-1)
-    notes = true.controls.shape[-1]
+    frames, notes = effect.shape[1], true.controls.shape[-1]
+    durations, times_s = true.controls[:, true.space.row("duration")], frame_times_s(frames)
+    sounding = np.stack([sounding_note(duration, times_s) for duration in durations])
     by_note = [(effect * (sounding == note)).sum(1) for note in range(notes)]
     share = np.stack(by_note, 1) / (np.var(true.heard) * frames / notes)
     names = ("vibrato_rate", "vibrato_depth", "vibrato_phase")
