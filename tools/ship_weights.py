@@ -1,9 +1,9 @@
-"""Make the weights that ship with the package from a run of experiment 1.
+"""Make the weights that ship with the package: what a run knew of the plant before any target.
 
-    mirrornet experiment 1 --recipe mirror --budget quick
-    python tools/ship_weights.py
+    mirrornet experiment 1 --budget full
+    python tools/ship_weights.py experiment-1-own-mirror-full-seed-0
 
-Writes `mirrornet/data/vital-set1.json`, the card with seed, budget and results, and the weights in
+Writes `mirrornet/data/vital-SET.json`, the card with seed, budget and results, and the weights in
 half precision beside it. It prints what halving the precision does to the encoder's controls.
 """
 
@@ -14,24 +14,27 @@ from pathlib import Path
 import torch
 
 from mirrornet.hearing import hear
-from mirrornet.mirror import SHIPPED, MirrorNet
+from mirrornet.mirror import MirrorNet, shipped
 from mirrornet.targets import melody_sound
 
-DEMO = SHIPPED.parent / "demo-melody.flac"
+KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
 
 
-def ship(name: str = "experiment-1-mirror-quick-seed-0") -> None:
+def ship(name: str) -> None:
     result = json.loads((Path("results") / f"{name}.json").read_bytes())
-    model = MirrorNet.load(Path("runs") / name / "model.json")
-    learned = json.loads((Path("runs") / name / "model.json").read_bytes())
-    kept = ("recipe", "budget", "seed", "learning_minutes", "plant_renders", "machine", "versions")
-    card = {"made_by": "mirrornet experiment 1 --recipe mirror --budget quick"}
-    card |= {key: result[key] for key in (*kept, "git_commit")}
-    card |= {"learned": learned["learned"], "held_out": result["scores"]["mirrornet"]}
-    model.save(SHIPPED, card, half=True)
-    heard = torch.from_numpy(hear(melody_sound(DEMO, 44100), 44100))[None]
-    change = (model.guess(heard) - MirrorNet.load(SHIPPED).guess(heard)).abs().max()
-    print(f"{SHIPPED}: half precision moves the demo's controls by {change:.1e} at most")
+    run = Path("runs") / name
+    model = MirrorNet.load(run / "babbled" / "model.json")
+    path = shipped(model.controls.name)
+    variant = f"--variant {result['variant']} --budget {result['budget']}"
+    card = {"made_by": f"mirrornet experiment {result['experiment']} {variant}, before it listened"}
+    card |= {key: result[key] for key in KEPT}
+    card["learned"] = json.loads((run / "run.json").read_bytes())
+    card["held_out"] = result["scores"]["before"]
+    model.save(path, card, half=True)
+    demo = path.parent / "demo-melody.flac"
+    heard = torch.from_numpy(hear(melody_sound(demo, 44100), 44100))[None]
+    change = (model.guess(heard) - MirrorNet.load(path).guess(heard)).abs().max()
+    print(f"{path}: half precision moves the demo's controls by {change:.1e} at most")
 
 
 if __name__ == "__main__":
