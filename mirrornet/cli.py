@@ -1,4 +1,5 @@
-"""The command line: `mirrornet demo`, `match`, `learn`, `experiment`, `render`, `plants`, `doctor`.
+"""The command line: `mirrornet demo`, `match`, `learn`, `experiment`, `bench`, `render`,
+`plants`, `doctor`.
 
 Each command is a function; its arguments are the options and its docstring is the help. Commands
 import what they need when they run, so that `mirrornet --help` answers at once.
@@ -20,6 +21,8 @@ import tyro
 
 from .errors import MirrorNetError, OutputError
 from .options import (
+    BenchBudget,
+    BenchNumber,
     Budget,
     ControlSet,
     ControlsFile,
@@ -56,6 +59,12 @@ ABOUT = {
     ("paper", "full"): "3 hours",
 }
 ABOUT_STARTED = "4 minutes"
+ABOUT_BENCH = {
+    (1, "quick"): "one hour",
+    (1, "full"): "5 hours",
+    (3, "quick"): "one hour",
+    (3, "full"): "8 hours",
+}
 WHAT_FILES_ARE = {
     "report.html": "open this first, in a browser: both sounds, a picture, each note's knobs",
     "match.wav": "the plant playing what was found, as loud as your sound",
@@ -172,6 +181,30 @@ def experiment(
     print(f"Written to {written}.")
 
 
+def bench(
+    experiment: BenchNumber = 1,
+    variant: Variant = None,
+    budget: BenchBudget = "quick",
+    seed: Seed = 0,
+    resume: Resume = False,
+) -> None:
+    """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
+
+    Learned peers hear the same babble for the same time; searches and our refinement play the
+    synthesizer as often. 1: melodies of the synthesizer itself. 3: another instrument (rhodes,
+    strings, flute, organ, trumpet, guitar). Needs mirrornet[bench]. Tables and a picture go into
+    results/, what is learned and found into runs/.
+    """
+    from .experiments.benchmark import run_benchmark
+    from .experiments.settings import find_setting
+
+    setting = find_setting(experiment, variant)
+    print(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    about = ABOUT_BENCH[experiment, budget]
+    print(f"The comparison takes about {about} on two cores.", flush=True)
+    print(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
+
+
 def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = None) -> None:
     """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz."""
     from .audio import save_audio
@@ -212,6 +245,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "match": match,
     "learn": learn,
     "experiment": experiment,
+    "bench": bench,
     "render": render,
     "plants": plants,
     "doctor": doctor,
@@ -250,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code or 0
     except KeyboardInterrupt:
-        resumable = arguments[0] in ("learn", "experiment")
+        resumable = arguments[0] in ("learn", "experiment", "bench")
         hint = " To go on where it stopped, add --resume to the same command." if resumable else ""
         print(f"\nmirrornet: stopped.{hint}", file=sys.stderr)
         return 130

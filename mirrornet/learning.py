@@ -98,9 +98,11 @@ def learn(
     """Learn to play `targets` on the farm's plant; log, state and model go into `folder`.
 
     `targets` are auditory spectrograms of five-note melodies, heard the way the recipe's
-    architecture hears (`mirror.HEARING`). `start` is a model to begin as. `babble`, for the mirror
-    recipe, is babble of this farm heard before; without it, the plant is heard to babble. Interrupted, it goes on with `resume=True` and ends with
-    the same weights, bit for bit on a CPU. Raises OutputError if the folder cannot be used.
+    architecture hears (`mirror.HEARING`). `start` is a model to begin as. `babble` is what this
+    plant was heard to babble before; without it, the mirror recipe lets it babble.
+
+    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU.
+    Raises OutputError if the folder cannot be used.
     """
     about = {
         "recipe": type(recipe).__name__,
@@ -124,7 +126,7 @@ def learn(
     else:
         learn_paper(run, recipe, model, farm, targets, seed)
     model.to("cpu").eval()
-    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s)}
+    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
     model.save(run.folder / "model.json", {"learned": about, **took, **provenance()})
     return model
 

@@ -40,6 +40,7 @@ ControlsFile = Annotated[
     ),
 ]
 ExperimentNumber = Annotated[Literal[1, 2, 3], arg(help="which; see above")]
+BenchNumber = Annotated[Literal[1, 3], arg(help="whose sounds to match; see above")]
 Variant = Annotated[
     str | None, _explained("NAME", "which variant of it, see above; default: the first named")
 ]
@@ -83,6 +84,12 @@ Recipe = Annotated[
 ]
 Budget = Annotated[
     Literal["quick", "full"], arg(help="quick: a good model soon; full: the best one")
+]
+BenchBudget = Annotated[
+    Literal["quick", "full"],
+    arg(
+        help="how much babble and how many renders: quick shows the picture, full is the comparison"
+    ),
 ]
 Targets = Annotated[
     str,

@@ -6,59 +6,36 @@ candidates so many times. Ours does both: what its encoder answers is refined wi
 """
 
 import json
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from safetensors.numpy import load_file, save_file
-from torch import Tensor
 
-from ..audio import load_audio
 from ..babbling import listen, random_melodies
-from ..checkpoints import load_checkpoint, provenance
-from ..errors import PlantError
+from ..checkpoints import provenance
 from ..files import write_atomically
-from ..hearing import hear
-from ..learning import MirrorRecipe, learn
-from ..metrics import SOUND_RATE_HZ
 from ..mirror import MirrorNet
-from ..peers import ast, cnn
 from ..peers.cma_es import CmaEs
 from ..peers.genetic import Genetic
 from ..peers.nearest import Nearest, babble_distances
 from ..peers.random_search import RandomSearch
 from ..peers.search import Search, bench_module, search
-from ..peers.supervised import learn_supervised, load_supervised
 from ..plants.farm import Farm, usable_cores
 from ..runs import Run
 from ..targets import seed_targets
 from . import settings
+from .answers import Answer, kept, score_all
 from .curves import benchmark_curves
-from .evaluation import Controls, Heard, Melodies, imagine_all, played, refine_all, score, sound_scores
-from .run import LISTENING_BABBLE, SOUNDS
+from .evaluation import Heard, Melodies, imagine_all, refine_all
+from .matchers import EPOCHS, Babble, Learned, learn_all, ms_per_melody
 from .settings import Setting
 from .tables import learned_table, print_table, renders_table
 
-# Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
-# 5.1 ms and the AST 26 ms (bfloat16): all three learn for about the same CPU time.
-EPOCHS = {
-    2000: {"mirror": 24, "cnn": 47, "ast": 9},
-    6000: {"mirror": 12, "cnn": 24, "ast": 5},
-    20000: {"mirror": 16, "cnn": 31, "ast": 6},
-}
 SEARCHED = 12  # held-out melodies, the first, that searches look for
 MARKS = (1, 10, 50, 200, 1000, 2000, 20000)  # renders of each melody after which answers are scored
-PEERS = {
-    "cnn": ("CNN", cnn.CnnRegressor, cnn.RECIPE),
-    "ast": ("AST", ast.AstRegressor, ast.RECIPE),
-}
-DEMO = Path(__file__).parents[1] / "data" / "demo-melody.flac"
 
 
 @dataclass(frozen=True)
@@ -73,67 +50,6 @@ BUDGETS = {
     "quick": Budget((2000,), 200, 200, (10, 50)),
     "full": Budget((2000, 6000, 20000), 2000, 20000, (10, 50, 200, 1000)),
 }
-
-
-class Babble(NamedTuple):
-    controls: Controls
-    heard: Heard
-
-    def first(self, count: int) -> "Babble":
-        return Babble(self.controls[:count], self.heard[:count])
-
-
-class Matcher(Protocol):
-    """What answers without a render: a MirrorNet, or a learned peer."""
-
-    def guess(
-        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
-    ) -> Float[Tensor, "batch control note"]: ...
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A matcher, and what it took: `babble` is what it heard, `renders` all that was played."""
-
-    method: str
-    family: str
-    model: Matcher
-    babble: int
-    renders: int
-    cpu_s: float
-
-    @property
-    def cost(self) -> dict[str, float]:
-        return {
-            "babble": self.babble,
-            "learning_renders": self.renders,
-            "learning_cpu_s": self.cpu_s,
-        }
-
-    def answer(self, heard: Heard) -> "Answer":
-        controls = self.model.guess(torch.from_numpy(heard)).numpy().astype(float)
-        return Answer(self.method, self.family, 0, controls, self.cost)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Controls found for the first held-out melodies, with `renders` of each."""
-
-    method: str
-    family: str  # ours, learned, search or trivial
-    renders: int
-    controls: Controls
-    cost: Mapping[str, float] = field(default_factory=dict)  # of learning, before any melody
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What all methods share."""
-
-    farm: Farm
-    budget: Budget
-    seed: int
-    folder: Path
 
 
 def run_benchmark(
@@ -167,27 +83,25 @@ def run_benchmark(
     run = Run(runs / name, about, resume)
     torch.set_num_threads(usable_cores())
     with setting.target_farm() as players:
-        targets, true = (
-            Melodies(
-                players.controls,
-                *seed_targets(
-                    players, kind, count, seed, ranges=setting.ranges, folder=run.part(kind)
-                ),
-            )
-            for kind, count in (("targets", settings.TARGETS), ("held-out", settings.HELD_OUT))
+        draw = {"seed": seed, "ranges": setting.ranges}
+        targets = seed_targets(
+            players, "targets", settings.TARGETS, **draw, folder=run.part("targets")
+        )[1]
+        held_out = seed_targets(
+            players, "held-out", settings.HELD_OUT, **draw, folder=run.part("held-out")
         )
+        true = Melodies(players.controls, *held_out)
     few = Melodies(true.space, true.controls[:SEARCHED], true.heard[:SEARCHED])
     with Farm("vital", controls=setting.controls) as farm:
-        bench = Bench(farm, plan, seed, run.folder)
         controls = random_melodies(farm.controls, "babble", max(plan.babbles), seed)
         babble = Babble(*listen(farm, controls, what="Babbling", folder=run.part("babble")))
-        learned = learn_all(bench, babble, targets.heard)
+        learned = learn_all(plan.babbles, farm, babble, targets, run.folder, seed)
         best = [one for one in learned if one.babble == max(plan.babbles)]
         answers = [one.answer(few.heard) for one in best] + trivial(farm, few)
         for one in best:
             if isinstance(one.model, MirrorNet):
-                answers += refined(bench, one, one.model, few.heard)
-        answers += searched(bench, setting, babble, best[0], few.heard)
+                answers += refined(one, one.model, farm, few.heard, plan.refined, run.folder, seed)
+        answers += searched(setting, plan, farm, babble, best[0], few.heard, run.folder, seed)
         first = score_all(setting, farm, true, [o.answer(true.heard) for o in learned], run)
         found = score_all(setting, farm, true, answers, run)
     for record, one in zip(first, learned, strict=True):
@@ -212,50 +126,6 @@ def run_benchmark(
     return path
 
 
-def learn_all(bench: Bench, babble: Babble, targets: Heard) -> list[Learned]:
-    """Ours from the babble alone, ours after listening to `targets`, and the learned peers: of each
-    as many as there are sizes of babble, one inside the next."""
-    learned = []
-    listening = MirrorRecipe(babble=LISTENING_BABBLE, epochs=0)
-    for size in bench.budget.babbles:
-        heard = babble.first(size)
-        plan = MirrorRecipe(babble=size, epochs=EPOCHS[size]["mirror"])
-        ours = _learn_ours(bench, plan, f"mirror-{size}", heard, targets[:0])
-        learned.append(Learned("encoder, babble only", "ours", ours[0], size, size, ours[1]))
-        again = _learn_ours(bench, listening, f"mirror-{size}-listened", heard, targets, ours[0])
-        renders = size + listening.rounds * len(targets)
-        cpu_s = ours[1] + again[1]
-        learned.append(Learned("encoder, listened", "ours", again[0], size, renders, cpu_s))
-        for key, (label, kind, recipe) in PEERS.items():
-            folder = bench.folder / f"{key}-{size}"
-            if not (folder / "model.json").is_file():
-                recipe = replace(recipe, epochs=EPOCHS[size][key])
-                learn_supervised(kind, recipe, *heard, folder, bench.seed, True, "cpu")
-            model = load_supervised(kind, folder)
-            learned.append(Learned(label, "learned", model, size, size, _cpu_s(folder)))
-    return learned
-
-
-def _learn_ours(
-    bench: Bench,
-    plan: MirrorRecipe,
-    name: str,
-    babble: Babble,
-    targets: Heard,
-    start: MirrorNet | None = None,
-) -> tuple[MirrorNet, float]:
-    """The model that a plan leads to, and the CPU seconds on the way."""
-    folder = bench.folder / name
-    if not (folder / "model.json").is_file():
-        babble = babble.first(plan.babble)
-        learn(plan, bench.farm, targets, folder, bench.seed, True, "cpu", "", start, babble)
-    return MirrorNet.load(folder / "model.json"), _cpu_s(folder)
-
-
-def _cpu_s(folder: Path) -> float:
-    return load_checkpoint(folder / "model.json")[1]["learning_cpu_s"]
-
-
 def trivial(farm: Farm, true: Melodies) -> list[Answer]:
     """Every control in the middle and, where the plant is the same, the true controls."""
     middle = np.full((len(true.controls), len(farm.controls), true.controls.shape[-1]), 0.5)
@@ -266,29 +136,44 @@ def trivial(farm: Farm, true: Melodies) -> list[Answer]:
     return answers
 
 
-def refined(bench: Bench, learned: Learned, model: MirrorNet, heard: Heard) -> list[Answer]:
+def refined(
+    learned: Learned,
+    model: MirrorNet,
+    farm: Farm,
+    heard: Heard,
+    marks: Sequence[int],
+    folder: Path,
+    seed: int,
+) -> list[Answer]:
     """Ours with the decoder, and with ever more renders."""
     method = learned.method.replace("encoder", "MirrorNet")
-    folder = bench.folder / "refined"
+    folder = folder / "refined"
     imagined = kept(
         folder / f"{method} 0.safetensors",
         lambda: imagine_all(model, heard, learned.answer(heard).controls),
     )
     answers = [Answer(method, "ours", 0, imagined, learned.cost)]
-    for renders in bench.budget.refined:
+    for renders in marks:
         controls = kept(
             folder / f"{method} {renders}.safetensors",
-            lambda n=renders: refine_all(model, bench.farm, heard, imagined, n, bench.seed),
+            lambda n=renders: refine_all(model, farm, heard, imagined, n, seed),
         )
         answers.append(Answer(method, "ours", renders, controls, learned.cost))
     return answers
 
 
 def searched(
-    bench: Bench, setting: Setting, babble: Babble, learned: Learned, heard: Heard
+    setting: Setting,
+    budget: Budget,
+    farm: Farm,
+    babble: Babble,
+    learned: Learned,
+    heard: Heard,
+    folder: Path,
+    seed: int,
 ) -> list[Answer]:
     """The searches' best after every mark; `learned` lends one of them the notes it hears."""
-    space, seed = bench.farm.controls, bench.seed
+    space = farm.controls
     notes = [space.row("pitch"), space.row("duration")]
     guesses = learned.answer(heard).controls
     starts = np.full_like(guesses, 0.5)
@@ -307,13 +192,13 @@ def searched(
     answers = []
     for method, (make, cost) in makers.items():
         elsewhere = setting.target_plant != "vital" and method.startswith("CMA-ES")
-        renders = bench.budget.cma_es_elsewhere if elsewhere else bench.budget.renders
+        renders = budget.cma_es_elsewhere if elsewhere else budget.renders
         marks = [mark for mark in MARKS if mark <= renders]
-        folder = bench.folder / "searches" / method
+        place = folder / "searches" / method
         course = kept(
-            folder.with_suffix(".safetensors"),
-            lambda make=make, renders=renders, marks=marks, folder=folder: (
-                search(make, bench.farm, heard, renders, marks, folder).controls
+            place.with_suffix(".safetensors"),
+            lambda make=make, renders=renders, marks=marks, place=place: (
+                search(make, farm, heard, renders, marks, place).controls
             ),
         )
         answers += [
@@ -321,74 +206,6 @@ def searched(
             for mark, controls in zip(marks, course, strict=True)
         ]
     return answers
-
-
-def kept(file: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The controls in `file`, made first if there are none."""
-    if not file.is_file():
-        controls = make()
-        file.parent.mkdir(exist_ok=True)
-        write_atomically(file, lambda path: save_file({"controls": controls}, path))
-    return load_file(file)["controls"]
-
-
-def score_all(
-    setting: Setting, farm: Farm, true: Melodies, answers: list[Answer], run: Run
-) -> list[dict[str, Any]]:
-    """A record for each answer. Scores are kept, and nothing is played for those that are."""
-    folder = run.part("scores")
-    files = [folder / f"{a.method} {a.renders} {len(a.controls)} {a.cost.get('babble', 0)}.json" for a in answers]
-    missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]
-    if missing:
-        rate = {"sample_rate_hz": SOUND_RATE_HZ}
-        with setting.target_farm(**rate) as players:
-            sounds = _sounds(players, true.controls[:SOUNDS])
-        with Farm("vital", controls=setting.controls, **rate) as recorder:
-            for answer, file in missing:
-                count = len(answer.controls)
-                heard = played(farm, answer.controls, f"Playing {answer.method}")
-                scores = score(
-                    Melodies(true.space, true.controls[:count], true.heard[:count]),
-                    Melodies(farm.controls, answer.controls, heard),
-                )
-                recorded = _sounds(recorder, answer.controls[:SOUNDS])
-                scores |= sound_scores(sounds[: len(recorded)], recorded)
-                text = json.dumps(scores)
-                write_atomically(file, lambda path, text=text: path.write_text(text))
-    return [
-        {
-            "method": answer.method,
-            "family": answer.family,
-            "renders": answer.renders,
-            "melodies": len(answer.controls),
-            **answer.cost,
-            "scores": json.loads(file.read_text()),
-        }
-        for answer, file in zip(answers, files, strict=True)
-    ]
-
-
-def _sounds(farm: Farm, controls: Controls) -> Float[np.ndarray, "melody sample"]:
-    sounds = []
-    for outcome in farm.render(controls):
-        if isinstance(outcome, PlantError):
-            raise outcome
-        sounds.append(outcome)
-    return np.stack(sounds)
-
-
-def ms_per_melody(model: Matcher, times: int = 15) -> float:
-    """CPU time from the samples of a melody to its controls, on one thread, once warm."""
-    sound = load_audio(DEMO, SOUND_RATE_HZ)[: 2 * SOUND_RATE_HZ]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    took_s = []
-    for _ in range(1 + times):
-        began_s = time.process_time()
-        model.guess(torch.from_numpy(hear(sound, SOUND_RATE_HZ))[None])
-        took_s.append(time.process_time() - began_s)
-    torch.set_num_threads(threads)
-    return 1e3 * statistics.median(took_s[1:])
 
 
 def papers(setting: Setting, seed: int, results: Path) -> list[dict[str, Any]]:

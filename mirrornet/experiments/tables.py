@@ -78,6 +78,37 @@ def control_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
+def learned_table(result: dict[str, Any]) -> Rows:
+    """A row for each matcher that answers without a render: what it took, and its scores."""
+    names = ("notes right (%)", "duration error (ms)", "input to plant (% of variance)", "MSS (dB)")
+    names += ("wMFCC", "SOT", "RMS cosine")
+    rows = [["method", "babble", "renders", "CPU min", "ms", *names, "mean R² of knobs"]]
+    for record in result["learned"]:
+        r2 = [knob["r2"] for knob in record["scores"]["controls"].values()]
+        cpu_s, ms = record.get("learning_cpu_s"), record.get("ms_per_melody")
+        rows.append(
+            [
+                record["method"],
+                str(record.get("babble", "")),
+                str(record["learning_renders"]),
+                "" if cpu_s is None else f"{cpu_s / 60:.1f}",
+                "" if ms is None else f"{ms:.0f}",
+                *(SCORES[name](record["scores"]) for name in names),
+                f"{sum(r2) / len(r2):.3f}" if r2 else "",
+            ]
+        )
+    return rows
+
+
+def renders_table(result: dict[str, Any], score: str = "input to plant (% of variance)") -> Rows:
+    """A row for each method, a column for each number of renders spent on every melody."""
+    spent = sorted({record["renders"] for record in result["matched"]})
+    methods = dict.fromkeys(record["method"] for record in result["matched"])
+    found = {(r["method"], r["renders"]): SCORES[score](r["scores"]) for r in result["matched"]}
+    rows = [[f"{score} after", *(f"{renders:,} renders" for renders in spent)]]
+    return rows + [[method, *(found.get((method, n), "") for n in spent)] for method in methods]
+
+
 def print_table(rows: Rows) -> None:
     """Show a table on the terminal."""
     table = Table(*rows[0])

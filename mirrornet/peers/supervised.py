@@ -173,7 +173,7 @@ def learn_supervised(
             if step % 20 == 0 or step == steps - 1:
                 run.log(step, read_back=loss.item())
     model.to("cpu").eval()
-    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s)}
+    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
     card = {**shape, "learned": about, **took}
     save_checkpoint(run.folder / "model.json", model.state_dict(), card | provenance())
     return model

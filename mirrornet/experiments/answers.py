@@ -1,0 +1,80 @@
+"""Answers to held-out melodies, whoever found them: kept in files, and scored all alike."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from ..files import write_atomically
+from ..metrics import SOUND_RATE_HZ
+from ..plants.farm import Farm
+from ..runs import Run
+from .evaluation import Controls, Melodies, played, score, sound_scores, sounds_of
+from .run import SOUNDS
+from .settings import Setting
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Controls found for the first held-out melodies, with `renders` of each."""
+
+    method: str
+    family: str  # ours, learned, search or trivial
+    renders: int
+    controls: Controls
+    cost: Mapping[str, float] = field(default_factory=dict)  # of learning, before any melody
+
+    @property
+    def name(self) -> str:
+        """Of no other answer in a benchmark."""
+        babble = f"babble {self.cost['babble']:.0f}, " if "babble" in self.cost else ""
+        return f"{self.method}, {babble}{self.renders} renders, {len(self.controls)} melodies"
+
+
+def kept(file: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The controls in `file`, made first if there are none."""
+    if not file.is_file():
+        controls = make()
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, lambda path: save_file({"controls": controls}, path))
+    return load_file(file)["controls"]
+
+
+def score_all(
+    setting: Setting, farm: Farm, true: Melodies, answers: list[Answer], run: Run
+) -> list[dict[str, Any]]:
+    """A record for each answer. Scores are kept, and nothing is played for those that are."""
+    folder = run.part("scores")
+    files = [folder / f"{answer.name}.json" for answer in answers]
+    missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]
+    if missing:
+        rate = {"sample_rate_hz": SOUND_RATE_HZ}
+        with setting.target_farm(**rate) as players:
+            sounds = sounds_of(players, true.controls[:SOUNDS])
+        with Farm("vital", controls=setting.controls, **rate) as recorder:
+            for answer, file in missing:
+                count = len(answer.controls)
+                heard = played(farm, answer.controls, f"Playing {answer.method}")
+                scores = score(
+                    Melodies(true.space, true.controls[:count], true.heard[:count]),
+                    Melodies(farm.controls, answer.controls, heard),
+                )
+                recorded = sounds_of(recorder, answer.controls[:SOUNDS])
+                scores |= sound_scores(sounds[: len(recorded)], recorded)
+                text = json.dumps(scores)
+                write_atomically(file, lambda path, text=text: path.write_text(text))
+    return [
+        {
+            "method": answer.method,
+            "family": answer.family,
+            "renders": answer.renders,
+            "melodies": len(answer.controls),
+            **answer.cost,
+            "scores": json.loads(file.read_text()),
+        }
+        for answer, file in zip(answers, files, strict=True)
+    ]

@@ -1,0 +1,143 @@
+"""What answers without a render: ours, and the learned peers, from the same babble.
+
+All learn for about the same CPU time. Ours then also listens to targets, which come without
+controls, so that only ours can.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..audio import load_audio
+from ..checkpoints import load_checkpoint
+from ..hearing import hear
+from ..learning import MirrorRecipe, learn
+from ..metrics import SOUND_RATE_HZ
+from ..mirror import MirrorNet
+from ..peers import ast, cnn
+from ..peers.supervised import learn_supervised, load_supervised
+from ..plants.farm import Farm
+from .answers import Answer
+from .evaluation import Controls, Heard
+from .run import LISTENING_BABBLE
+
+# Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
+# 5.1 ms and the AST 26 ms (bfloat16): all three learn for about the same CPU time.
+EPOCHS = {
+    2000: {"mirror": 24, "cnn": 47, "ast": 9},
+    6000: {"mirror": 12, "cnn": 24, "ast": 5},
+    20000: {"mirror": 16, "cnn": 31, "ast": 6},
+}
+PEERS = {
+    "cnn": ("CNN", cnn.CnnRegressor, cnn.RECIPE),
+    "ast": ("AST", ast.AstRegressor, ast.RECIPE),
+}
+DEMO = Path(__file__).parents[1] / "data" / "demo-melody.flac"
+
+
+class Babble(NamedTuple):
+    controls: Controls
+    heard: Heard
+
+    def first(self, count: int) -> "Babble":
+        return Babble(self.controls[:count], self.heard[:count])
+
+
+class Matcher(Protocol):
+    """What answers without a render: a MirrorNet, or a learned peer."""
+
+    def guess(
+        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
+    ) -> Float[Tensor, "batch control note"]: ...
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A matcher, and what it took: `babble` is what it heard, `renders` all that was played."""
+
+    method: str
+    family: str
+    model: Matcher
+    babble: int
+    renders: int
+    cpu_s: float
+
+    @property
+    def cost(self) -> dict[str, float]:
+        return {
+            "babble": self.babble,
+            "learning_renders": self.renders,
+            "learning_cpu_s": self.cpu_s,
+        }
+
+    def answer(self, heard: Heard) -> Answer:
+        controls = self.model.guess(torch.from_numpy(heard)).numpy().astype(float)
+        return Answer(self.method, self.family, 0, controls, self.cost)
+
+
+def learn_all(
+    sizes: Sequence[int], farm: Farm, babble: Babble, targets: Heard, folder: Path, seed: int
+) -> list[Learned]:
+    """Ours from the babble alone, ours after listening to `targets`, and the learned peers: of each
+    one for each size of babble. What was learned in `folder` before is not learned again."""
+    learned = []
+    listening = MirrorRecipe(babble=LISTENING_BABBLE, epochs=0)
+    for size in sizes:
+        heard = babble.first(size)
+        plan = MirrorRecipe(babble=size, epochs=EPOCHS[size]["mirror"])
+        ours = _learn_ours(plan, farm, heard, targets[:0], folder / f"mirror-{size}", seed)
+        learned.append(Learned("encoder, babble only", "ours", ours[0], size, size, ours[1]))
+        place = folder / f"mirror-{size}-listened"
+        again = _learn_ours(listening, farm, heard, targets, place, seed, ours[0])
+        renders = size + listening.rounds * len(targets)
+        cpu_s = ours[1] + again[1]
+        learned.append(Learned("encoder, listened", "ours", again[0], size, renders, cpu_s))
+        for key, (label, kind, recipe) in PEERS.items():
+            place = folder / f"{key}-{size}"
+            if not (place / "model.json").is_file():
+                recipe = replace(recipe, epochs=EPOCHS[size][key])
+                learn_supervised(kind, recipe, *heard, place, seed, True, "cpu")
+            model = load_supervised(kind, place)
+            learned.append(Learned(label, "learned", model, size, size, _cpu_s(place)))
+    return learned
+
+
+def _learn_ours(
+    plan: MirrorRecipe,
+    farm: Farm,
+    babble: Babble,
+    targets: Heard,
+    folder: Path,
+    seed: int,
+    start: MirrorNet | None = None,
+) -> tuple[MirrorNet, float]:
+    """The model that a plan leads to, and the CPU seconds on the way."""
+    if not (folder / "model.json").is_file():
+        babble = babble.first(plan.babble)
+        learn(plan, farm, targets, folder, seed, True, "cpu", "", start, babble)
+    return MirrorNet.load(folder / "model.json"), _cpu_s(folder)
+
+
+def _cpu_s(folder: Path) -> float:
+    return load_checkpoint(folder / "model.json")[1]["learning_cpu_s"]
+
+
+def ms_per_melody(model: Matcher, times: int = 15) -> float:
+    """CPU time from the samples of a melody to its controls, on one thread, once warm."""
+    sound = load_audio(DEMO, SOUND_RATE_HZ)[: 2 * SOUND_RATE_HZ]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    took_s = []
+    for _ in range(1 + times):
+        began_s = time.process_time()
+        model.guess(torch.from_numpy(hear(sound, SOUND_RATE_HZ))[None])
+        took_s.append(time.process_time() - began_s)
+    torch.set_num_threads(threads)
+    return 1e3 * statistics.median(took_s[1:])

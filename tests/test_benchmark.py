@@ -1,0 +1,205 @@
+"""The benchmark runs from end to end, tiny, on the real synthesizer, and shows what it found."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mirrornet.cli import main
+from mirrornet.errors import MirrorNetError, OutputError
+from mirrornet.experiments import benchmark, matchers, settings
+from mirrornet.experiments.benchmark import Budget, run_benchmark
+from mirrornet.experiments.curves import benchmark_curves
+from mirrornet.experiments.settings import find_setting
+from mirrornet.experiments.tables import learned_table, renders_table
+from mirrornet.learning import MirrorRecipe
+from mirrornet.plants.farm import Farm
+
+BABBLE, RENDERS = 16, 6
+OURS = {"MirrorNet, babble only", "MirrorNet, listened"}
+SEARCHES = {
+    "random search",
+    "nearest in the babble",
+    "genetic algorithm",
+    "CMA-ES",
+    "CMA-ES from our notes",
+}
+LEARNED = {"encoder, babble only", "encoder, listened", "CNN", "AST"}
+TRIVIAL = {"constant guess", "true controls, played again"}
+FIELD = {"mss_db", "wmfcc", "sot", "rms_cosine"}
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "TARGETS", 4)
+    monkeypatch.setattr(settings, "HELD_OUT", 3)
+    monkeypatch.setattr(benchmark, "SEARCHED", 2)
+    monkeypatch.setattr(benchmark, "MARKS", (1, RENDERS))
+    monkeypatch.setattr(matchers, "LISTENING_BABBLE", 8)
+    monkeypatch.setitem(benchmark.BUDGETS, "quick", Budget((8, BABBLE), RENDERS, RENDERS, (3,)))
+    epochs = {"mirror": 1, "cnn": 2, "ast": 1}
+    for module in (matchers, benchmark):
+        monkeypatch.setattr(module, "EPOCHS", {8: epochs, BABBLE: epochs})
+    monkeypatch.setattr(
+        matchers,
+        "MirrorRecipe",
+        lambda **plan: MirrorRecipe(batch=8, batch_e_c=2, rounds=1, round_steps=1, **plan),
+    )
+    for name, (label, kind, recipe) in matchers.PEERS.items():
+        monkeypatch.setitem(matchers.PEERS, name, (label, kind, replace(recipe, batch=8)))
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """How many rows the workers were asked to play."""
+    counts = [0]
+    stream = Farm._stream
+
+    def count(self, work, rows, chunk):
+        counts[0] += len(rows)
+        return stream(self, work, rows, chunk)
+
+    monkeypatch.setattr(Farm, "_stream", count)
+    return counts
+
+
+def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
+    tiny, played, capsys, monkeypatch
+):
+    for package in ("cma", "pymoo", "librosa"):
+        pytest.importorskip(package)
+    path = run_benchmark(find_setting(1))
+    result = json.loads(path.read_text())
+    assert path.name == "bench-experiment-1-own-quick-seed-0.json"
+    assert path.with_suffix(".png").stat().st_size > 10_000
+    shown = capsys.readouterr().out
+    assert "genetic algorithm" in shown
+    assert "AST" in shown
+
+    learned, matched = result["learned"], result["matched"]
+    assert {(r["method"], r["babble"]) for r in learned} == {
+        (method, babble) for method in LEARNED for babble in (8, BABBLE)
+    }
+    for record in learned:
+        listened = 4 if record["method"] == "encoder, listened" else 0
+        assert record["learning_renders"] == record["babble"] + listened
+        assert record["learning_cpu_s"] > 0
+        assert record["ms_per_melody"] > 0
+        assert record["melodies"] == 3
+        assert set(record["scores"]["controls"]) >= {"cutoff", "decay"}
+    spent = {}
+    for record in matched:
+        spent.setdefault(record["method"], []).append(record["renders"])
+    assert spent == (
+        {method: [0] for method in LEARNED | TRIVIAL}
+        | {method: [1, RENDERS] for method in SEARCHES}
+        | {method: [0, 3] for method in OURS}
+    )
+    assert all(set(record["scores"]) >= FIELD for record in learned + matched)
+
+    def error(method: str, renders: int) -> float:
+        found = (r for r in matched if (r["method"], r["renders"]) == (method, renders))
+        return next(found)["scores"]["spectrogram_error"]
+
+    assert error("true controls, played again", 0) < 1e-6
+    assert all(error(method, RENDERS) <= error(method, 1) for method in SEARCHES)
+    assert all(error(method, 3) <= error(method, 0) for method in OURS)
+
+    with pytest.raises(OutputError, match="--resume"):
+        run_benchmark(find_setting(1))
+    before = played[0]
+    again = json.loads(run_benchmark(find_setting(1), resume=True).read_text())
+    assert played[0] == before
+    for record in again["learned"] + learned:
+        del record["ms_per_melody"]
+    assert again["learned"] == learned
+    assert again["matched"] == matched
+
+    monkeypatch.setattr(benchmark, "SEARCHED", 1)
+    with pytest.raises(OutputError, match="another run"):
+        run_benchmark(find_setting(1), resume=True)
+
+
+def record(method: str, family: str, renders: int, error: float, **more: object) -> dict:
+    scores = {"spectrogram_error": error, "notes_right": 1.0, "controls": {}}
+    return {"method": method, "family": family, "renders": renders, "scores": scores, **more}
+
+
+RESULT = {
+    "what": "melodies",
+    "learned": [
+        record("CNN", "learned", 0, 0.25, babble=2000, learning_renders=2000, learning_cpu_s=90.0),
+        record("the paper's encoder, full", "learned", 0, 0.5, learning_renders=6000),
+    ],
+    "matched": [
+        record("encoder, listened", "ours", 0, 0.03),
+        record("MirrorNet, listened", "ours", 0, 0.02),
+        record("MirrorNet, listened", "ours", 50, 0.001),
+        record("CNN", "learned", 0, 0.25),
+        record("CMA-ES", "search", 50, 0.8),
+        record("CMA-ES", "search", 20000, 0.01),
+        record("constant guess", "trivial", 0, 1.4),
+        record("true controls, played again", "trivial", 0, 0.0),
+    ],
+}
+
+
+def test_tables_have_a_row_for_each_method():
+    rows = renders_table(RESULT)
+    assert rows[0][1:] == ["0 renders", "50 renders", "20,000 renders"]
+    assert ["MirrorNet, listened", "2", "0.1", ""] in rows
+    assert ["CMA-ES", "", "80", "1"] in rows
+    assert len(rows) == 1 + 6
+    rows = learned_table(RESULT)
+    assert [row[:4] for row in rows[1:]] == [
+        ["CNN", "2000", "2000", "1.5"],
+        ["the paper's encoder, full", "", "6000", ""],
+    ]
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_the_picture_names_every_method_and_has_a_place_for_no_render():
+    figure = benchmark_curves(RESULT)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    drawn = {record["method"] for record in RESULT["matched"]} - {"true controls, played again"}
+    assert sorted(names) == sorted(drawn)  # what is 0 has no place on a logarithmic axis
+    axis = figure.axes[0]
+    assert [tick.get_text() for tick in axis.get_xticklabels()][:2] == ["0", "1"]
+    assert axis.get_xlim()[1] > 20000
+    assert "% of variance" in axis.get_ylabel()
+
+
+def test_the_paper_stands_beside_if_it_was_run(tmp_path):
+    scores = {"encoder": {"spectrogram_error": 0.4}}
+    text = json.dumps({"budget": "full", "held_out": 80, "plant_renders": 7, "scores": scores})
+    (tmp_path / "experiment-1-own-paper-full-seed-0.json").write_text(text)
+    (found,) = benchmark.papers(find_setting(1), 0, tmp_path)
+    assert found["learning_renders"] == 7
+    assert found["scores"] == scores["encoder"]
+    assert benchmark.papers(find_setting(1), 1, tmp_path) == []
+    assert benchmark.papers(find_setting(3), 0, tmp_path) == []
+
+
+def test_what_is_missing_or_wrong_is_said_in_a_sentence(tiny, monkeypatch, capsys):
+    assert main(["bench", "--variant", "kazoo"]) == 2
+    assert "has the variants own, not kazoo" in capsys.readouterr().err
+    for options in (["--experiment", "2"], ["--budget", "endless"], ["--seed", "-1"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["bench", *options])
+        assert stopped.value.code == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+    def missing(name):
+        raise MirrorNetError(f"{name} is needed")
+
+    monkeypatch.setattr(benchmark, "bench_module", missing)
+    assert main(["bench"]) == 2
+    assert capsys.readouterr().err == "mirrornet: cma is needed\n"
+    assert not Path("runs").exists()
+
+
+def test_there_are_epochs_for_every_size_of_babble():
+    for budget in benchmark.BUDGETS.values():
+        assert set(budget.babbles) <= set(matchers.EPOCHS)
