@@ -23,6 +23,15 @@ def test_kinds_and_seeds_never_share_a_melody():
     assert len(set(first)) == len(first)
 
 
+def test_ranges_narrow_the_controls_they_name_and_no_others():
+    whole = random_melodies(SET1, "targets", 20, seed=0)
+    narrow = random_melodies(SET1, "targets", 20, seed=0, ranges={"decay": (0.3, 0.5)})
+    row = SET1.row("decay")
+    np.testing.assert_allclose(narrow[:, row], 0.3 + 0.2 * whole[:, row])
+    others = [n for n in range(len(SET1)) if n != row]
+    assert np.array_equal(narrow[:, others], whole[:, others])
+
+
 def test_babble_explores_every_semitone_and_targets_keep_to_the_scale():
     babble = random_melodies(SET1, "babble", 200, seed=0)
     assert set(np.rint(12 * babble[:, 0]).astype(int).flat) == set(range(13))

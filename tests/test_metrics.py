@@ -27,7 +27,7 @@ from mirrornet.metrics import (
     spectrogram_error,
     wmfcc,
 )
-from mirrornet.plants.vital import SET1
+from mirrornet.plants.vital import SET1, SET2
 
 GOLDEN = Path(__file__).parent / "golden"
 SOUNDS = dict(np.load(GOLDEN / "audio_metrics.npz"))
@@ -91,6 +91,29 @@ def test_a_common_gain_is_not_scored():
     softer = control_errors(changed("level", levels), changed("level", levels + 0.25), SET1)
     assert softer["level"]["mae_physical"] == pytest.approx(0, abs=1e-9)
     assert softer["level"]["r2"] == pytest.approx(1)
+
+
+def test_a_phase_is_off_by_the_short_way_round():
+    true = random_melodies(SET2, "babble", 6, seed=5)
+    row = SET2.row("vibrato_phase")
+    true[:, row] = 0.02
+    other = true.copy()
+    other[:, row] = 0.98
+    errors = control_errors(true, other, SET2)["vibrato_phase"]
+    assert errors["mae"] == pytest.approx(0.04)
+
+
+def test_what_is_audible_is_also_scored_by_itself():
+    row = SET1.row("decay")
+    other = TRUE.copy()
+    audible = np.zeros(other[:, row].shape, dtype=bool)
+    audible[:3] = True
+    other[3:, row] = 0.5
+    errors = control_errors(TRUE, other, SET1, {"decay": audible})
+    assert errors["decay"]["r2"] < 0.9
+    assert errors["decay"]["r2_audible"] == 1
+    assert errors["decay"]["audible"] == 0.5
+    assert "r2_audible" not in errors["attack"]
 
 
 def test_errors_have_the_controls_units():
@@ -236,4 +259,4 @@ def test_a_worker_process_scores_alike():
     sounds = SOUNDS["melody"], SOUNDS["other_timbre"]
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as worker:
         scores = worker.submit(field_metrics, *sounds).result()
-    assert scores == field_metrics(*sounds)
+    assert scores == pytest.approx(field_metrics(*sounds), rel=1e-6)
