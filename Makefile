@@ -36,5 +36,6 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) --editable ".[dev]"
+	$(INSTALL) --editable ".[dev,bench]"
+	$(INSTALL) --no-deps tinysoundfont pretty_midi
 	@touch $@

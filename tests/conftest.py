@@ -20,10 +20,17 @@ CHECKED = (
     "learning",
     "plots",
     "export",
+    "peers",
 )
 
 with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
-    import mirrornet.learning  # noqa: F401
+    import mirrornet.learning
+    import mirrornet.peers.ast
+    import mirrornet.peers.cma_es
+    import mirrornet.peers.cnn
+    import mirrornet.peers.genetic
+    import mirrornet.peers.nearest
+    import mirrornet.peers.random_search  # noqa: F401
     from mirrornet.export import save_match
     from mirrornet.hearing import hear
     from mirrornet.matching import Match
