@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from mirrornet import learning
 from mirrornet.cli import main
 from mirrornet.errors import MirrorNetError, OutputError
 from mirrornet.experiments import benchmark, matchers, settings
 from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
-from mirrornet.experiments.tables import learned_table, renders_table
+from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
 from mirrornet.learning import MirrorRecipe
+from mirrornet.plants import farm
 from mirrornet.plants.farm import Farm
 
 BABBLE, RENDERS = 16, 6
@@ -34,10 +36,10 @@ FIELD = {"mss_db", "wmfcc", "sot", "rms_cosine"}
 def tiny(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "TARGETS", 4)
-    monkeypatch.setattr(settings, "HELD_OUT", 3)
-    monkeypatch.setattr(benchmark, "SEARCHED", 2)
+    monkeypatch.setattr(settings, "HELD_OUT", 2)
+    monkeypatch.setattr(benchmark, "SEARCHED", 1)
     monkeypatch.setattr(benchmark, "MARKS", (1, RENDERS))
-    monkeypatch.setattr(matchers, "LISTENING_BABBLE", 8)
+    monkeypatch.setattr(learning, "LISTENING_BABBLE", 8)
     monkeypatch.setitem(benchmark.BUDGETS, "quick", Budget((8, BABBLE), RENDERS, RENDERS, (3,)))
     epochs = {"mirror": 1, "cnn": 2, "ast": 1}
     for module in (matchers, benchmark):
@@ -47,6 +49,9 @@ def tiny(monkeypatch, tmp_path):
         "MirrorRecipe",
         lambda **plan: MirrorRecipe(batch=8, batch_e_c=2, rounds=1, round_steps=1, **plan),
     )
+    monkeypatch.setattr(matchers, "TIMED", 1)
+    for module in (farm, learning, benchmark):
+        monkeypatch.setattr(module, "usable_cores", lambda: 1)
     for name, (label, kind, recipe) in matchers.PEERS.items():
         monkeypatch.setitem(matchers.PEERS, name, (label, kind, replace(recipe, batch=8)))
 
@@ -87,7 +92,7 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
         assert record["learning_renders"] == record["babble"] + listened
         assert record["learning_cpu_s"] > 0
         assert record["ms_per_melody"] > 0
-        assert record["melodies"] == 3
+        assert record["melodies"] == 2
         assert set(record["scores"]["controls"]) >= {"cutoff", "decay"}
     spent = {}
     for record in matched:
@@ -117,13 +122,13 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
     assert again["learned"] == learned
     assert again["matched"] == matched
 
-    monkeypatch.setattr(benchmark, "SEARCHED", 1)
+    monkeypatch.setattr(benchmark, "SEARCHED", 2)
     with pytest.raises(OutputError, match="another run"):
         run_benchmark(find_setting(1), resume=True)
 
 
 def record(method: str, family: str, renders: int, error: float, **more: object) -> dict:
-    scores = {"spectrogram_error": error, "notes_right": 1.0, "controls": {}}
+    scores = {"spectrogram_error": error, "mss_db": 10 * error, "notes_right": 1.0, "controls": {}}
     return {"method": method, "family": family, "renders": renders, "scores": scores, **more}
 
 
@@ -148,7 +153,7 @@ RESULT = {
 
 def test_tables_have_a_row_for_each_method():
     rows = renders_table(RESULT)
-    assert rows[0][1:] == ["0 renders", "50 renders", "20,000 renders"]
+    assert rows[0][1:] == ["0", "50", "20,000"]
     assert ["MirrorNet, listened", "2", "0.1", ""] in rows
     assert ["CMA-ES", "", "80", "1"] in rows
     assert len(rows) == 1 + 6
@@ -158,6 +163,12 @@ def test_tables_have_a_row_for_each_method():
         ["the paper's encoder, full", "", "6000", ""],
     ]
     assert len({len(row) for row in rows}) == 1
+    rows = sounds_table(RESULT)
+    assert [row[:3] for row in rows if row[0] in ("CMA-ES", "CNN")] == [
+        ["CNN", "0", "2.50"],
+        ["CMA-ES", "20,000", "0.10"],
+    ]
+    assert len(rows) == 1 + 6
 
 
 def test_the_picture_names_every_method_and_has_a_place_for_no_render():

@@ -32,7 +32,7 @@ from .curves import benchmark_curves
 from .evaluation import Heard, Melodies, imagine_all, refine_all
 from .matchers import EPOCHS, Babble, Learned, learn_all, ms_per_melody
 from .settings import Setting
-from .tables import learned_table, print_table, renders_table
+from .tables import learned_table, print_table, renders_table, sounds_table
 
 SEARCHED = 12  # held-out melodies, the first, that searches look for
 MARKS = (1, 10, 50, 200, 1000, 2000, 20000)  # renders of each melody after which answers are scored
@@ -121,8 +121,8 @@ def run_benchmark(
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=2) + "\n"))
     figure = benchmark_curves(result)
     write_atomically(path.with_suffix(".png"), lambda file: figure.savefig(file, dpi=150))
-    print_table(learned_table(result))
-    print_table(renders_table(result))
+    for table in (learned_table, renders_table, sounds_table):
+        print_table(table(result))
     return path
 
 

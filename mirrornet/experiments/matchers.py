@@ -26,7 +26,6 @@ from ..peers.supervised import learn_supervised, load_supervised
 from ..plants.farm import Farm
 from .answers import Answer
 from .evaluation import Controls, Heard
-from .run import LISTENING_BABBLE
 
 # Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
 # 5.1 ms and the AST 26 ms (bfloat16): all three learn for about the same CPU time.
@@ -35,6 +34,7 @@ EPOCHS = {
     6000: {"mirror": 12, "cnn": 24, "ast": 5},
     20000: {"mirror": 16, "cnn": 31, "ast": 6},
 }
+TIMED = 15  # how often an answer is timed
 PEERS = {
     "cnn": ("CNN", cnn.CnnRegressor, cnn.RECIPE),
     "ast": ("AST", ast.AstRegressor, ast.RECIPE),
@@ -88,7 +88,7 @@ def learn_all(
     """Ours from the babble alone, ours after listening to `targets`, and the learned peers: of each
     one for each size of babble. What was learned in `folder` before is not learned again."""
     learned = []
-    listening = MirrorRecipe(babble=LISTENING_BABBLE, epochs=0)
+    listening = MirrorRecipe().listening()
     for size in sizes:
         heard = babble.first(size)
         plan = MirrorRecipe(babble=size, epochs=EPOCHS[size]["mirror"])
@@ -129,13 +129,13 @@ def _cpu_s(folder: Path) -> float:
     return load_checkpoint(folder / "model.json")[1]["learning_cpu_s"]
 
 
-def ms_per_melody(model: Matcher, times: int = 15) -> float:
+def ms_per_melody(model: Matcher) -> float:
     """CPU time from the samples of a melody to its controls, on one thread, once warm."""
     sound = load_audio(DEMO, SOUND_RATE_HZ)[: 2 * SOUND_RATE_HZ]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     took_s = []
-    for _ in range(1 + times):
+    for _ in range(1 + TIMED):
         began_s = time.process_time()
         model.guess(torch.from_numpy(hear(sound, SOUND_RATE_HZ))[None])
         took_s.append(time.process_time() - began_s)

@@ -5,7 +5,7 @@ python -m mirrornet.experiments.tables          renders the README's tables anew
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ ANSWERS = {
     "random": "random controls",
     "floor": "true controls, played again",
 }
+
+
+SHORT = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
 
 
 def _percent(key: str) -> Callable[[dict[str, Any]], str]:
@@ -68,6 +71,20 @@ def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None
     return rows
 
 
+def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
+    """A row for each variant of an experiment: notes right, and errors of ever better answers."""
+    rows = [
+        ["", "notes right before (%)", "and after", *(f"error (%), {ANSWERS[k]}" for k in SHORT)]
+    ]
+    for result in results:
+        scores = result["scores"]
+        notes = (SCORES["notes right (%)"](scores[key]) for key in ("before", "encoder"))
+        error = SCORES["input to plant (% of variance)"]
+        errors = (error(scores[key]) if key in scores else "" for key in SHORT)
+        rows.append([result["what"], *notes, *errors])
+    return rows
+
+
 def control_table(result: dict[str, Any]) -> Rows:
     """Mean absolute error of each control in its own unit."""
     scores = {label: result["scores"][k] for k, label in ANSWERS.items() if k in result["scores"]}
@@ -79,10 +96,11 @@ def control_table(result: dict[str, Any]) -> Rows:
 
 
 def learned_table(result: dict[str, Any]) -> Rows:
-    """A row for each matcher that answers without a render: what it took, and its scores."""
-    names = ("notes right (%)", "duration error (ms)", "input to plant (% of variance)", "MSS (dB)")
-    names += ("wMFCC", "SOT", "RMS cosine")
-    rows = [["method", "babble", "renders", "CPU min", "ms", *names, "mean R² of knobs"]]
+    """A row for each matcher that answers without a render: what learning took, ms for an answer,
+    and its scores."""
+    names = ("notes right (%)", "duration error (ms)", "input to plant (% of variance)")
+    took = ("babble", "renders", "CPU min", "ms")
+    rows = [["", *took, *names, "mean R² of knobs"]]
     for record in result["learned"]:
         r2 = [knob["r2"] for knob in record["scores"]["controls"].values()]
         cpu_s, ms = record.get("learning_cpu_s"), record.get("ms_per_melody")
@@ -100,13 +118,26 @@ def learned_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
-def renders_table(result: dict[str, Any], score: str = "input to plant (% of variance)") -> Rows:
+def renders_table(result: dict[str, Any]) -> Rows:
     """A row for each method, a column for each number of renders spent on every melody."""
+    score = "input to plant (% of variance)"
     spent = sorted({record["renders"] for record in result["matched"]})
     methods = dict.fromkeys(record["method"] for record in result["matched"])
     found = {(r["method"], r["renders"]): SCORES[score](r["scores"]) for r in result["matched"]}
-    rows = [[f"{score} after", *(f"{renders:,} renders" for renders in spent)]]
+    rows = [[f"{score} after renders:", *(f"{renders:,}" for renders in spent)]]
     return rows + [[method, *(found.get((method, n), "") for n in spent)] for method in methods]
+
+
+def sounds_table(result: dict[str, Any]) -> Rows:
+    """A row for each method, with its most renders: the field's four metrics."""
+    names = ("MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+    # Of each method, the last record has the most renders.
+    last = {record["method"]: record for record in result["matched"]}
+    rows = [["", "renders", *names]]
+    for method, record in last.items():
+        scores = (SCORES[name](record["scores"]) for name in names)
+        rows.append([method, f"{record['renders']:,}", *scores])
+    return rows
 
 
 def print_table(rows: Rows) -> None:
