@@ -53,17 +53,17 @@ DEMO_RENDERS = 20
 SEED_TARGETS = 400  # as in the poster
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
 ABOUT = {
-    ("mirror", "quick"): "25 minutes",
+    ("mirror", "quick"): "12 minutes",
     ("mirror", "full"): "45 minutes",
     ("paper", "quick"): "25 minutes",
     ("paper", "full"): "3 hours",
 }
-ABOUT_STARTED = "4 minutes"
-ABOUT_BENCH = {
-    (1, "quick"): "one hour",
-    (1, "full"): "5 hours",
-    (3, "quick"): "one hour",
-    (3, "full"): "8 hours",
+ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
+ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
+    (1, "quick"): "30 minutes",
+    (1, "full"): "4 hours",
+    (3, "quick"): "30 minutes",
+    (3, "full"): "6 hours",
 }
 WHAT_FILES_ARE = {
     "report.html": "open this first, in a browser: both sounds, a picture, each note's knobs",
@@ -110,6 +110,7 @@ def learn(
     plant: Plant = "vital",
     controls: ControlSet = "set1",
     targets: Targets = "0",
+    start: Start = None,
     out: RunFolder = None,
     resume: Resume = False,
     seed: Seed = 0,
@@ -120,7 +121,7 @@ def learn(
     The synthesizer babbles, the networks learn what its knobs do, and with that to play the
     targets. No target comes with its knob settings. Ctrl-C stops, `--resume` goes on.
     """
-    from .learning import RECIPES, PaperRecipe
+    from .learning import PaperRecipe, plan_from
     from .learning import learn as learn_to_play
     from .mirror import HEARING
     from .plants.farm import Farm
@@ -130,7 +131,7 @@ def learn(
     _check_device(device)
     out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
     check_folder(out, resume)
-    plan = RECIPES[recipe][budget]
+    plan, begin = plan_from(recipe, budget, start, controls)
     hearing = HEARING[plan.architecture]
     recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
     with Farm(plant, controls=controls) as farm:
@@ -144,11 +145,11 @@ def learn(
         else:
             plays = f"babbles {plan.babble} melodies"
         print(
-            f"{farm.name} {plays}; learning takes about {ABOUT[recipe, budget]} on two cores. "
-            "Ctrl-C stops it and keeps what was learned.",
+            f"{farm.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
+            "cores. Ctrl-C stops it and keeps what was learned.",
             flush=True,
         )
-        learn_to_play(plan, farm, heard, out, seed, resume, device, about)
+        learn_to_play(plan, farm, heard, out, seed, resume, device, about, begin)
     print(f"Learned. To use it: mirrornet match SOUND --model {out}")
 
 
@@ -175,8 +176,7 @@ def experiment(
     _check_device(device)
     setting = find_setting(number, variant)
     print(f"{setting.what[0].upper()}{setting.what[1:]}.")
-    about = ABOUT[recipe, budget] if start is None else ABOUT_STARTED
-    print(f"Learning takes about {about} on two cores.", flush=True)
+    print(f"Learning takes about {_about(recipe, budget, start)} on two cores.", flush=True)
     written = run_experiment(setting, recipe, budget, start, seed, resume=resume, device=device)
     print(f"Written to {written}.")
 
@@ -351,6 +351,10 @@ def _check_place(folder: Path) -> None:
         raise OutputError(
             f"{folder} cannot be written ({error.strerror}); name another folder with --out."
         ) from error
+
+
+def _about(recipe: str, budget: str, start: str | None) -> str:
+    return ABOUT[recipe, budget] if start is None else ABOUT_STARTED
 
 
 def _check_device(device: str) -> None:

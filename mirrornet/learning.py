@@ -13,7 +13,7 @@ No target ever comes with its controls.
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,7 @@ from torch import Tensor
 from .babbling import listen, random_melodies
 from .checkpoints import provenance
 from .errors import MirrorNetError
-from .mirror import MirrorNet
+from .mirror import MirrorNet, load_model
 from .plants.farm import Farm, usable_cores
 from .runs import Run
 
@@ -35,6 +35,9 @@ Targets = Float[np.ndarray, "target channel=128 frame"]
 Babble = tuple[
     Float[np.ndarray, "melody control note"], Float[np.ndarray, "melody channel=128 frame"]
 ]
+
+
+LISTENING_BABBLE = 1000
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class MirrorRecipe:
     decoder_lr: float = 2e-3
     listening_lr: float = 0.5  # share of these peaks while listening to targets
     architecture: Literal["notewise"] = "notewise"
+
+    def listening(self) -> "MirrorRecipe":
+        """What is left to do for a model that knows the plant: to listen to targets. It babbles a
+        little, so as not to forget."""
+        return replace(self, babble=LISTENING_BABBLE, epochs=0)
 
     @property
     def babbling_steps(self) -> int:
@@ -81,6 +89,22 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "full": PaperRecipe(),
     },
 }
+
+
+def plan_from(
+    recipe: str, budget: str, start: str | None, controls: str
+) -> tuple[Recipe, MirrorNet | None]:
+    """The recipe by its name and budget, and the model to begin as: none, where `start` is None,
+    what ships for the control set, where it is "shipped", or else the model at this path.
+
+    Raises MirrorNetError for a recipe that starts from nothing, CheckpointError for a bad model.
+    """
+    plan = RECIPES[recipe][budget]
+    if start is None:
+        return plan, None
+    if isinstance(plan, PaperRecipe):
+        raise MirrorNetError(f"the recipe {recipe} starts from nothing; leave out --start.")
+    return plan.listening(), load_model(None if start == "shipped" else start, controls)
 
 
 def learn(

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mirrornet import learning
 from mirrornet.errors import MirrorNetError, OutputError, PlantError
 from mirrornet.experiments import evaluation, run, settings
 from mirrornet.experiments.settings import SETTINGS, find_setting
@@ -23,7 +24,7 @@ def _tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "TARGETS", 6)
     monkeypatch.setattr(settings, "HELD_OUT", 4)
     monkeypatch.setattr(run, "SHOWN", 1)
-    monkeypatch.setattr(run, "LISTENING_BABBLE", 8)
+    monkeypatch.setattr(learning, "LISTENING_BABBLE", 8)
     monkeypatch.setattr(evaluation, "REFINED", (3,))
     for recipe, plan in TINY.items():
         monkeypatch.setitem(RECIPES[recipe], "quick", plan)
@@ -50,7 +51,7 @@ def test_experiment_1_scores_beside_the_baselines_and_resumes_to_the_same(recipe
     folder = path.with_suffix("")
     names = {file.name for file in folder.iterdir()}
     assert names == {"panels.png", "input-1.wav", "output-1.wav"}
-    assert "random controls" in capsys.readouterr().out
+    assert "duration error (ms)" in capsys.readouterr().out
     if recipe == "mirror":
         errors = [result["scores"][name]["spectrogram_error"] for name in ("encoder", "refined 3")]
         assert errors[1] < errors[0]

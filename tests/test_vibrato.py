@@ -10,15 +10,13 @@ from mirrornet.networks.vibrato import Vibrato
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import SET1, SET2
 
-VIBRATO = Vibrato.of(SET2)
-assert VIBRATO is not None
+VIBRATO = Vibrato(5, 6, 7, 2.0, 10.0)
 
 
 def test_only_a_space_with_a_vibrato_has_one():
     assert Vibrato.of(SET1) is None
-    knobs = SET2.names[2:]
-    rows = VIBRATO.rate, VIBRATO.depth, VIBRATO.phase
-    assert [knobs[row] for row in rows] == ["vibrato_rate", "vibrato_depth", "vibrato_phase"]
+    assert Vibrato.of(SET2) == VIBRATO
+    assert SET2.names[7:] == ("vibrato_rate", "vibrato_depth", "vibrato_phase")
 
 
 def test_the_swing_is_where_the_plants_pitch_stands():
@@ -69,6 +67,6 @@ def test_e_c_leaves_the_vibrato_alone():
     reader = NoteReader(10, VIBRATO)
     heard = torch.rand(1, 128, 250)
     rows = [2 + row for row in (VIBRATO.rate, VIBRATO.depth, VIBRATO.phase)]
-    last = reader.note[-1].bias
+    last = list(reader.note.parameters())[-1]
     assert torch.autograd.grad(reader(heard)[:, 2:7].sum(), last)[0].any()
     assert not torch.autograd.grad(reader(heard)[:, rows].sum(), last)[0].any()

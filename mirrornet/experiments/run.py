@@ -5,7 +5,6 @@ these serve to score the answers, and learning never sees them.
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,21 @@ import torch
 
 from ..audio import save_audio
 from ..checkpoints import provenance
-from ..errors import MirrorNetError
 from ..files import write_atomically
 from ..hearing import hear
-from ..learning import RECIPES, PaperRecipe, learn
+from ..learning import PaperRecipe, learn, plan_from
 from ..metrics import SOUND_RATE_HZ
-from ..mirror import HEARING, MirrorNet, load_model
-from ..plants import load_plant
+from ..mirror import HEARING, MirrorNet
 from ..plants.farm import Farm
 from ..plots import panels
+from ..progress import Progress
 from ..runs import check_folder
 from ..targets import seed_targets
 from . import settings
-from .evaluation import Melodies, evaluate, sound_scores, sounds_of
+from .evaluation import Melodies, evaluate, sound_scores
 from .settings import Setting
 from .tables import control_table, experiment_table, print_table
 
-LISTENING_BABBLE = 1000  # melodies babbled by a model that knows the plant, so as not to forget it
 SHOWN = 3  # melodies in the figure and as audio
 SHOWN_RATE_HZ = 22050
 SOUNDS = 24  # held-out melodies that the field's metrics are computed on
@@ -55,14 +52,9 @@ def run_experiment(
     Results of an earlier run of the same name are replaced. Raises OutputError at once if there is
     such a run in `runs` and `resume` is not asked for.
     """
-    plan = RECIPES[recipe][budget]
-    begin = None
+    plan, begin = plan_from(recipe, budget, start, setting.controls)
     if start is not None:
-        if isinstance(plan, PaperRecipe):
-            raise MirrorNetError("the paper recipe starts from nothing; leave out --start.")
-        begin = load_model(None if start == "shipped" else start, setting.controls)
         budget = "shipped" if start == "shipped" else "started"
-        plan = replace(plan, babble=LISTENING_BABBLE, epochs=0)
     name = f"{setting.name}-{recipe}-{budget}-seed-{seed}"
     check_folder(runs / name, resume)
     (results / name).mkdir(parents=True, exist_ok=True)
@@ -113,13 +105,13 @@ def _add_sound_scores(
     setting: Setting, true: Melodies, answers: dict[str, Melodies], scores: dict[str, Any]
 ) -> None:
     """The field's four metrics, at the rate they are defined for."""
-    rate = {"sample_rate_hz": SOUND_RATE_HZ}
-    with setting.target_farm(**rate) as players:
-        sounds = sounds_of(players, true.controls[:SOUNDS])
-    with Farm("vital", controls=setting.controls, **rate) as farm:
-        for name, melodies in answers.items():
-            played = sounds_of(farm, melodies.controls[:SOUNDS])
+    players, plant = setting.plants(SOUND_RATE_HZ)
+    sounds = players.render(true.controls[:SOUNDS])
+    with Progress("Comparing sounds", len(answers)) as progress:
+        for number, (name, melodies) in enumerate(answers.items(), 1):
+            played = plant.render(melodies.controls[:SOUNDS])
             scores[name] |= sound_scores(sounds, played)
+            progress.at(number)
 
 
 def _show(
@@ -129,11 +121,7 @@ def _show(
 
     Panel (b) needs true controls, which only sounds of the same plant have.
     """
-    rate = {"sample_rate_hz": SHOWN_RATE_HZ}
-    plants = {
-        "input": load_plant(setting.target_plant, **setting.target_options, **rate),
-        "output": load_plant("vital", controls=setting.controls, **rate),
-    }
+    plants = dict(zip(("input", "output"), setting.plants(SHOWN_RATE_HZ), strict=True))
     known = set(model.controls) <= set(true.space)
     rows = []
     for number in range(SHOWN):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import MirrorNetError
+from ..plants import Plant, load_plant
 from ..plants.farm import Farm
 
 TARGETS, HELD_OUT = 400, 80
@@ -44,6 +45,13 @@ class Setting:
     def target_farm(self, workers: int | None = None, **options: Any) -> Farm:
         """Workers that play the targets."""
         return Farm(self.target_plant, workers, **self.target_options, **options)
+
+    def plants(self, sample_rate_hz: int) -> tuple[Plant, Plant]:
+        """Who plays the targets, and the Vital that learns to."""
+        return (
+            load_plant(self.target_plant, **self.target_options, sample_rate_hz=sample_rate_hz),
+            load_plant("vital", controls=self.controls, sample_rate_hz=sample_rate_hz),
+        )
 
 
 def _instrument(variant: str, program: int, what: str) -> Setting:
