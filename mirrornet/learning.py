@@ -137,6 +137,9 @@ def learn(
         "targets_sha256": hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest(),
         "seed": seed,
     }
+    if start:
+        weights = b"".join(value.cpu().numpy().tobytes() for value in start.state_dict().values())
+        about["start_sha256"] = hashlib.sha256(weights).hexdigest()
     run = Run(Path(folder), about, resume)
     torch.set_num_threads(usable_cores())
     with torch.random.fork_rng(devices=[]):
