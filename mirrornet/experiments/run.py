@@ -121,13 +121,13 @@ def _show(
 
     Panel (b) needs true controls, which only sounds of the same plant have.
     """
-    plants = dict(zip(("input", "output"), setting.plants(SHOWN_RATE_HZ), strict=True))
+    players, plant = setting.plants(SHOWN_RATE_HZ)
     known = set(model.controls) <= set(true.space)
     rows = []
     for number in range(SHOWN):
         heard = []
-        for what, melodies in (("input", true), ("output", answers)):
-            sound = plants[what].render(melodies.controls[number])
+        for what, player, melodies in (("input", players, true), ("output", plant, answers)):
+            sound = player.render(melodies.controls[number])
             save_audio(folder / f"{what}-{number + 1}.wav", sound, SHOWN_RATE_HZ)
             heard.append(torch.from_numpy(hear(sound, SHOWN_RATE_HZ, model.hearing)))
         with torch.no_grad():
