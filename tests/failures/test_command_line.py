@@ -100,7 +100,7 @@ def test_a_sentence_and_no_harm(here, capsys, monkeypatch, command, words):
         (f"match {MELODY} --refine lots", "lots"),
         (f"match {MELODY} --loud", "--loud"),
         ("learn --recipe magic", "mirror"),
-        ("experiment", "{1}"),
+        ("experiment", "{1,2,3}"),
         ("experiment 9", "9"),
         ("--loud", "--loud"),
     ],
@@ -137,7 +137,7 @@ def test_a_full_disk_in_the_middle_leaves_nothing(here, capsys):
 
 
 def test_a_write_that_fails_anywhere_is_one_sentence(here, capsys, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device", "runs/x/state.json")
 
     monkeypatch.setattr("mirrornet.experiments.run.run_experiment", full)
