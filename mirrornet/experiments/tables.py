@@ -183,6 +183,7 @@ def render_readme(readme: Path = Path("README.md"), results: Path = Path("result
     tables = {
         "experiment-1": experiment_table(own, paper),
         "experiment-1-controls": control_table(own),
+        "experiment-3-rhodes": experiment_table(result("experiment-3-rhodes-mirror-shipped-seed-0")),
         "cochlea": cochlea_table(result("bench-cochlea")),
         "plant": plant_table(result("bench-plant")),
     }
