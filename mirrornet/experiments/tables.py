@@ -180,10 +180,11 @@ def render_readme(readme: Path = Path("README.md"), results: Path = Path("result
 
     own = result("experiment-1-own-mirror-full-seed-0")
     paper = result("experiment-1-own-paper-quick-seed-0")
+    rhodes = result("experiment-3-rhodes-mirror-shipped-seed-0")
     tables = {
         "experiment-1": experiment_table(own, paper),
         "experiment-1-controls": control_table(own),
-        "experiment-3-rhodes": experiment_table(result("experiment-3-rhodes-mirror-shipped-seed-0")),
+        "experiment-3-rhodes": experiment_table(rhodes),
         "cochlea": cochlea_table(result("bench-cochlea")),
         "plant": plant_table(result("bench-plant")),
     }
