@@ -37,7 +37,7 @@ Babble = tuple[
 ]
 
 
-LISTENING_BABBLE = 1000
+LISTENING_BABBLE = 1000  # melodies
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,8 @@ def learn_mirror(
     listening = recipe.rounds * recipe.round_steps if len(targets) else 0
     device = next(model.parameters()).device
     chance = torch.Generator()
-    attempts: list[tuple[np.ndarray, np.ndarray]] = []
+    attempts: list[Babble] = []
+    tried = tried_sound = np.empty(0)
     for step in run.steps("Learning", babbling + listening, model, adams):
         chance.manual_seed(seed * 1_000_003 + step)
         own = batch_rows(step, recipe.batch, len(controls), seed)
@@ -197,8 +198,8 @@ def learn_mirror(
             rate = recipe.listening_lr * one_cycle(step_listening / listening)
             while len(attempts) <= step_listening // recipe.round_steps:
                 attempts.append(_attempt(run, recipe, model, farm, targets, len(attempts), seed))
+                tried, tried_sound = (np.concatenate(part) for part in zip(*attempts, strict=True))
             half = recipe.batch // 2
-            tried, tried_sound = (np.concatenate(parts) for parts in zip(*attempts, strict=True))
             rows = batch_rows(step_listening, recipe.batch - half, len(tried), seed + 2)
             # Babble last: the end of a batch is read in disguise.
             labelled = np.concatenate([tried[rows], labelled[:half]])
@@ -240,7 +241,7 @@ def _attempt(
     targets: Targets,
     round_number: int,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Babble:
     """The encoder's guesses at the targets, a little changed, as controls and as heard."""
     device = next(model.parameters()).device
     guesses = model.guess(torch.from_numpy(targets).to(device)).cpu().numpy()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +28,7 @@ ANSWERS = {
 }
 
 
+WIDE = 116  # characters, in which every table has room for its numbers
 SHORT = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
 
 
@@ -141,11 +143,12 @@ def sounds_table(result: dict[str, Any]) -> Rows:
 
 
 def print_table(rows: Rows) -> None:
-    """Show a table on the terminal."""
-    table = Table(*rows[0])
+    """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
+    table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)
+    table.columns[0].no_wrap = True
     for row in rows[1:]:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=max(Console().width, WIDE)).print(table)
 
 
 def markdown(rows: Rows) -> str:
