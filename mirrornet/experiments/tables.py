@@ -5,7 +5,7 @@ python -m mirrornet.experiments.tables          renders the README's tables anew
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ ANSWERS = {
 
 
 WIDE = 116  # characters, in which every table has room for its numbers
-SHORT = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
 
 
 def _percent(key: str) -> Callable[[dict[str, Any]], str]:
@@ -70,20 +69,6 @@ def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None
             if any(r2 is not None for r2 in found):
                 cells = ("" if r2 is None else f"{r2:.3f}" for r2 in found)
                 rows.append([what.format(knob), *cells])
-    return rows
-
-
-def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
-    """A row for each variant of an experiment: notes right, and errors of ever better answers."""
-    rows = [
-        ["", "notes right before (%)", "and after", *(f"error (%), {ANSWERS[k]}" for k in SHORT)]
-    ]
-    for result in results:
-        scores = result["scores"]
-        notes = (SCORES["notes right (%)"](scores[key]) for key in ("before", "encoder"))
-        error = SCORES["input to plant (% of variance)"]
-        errors = (error(scores[key]) if key in scores else "" for key in SHORT)
-        rows.append([result["what"], *notes, *errors])
     return rows
 
 
