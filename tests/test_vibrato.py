@@ -6,7 +6,7 @@ import torch
 
 from mirrornet.hearing import hear
 from mirrornet.networks.reader import NoteReader
-from mirrornet.networks.vibrato import Vibrato
+from mirrornet.networks.vibrato import Vibrato, drift
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import SET1, SET2
 
@@ -70,3 +70,16 @@ def test_e_c_leaves_the_vibrato_alone():
     last = list(reader.note.parameters())[-1]
     assert torch.autograd.grad(reader(heard)[:, 2:7].sum(), last)[0].any()
     assert not torch.autograd.grad(reader(heard)[:, rows].sum(), last)[0].any()
+
+
+@pytest.mark.parametrize("channels_per_frame", [-0.2, 0.0, 0.1])
+def test_drift_is_how_fast_a_spectrum_moves(channels_per_frame):
+    frames = torch.arange(88.0)
+    peaks = torch.tensor([30.0, 80.0])[:, None] + channels_per_frame * frames
+    channels = torch.arange(128.0)[:, None, None]
+    sound = torch.exp(-(((channels - peaks) / 3) ** 2)).sum(1) * torch.exp(-frames / 60)
+    mine = ((frames > 5) & (frames < 70)).float()
+    moved = drift(torch.cat([sound, mine[None]])[None])[0].sum(0)
+    assert moved[8:68] / 10 == pytest.approx(channels_per_frame, abs=0.02)
+    assert (moved[:5] == 0).all()
+    assert (moved[71:] == 0).all()

@@ -17,7 +17,7 @@ from ..cochlea import CHANNELS
 from ..errors import ControlError
 from ..melody import PITCH_SPAN, note_spans
 from .disguise import disguise
-from .vibrato import Vibrato
+from .vibrato import BANDS, Vibrato, drift
 
 BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, that the note network sees: 0.7 s
 APART = 12  # two onsets are at least this many frames apart
@@ -55,8 +55,16 @@ class NoteReader(nn.Module):
             nn.Flatten(),
             nn.Linear(width // 2 * WINDOW // 8, width),
             nn.SiLU(),
-            nn.Linear(width, PITCH_SPAN + 1 + controls - 2 + bool(vibrato)),
+            nn.Linear(width, features := PITCH_SPAN + 1 + controls - 2 + bool(vibrato)),
         )
+        if vibrato:
+            self.drift = nn.Sequential(
+                nn.Linear((BANDS + 2) * WINDOW, width),
+                nn.SiLU(),
+                nn.Linear(width, width),
+                nn.SiLU(),
+                nn.Linear(width, features),
+            )
 
     def forward(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
@@ -81,8 +89,13 @@ class NoteReader(nn.Module):
         if onsets is None:
             assert notes is not None
             onsets = pick_onsets(logits, notes)
-        windows = note_windows(heard, onsets)
-        read = self.note(windows.flatten(0, 1)).float().unflatten(0, onsets.shape)
+        windows = note_windows(heard, onsets).flatten(0, 1)
+        read = self.note(windows)
+        if self.vibrato:
+            loudness = windows[:, :-1].mean(1, keepdim=True)
+            moving = torch.cat([drift(windows), loudness, windows[:, -1:]], 1)
+            read = read + self.drift(moving.flatten(1))
+        read = read.float().unflatten(0, onsets.shape)
         pitch_logits, knobs = read[..., : PITCH_SPAN + 1], read[..., PITCH_SPAN + 1 :]
         return Reading(logits, onsets, pitch_logits, self._knobs(knobs.transpose(1, 2)))
 

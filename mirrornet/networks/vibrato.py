@@ -11,8 +11,11 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..controls import ControlSpace
+
+BANDS = 8  # in which the movement of a spectrum is told apart
 
 
 class Vibrato(NamedTuple):
@@ -68,3 +71,22 @@ class Vibrato(NamedTuple):
         columns = list(off.unbind(1))
         columns[self.phase] = phase
         return torch.stack(columns, 1) * weights
+
+
+def drift(
+    window: Float[Tensor, "batch channel=129 window"],
+) -> Float[Tensor, "batch band=8 window"]:
+    """How fast the spectrum moves up, in tenths of a channel per frame: optical flow (Lucas and
+    Kanade 1981) along frequency, split into what each band adds to it.
+
+    The last channel of a window says where its note is. A swinging pitch is plain to see here, and
+    hard to see for a convolution of the spectrogram, where it is a small change of a large picture.
+    """
+    sound, mine = window[:, :-1], window[:, -1:]
+    over_time = F.pad((sound[..., 2:] - sound[..., :-2]) / 2, (1, 1))
+    over_frequency = F.pad((sound[:, 2:] - sound[:, :-2]) / 2, (0, 0, 1, 1))
+    within = mine * mine.roll(1, -1) * mine.roll(-1, -1)
+    steep = over_frequency.square().sum(1, keepdim=True)
+    steep = steep + 0.01 * steep.amax(-1, keepdim=True) + 1e-4
+    moved = (over_time * over_frequency).unflatten(1, (BANDS, -1)).sum(2)
+    return (-10 * within * moved / steep).clamp(-3, 3)
