@@ -79,6 +79,10 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
     result = json.loads(path.read_text())
     assert path.name == "bench-experiment-1-own-quick-seed-0.json"
     assert path.with_suffix(".png").stat().st_size > 10_000
+    assert sorted(folder.name for folder in Path("runs").iterdir()) == [
+        "bench-babble-quick-seed-0",
+        "bench-experiment-1-own-quick-seed-0",
+    ]
     shown = capsys.readouterr().out
     assert "genetic algorithm" in shown
     assert "AST" in shown

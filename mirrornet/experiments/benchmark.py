@@ -62,7 +62,7 @@ def run_benchmark(
 ) -> Path:
     """Compare, and write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` with a picture (PNG)
     beside it. What is learned, found and scored is kept in `runs`; with `resume` nothing of it is
-    done again.
+    done again. What is learned from the babble alone serves every experiment.
 
     Raises OutputError if there is such a run and `resume` is not asked for, MirrorNetError if a
     package of mirrornet[bench] is missing.
@@ -71,16 +71,19 @@ def run_benchmark(
         bench_module(package)
     plan = BUDGETS[budget]
     name = f"bench-{setting.name}-{budget}-seed-{seed}"
+    epochs = {str(babble): EPOCHS[babble] for babble in plan.babbles}
     about = {
         "benchmark": setting.name,
         **asdict(plan),
-        "epochs": {str(babble): EPOCHS[babble] for babble in plan.babbles},
+        "epochs": epochs,
         "targets": settings.TARGETS,
         "held_out": settings.HELD_OUT,
         "searched": SEARCHED,
         "seed": seed,
     }
     run = Run(runs / name, about, resume)
+    about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
+    babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
     torch.set_num_threads(usable_cores())
     with setting.target_farm() as players:
         draw = {"seed": seed, "ranges": setting.ranges}
@@ -94,8 +97,8 @@ def run_benchmark(
     few = Melodies(true.space, true.controls[:SEARCHED], true.heard[:SEARCHED])
     with Farm("vital", controls=setting.controls) as farm:
         controls = random_melodies(farm.controls, "babble", max(plan.babbles), seed)
-        babble = Babble(*listen(farm, controls, what="Babbling", folder=run.part("babble")))
-        learned = learn_all(plan.babbles, farm, babble, targets, run.folder, seed)
+        babble = Babble(*listen(farm, controls, what="Babbling", folder=babbled.part("babble")))
+        learned = learn_all(plan.babbles, farm, babble, targets, babbled.folder, run.folder, seed)
         best = [one for one in learned if one.babble == max(plan.babbles)]
         answers = [one.answer(few.heard) for one in best] + trivial(farm, few)
         for one in best:
@@ -111,7 +114,7 @@ def run_benchmark(
         "what": setting.what,
         "budget": budget,
         "seed": seed,
-        "budgets": {**asdict(plan), "epochs": about["epochs"]},
+        "budgets": {**asdict(plan), "epochs": epochs},
         "learned": first + papers(setting, seed, results),
         "matched": found,
         **provenance(),

@@ -83,10 +83,20 @@ class Learned:
 
 
 def learn_all(
-    sizes: Sequence[int], farm: Farm, babble: Babble, targets: Heard, folder: Path, seed: int
+    sizes: Sequence[int],
+    farm: Farm,
+    babble: Babble,
+    targets: Heard,
+    folder: Path,
+    listened: Path,
+    seed: int,
 ) -> list[Learned]:
     """Ours from the babble alone, ours after listening to `targets`, and the learned peers: of each
-    one for each size of babble. What was learned in `folder` before is not learned again."""
+    one for each size of babble.
+
+    What knows only the babble stands in `folder`, what listened in `listened`; what stands there
+    is not learned again.
+    """
     learned = []
     listening = MirrorRecipe().listening()
     for size in sizes:
@@ -94,7 +104,7 @@ def learn_all(
         plan = MirrorRecipe(babble=size, epochs=EPOCHS[size]["mirror"])
         ours = _learn_ours(plan, farm, heard, targets[:0], folder / f"mirror-{size}", seed)
         learned.append(Learned("encoder, babble only", "ours", ours[0], size, size, ours[1]))
-        place = folder / f"mirror-{size}-listened"
+        place = listened / f"mirror-{size}"
         again = _learn_ours(listening, farm, heard, targets, place, seed, ours[0])
         renders = size + listening.rounds * len(targets)
         cpu_s = ours[1] + again[1]
