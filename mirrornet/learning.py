@@ -276,19 +276,24 @@ def learn_paper(
                 folder = run.part(f"round-{round_number:02d}")
                 guesses, heard = listen(farm, guesses, model.hearing, "Listening", folder)
             rows = batch_rows(in_round, recipe.batch, len(guesses), seed + round_number)
-            loss, adam = model.e_d(on(device, guesses[rows]), on(device, heard[rows])), decoder_adam
-            losses = {"e_d": loss}
+            name, adam = "e_d", decoder_adam
+            with fast_arithmetic(device):
+                loss = model.e_d(on(device, guesses[rows]), on(device, heard[rows]))
         else:
             rows = batch_rows(in_round, recipe.batch, len(targets), seed + round_number)
-            loss, adam = model.e_c(on(device, targets[rows])), encoder_adam
-            losses = {"e_c": loss}
+            name, adam = "e_c", encoder_adam
+            with fast_arithmetic(device):
+                loss = model.e_c(on(device, targets[rows]))
         adam.zero_grad()
         _check_finite(loss, step)
         loss.backward()
         adam.step()
-        run.log(step, **{name: value.item() for name, value in losses.items()})
+        run.log(step, **{name: loss.item()})
         if in_round == round_steps - 1:  # so that the course of learning can be scored later
-            card = {"round": round_number, "spent_s": run.spent_s}
+            card = {
+                "learning_renders": (round_number + 1) * len(targets),
+                "learning_cpu_s": run.cpu_s,
+            }
             model.save(run.part(f"round-{round_number:02d}") / "model.json", card)
 
 

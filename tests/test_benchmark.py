@@ -3,7 +3,9 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from mirrornet import learning
@@ -131,16 +133,20 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
         run_benchmark(find_setting(1), resume=True)
 
 
-def record(method: str, family: str, renders: int, error: float, **more: object) -> dict:
+def record(method: str, family: str, renders: int, error: float, **more: Any) -> dict:
     scores = {"spectrogram_error": error, "mss_db": 10 * error, "notes_right": 1.0, "controls": {}}
     return {"method": method, "family": family, "renders": renders, "scores": scores, **more}
 
 
+COURSE = [
+    {"learning_renders": 400, "learning_cpu_s": 60.0, "spectrogram_error": 0.9},
+    {"learning_renders": 6000, "learning_cpu_s": 900.0, "spectrogram_error": 0.5},
+]
 RESULT = {
     "what": "melodies",
     "learned": [
         record("CNN", "learned", 0, 0.25, babble=2000, learning_renders=2000, learning_cpu_s=90.0),
-        record("the paper's encoder, full", "learned", 0, 0.5, learning_renders=6000),
+        record("the paper's encoder, full", "paper", 0, 0.5, **COURSE[-1], course=COURSE),
     ],
     "matched": [
         record("encoder, listened", "ours", 0, 0.03),
@@ -164,7 +170,7 @@ def test_tables_have_a_row_for_each_method():
     rows = learned_table(RESULT)
     assert [row[:4] for row in rows[1:]] == [
         ["CNN", "2000", "2000", "1.5"],
-        ["the paper's encoder, full", "", "6000", ""],
+        ["the paper's encoder, full", "", "6000", "15.0"],
     ]
     assert len({len(row) for row in rows}) == 1
     rows = sounds_table(RESULT)
@@ -178,9 +184,12 @@ def test_tables_have_a_row_for_each_method():
 def test_the_picture_names_every_method_and_has_a_place_for_no_render():
     figure = benchmark_curves(RESULT)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    drawn = {record["method"] for record in RESULT["matched"]} - {"true controls, played again"}
-    assert sorted(names) == sorted(drawn)  # what is 0 has no place on a logarithmic axis
-    axis = figure.axes[0]
+    drawn = {record["method"] for record in RESULT["matched"] + RESULT["learned"]}
+    # What is 0 has no place on a logarithmic axis.
+    assert sorted(names) == sorted(drawn - {"true controls, played again"})
+    axis, learning = figure.axes
+    (paper,) = (line for line in learning.lines if "paper" in str(line.get_label()))
+    assert np.array_equal(paper.get_xydata(), [[400, 90], [6000, 50]])
     assert [tick.get_text() for tick in axis.get_xticklabels()][:2] == ["0", "1"]
     assert axis.get_xlim()[1] > 20000
     assert "% of variance" in axis.get_ylabel()
@@ -188,7 +197,8 @@ def test_the_picture_names_every_method_and_has_a_place_for_no_render():
 
 def test_the_paper_stands_beside_if_it_was_run(tmp_path):
     scores = {"encoder": {"spectrogram_error": 0.4}}
-    text = json.dumps({"budget": "full", "held_out": 80, "plant_renders": 7, "scores": scores})
+    result = {"budget": "full", "held_out": 80, "plant_renders": 7, "course": COURSE}
+    text = json.dumps(result | {"scores": scores})
     (tmp_path / "experiment-1-own-paper-full-seed-0.json").write_text(text)
     (found,) = benchmark.papers(find_setting(1), 0, tmp_path)
     assert found["learning_renders"] == 7

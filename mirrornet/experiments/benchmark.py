@@ -47,8 +47,8 @@ class Budget:
 
 
 BUDGETS = {
-    "quick": Budget((2000,), 200, 200, (10, 50)),
-    "full": Budget((2000, 6000, 20000), 2000, 20000, (10, 50, 200, 1000)),
+    "quick": Budget((300, 2000), 200, 200, (10, 50)),
+    "full": Budget((300, 2000, 6000, 20000), 2000, 20000, (10, 50, 200, 1000)),
 }
 
 
@@ -220,10 +220,12 @@ def papers(setting: Setting, seed: int, results: Path) -> list[dict[str, Any]]:
     return [
         {
             "method": f"the paper's encoder, {result['budget']}",
-            "family": "learned",
+            "family": "paper",
             "renders": 0,
             "melodies": result["held_out"],
             "learning_renders": result["plant_renders"],
+            "learning_cpu_s": result["course"][-1]["learning_cpu_s"],
+            "course": result["course"],
             "scores": result["scores"]["encoder"],
         }
         for result in found

@@ -1,4 +1,5 @@
-"""The benchmark's picture: how far off every method is, against the renders it spent.
+"""The benchmark's picture: how far off every method is, against the renders it spent, on one melody
+and on learning.
 
 Colours are Okabe and Ito's, which colour-blind eyes can tell apart; markers and dashes differ, too.
 """
@@ -20,18 +21,44 @@ SEARCHES = (
     ("#d55e00", "^"),
     ("#8c6510", "D"),
 )
+PAPER = ("#56b4e9", (0, (3, 1, 1, 1)), "d")
 LEARNED = ((INK, (0, (5, 3)), "P"), (QUIET, (0, (1, 1.5)), "X"))
 FLAT = {"constant guess": (0, (1, 3)), "true controls, played again": (0, (4, 2, 1, 2))}
 
 
 def benchmark_curves(result: dict[str, Any]) -> Figure:
-    """Match error (% of variance) against renders spent on each melody, both logarithmic.
+    """Two panels of match error (% of variance), all axes logarithmic.
 
-    Ours, refined and searched, are lines. What answers without a render is a mark at 0, and a
-    dashed line on from there, as more renders do not help it. The floor is not drawn where it is 0.
+    Left, against renders spent on each melody: ours, refined and searched, are lines. What answers
+    without a render is a mark at 0, and a dashed line on from there, as more renders do not help
+    it. The floor is not drawn where it is 0. Right, against renders heard while learning: what
+    answers without a render, after more and more babble; the paper's recipe after each round.
     """
-    figure = Figure(figsize=(8.6, 5.2), layout="constrained", facecolor="white")
-    axis = figure.subplots()
+    figure = Figure(figsize=(12.6, 5.2), layout="constrained", facecolor="white")
+    matching, learning = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    _draw_matching(matching, result)
+    _draw_learning(learning, result)
+    matching.set_title(
+        f"MirrorNet and its peers: {result['what']}",
+        loc="left",
+        color=INK,
+        fontsize=10,
+        fontweight="bold",
+    )
+    named = dict(zip(*reversed(learning.get_legend_handles_labels()), strict=True))
+    named |= dict(zip(*reversed(matching.get_legend_handles_labels()), strict=True))
+    figure.legend(
+        named.values(),
+        named,
+        loc="outside right upper",
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+    )
+    return figure
+
+
+def _draw_matching(axis: Axes, result: dict[str, Any]) -> None:
     curves = _curves(result)
     furthest = max(max(x) for _, x, _ in curves.values())
     searches, learned = iter(SEARCHES), iter(LEARNED)
@@ -49,16 +76,32 @@ def benchmark_curves(result: dict[str, Any]) -> Figure:
                 axis.plot([], [], color=colour, ls=dashes, lw=1.2, marker=marker, label=method)
             case _ if y[0] > 1e-3:
                 axis.axhline(y[0], color=QUIET, linestyle=FLAT[method], lw=1, label=method)
-    _dress(axis, furthest)
-    axis.set_title(
-        f"MirrorNet and its peers: {result['what']}",
-        loc="left",
-        color=INK,
-        fontsize=10,
-        fontweight="bold",
-    )
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK)
-    return figure
+    _dress(axis)
+    powers = [10**n for n in range(6) if 10**n <= furthest]
+    axis.set_xticks([NO_RENDER, *powers], ["0", *(f"{power:,}" for power in powers)])
+    axis.set_xlim(NO_RENDER / 1.5, 1.5 * furthest)
+    axis.axvline(NO_RENDER**0.5, color=RULE, lw=0.8)  # left of it, no render
+    axis.set_xlabel("renders spent on each melody", color=QUIET, fontsize=8)
+    axis.set_ylabel("match error (% of variance)", color=QUIET, fontsize=8)
+
+
+def _draw_learning(axis: Axes, result: dict[str, Any]) -> None:
+    courses: dict[str, tuple[str, list[float], list[float]]] = {}
+    for record in result["learned"]:
+        family, x, y = courses.setdefault(record["method"], (record["family"], [], []))
+        for point in record.get("course", [record | record["scores"]]):
+            x.append(point["learning_renders"])
+            y.append(100 * point["spectrogram_error"])
+    learned, papers = iter(LEARNED), iter((PAPER, PAPER))
+    for method, (family, x, y) in courses.items():
+        if family == "ours":
+            _draw_ours(axis, method, x, y)
+            continue
+        colour, dashes, marker = next(papers if family == "paper" else learned)
+        axis.plot(x, y, color=colour, ls=dashes, lw=1.2, marker=marker, label=method)
+    _dress(axis)
+    axis.set_xlabel("renders heard while learning; then none", color=QUIET, fontsize=8)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def _curves(result: dict[str, Any]) -> dict[str, tuple[str, list[float], list[float]]]:
@@ -72,34 +115,27 @@ def _curves(result: dict[str, Any]) -> dict[str, tuple[str, list[float], list[fl
 
 
 def _draw_ours(axis: Axes, method: str, x: list[float], y: list[float]) -> None:
-    """The encoder's answer is an open mark; decoder and renders lead on from it."""
-    dashes = next(style for which, style in OURS.items() if which in method)
-    refined = len(x) > 1
+    """The encoder's answers are open marks; decoder and renders lead on from them."""
+    encoder = method.startswith("encoder")
     axis.plot(
         x,
         y,
         color=NOTE,
-        linestyle=dashes if refined else "none",
-        linewidth=2.4,
-        marker="o" if refined else "*",
-        markersize=5.5 if refined else 11,
+        linestyle=next(style for which, style in OURS.items() if which in method),
+        linewidth=1.4 if encoder else 2.4,
+        marker="*" if encoder else "o",
+        markersize=11 if encoder else 5.5,
         markerfacecolor=NOTE if "listened" in method else "white",
         zorder=4,
         label=method,
     )
 
 
-def _dress(axis: Axes, furthest: float) -> None:
+def _dress(axis: Axes) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
-    powers = [10**n for n in range(6) if 10**n <= furthest]
-    axis.set_xticks([NO_RENDER, *powers], ["0", *(f"{power:,}" for power in powers)])
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlim(NO_RENDER / 1.5, 1.5 * furthest)
-    axis.axvline(NO_RENDER**0.5, color=RULE, lw=0.8)  # left of it, no render
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_xlabel("renders spent on each melody", color=QUIET, fontsize=8)
-    axis.set_ylabel("match error (% of variance)", color=QUIET, fontsize=8)
     axis.tick_params(labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
     axis.grid(axis="y", color=RULE, linewidth=0.6)
     for spine in axis.spines.values():

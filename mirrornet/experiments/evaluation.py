@@ -1,6 +1,6 @@
 """Scores on held-out melodies, beside what is trivial and what is best possible."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,16 @@ def evaluate(
     scores: dict[str, Any] = {name: score(true, m, audible) for name, m in melodies.items()}
     scores["encoder"] |= losses(model, answers.get("floor"), listened)
     return scores, melodies
+
+
+def encoder_errors(models: Sequence[MirrorNet], farm: Farm, true: Melodies) -> list[float]:
+    """Input to plant, for the encoders of models that hear alike."""
+    if not models:
+        return []
+    listened = torch.from_numpy(_heard_by(models[0], farm, true))
+    guesses = [model.guess(listened, true.controls.shape[-1]).numpy() for model in models]
+    heard = (played(farm, guess.astype(float), "Playing an encoder") for guess in guesses)
+    return [spectrogram_error(true.heard, one) for one in heard]
 
 
 def score(

@@ -23,7 +23,7 @@ from ..progress import Progress
 from ..runs import check_folder
 from ..targets import seed_targets
 from . import settings
-from .evaluation import Melodies, evaluate, sound_scores
+from .evaluation import Melodies, encoder_errors, evaluate, sound_scores
 from .settings import Setting
 from .tables import control_table, experiment_table, print_table
 
@@ -68,6 +68,7 @@ def run_experiment(
     with Farm("vital", controls=setting.controls) as farm:
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about, begin)
         scores, answers = evaluate(model, farm, true, seed, begin or _babbled(runs / name))
+        course = _course(runs / name, farm, true)
     _add_sound_scores(setting, true, answers, scores)
     card = json.loads((runs / name / "model.json").read_bytes())
     result = {
@@ -85,6 +86,7 @@ def run_experiment(
         "weights": sum(p.numel() for p in model.parameters()),
         "units": model.controls.units,
         "scores": scores,
+        "course": course,
         **provenance(),
     }
     path = results / f"{name}.json"
@@ -99,6 +101,15 @@ def _babbled(run: Path) -> MirrorNet | None:
     """The model of a run before it heard any target, where the recipe has such a time."""
     card = run / "babbled" / "model.json"
     return MirrorNet.load(card) if card.is_file() else None
+
+
+def _course(run: Path, farm: Farm, true: Melodies) -> list[dict[str, float]]:
+    """How good the encoder was after every round, where the recipe keeps the models of these."""
+    cards = sorted(run.glob("round-*/model.json"))
+    errors = encoder_errors([MirrorNet.load(card) for card in cards], farm, true)
+    keys = ("learning_renders", "learning_cpu_s")
+    took = [{key: json.loads(card.read_bytes())[key] for key in keys} for card in cards]
+    return [t | {"spectrogram_error": error} for t, error in zip(took, errors, strict=True)]
 
 
 def _add_sound_scores(
