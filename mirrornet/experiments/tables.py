@@ -127,6 +127,17 @@ def sounds_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
+def ablation_table(result: dict[str, Any]) -> Rows:
+    """A row for each way to learn: the encoder's error before and after listening."""
+    sounds = list(result["rows"][0]["before_and_after"])
+    when = [f"{name}, {when} listening" for name in sounds for when in ("before", "after")]
+    rows = [["input to plant (% of variance)", "CPU min of babble", *when]]
+    for row in result["rows"]:
+        errors = (f"{100 * e:.3g}" for name in sounds for e in row["before_and_after"][name])
+        rows.append([row["what"], f"{row['babbling_cpu_s'] / 60:.1f}", *errors])
+    return rows
+
+
 def print_table(rows: Rows) -> None:
     """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
     table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)

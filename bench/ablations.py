@@ -1,0 +1,175 @@
+"""What each part of the learning earns: leave one out at a time, and learn again.
+
+Small runs, all alike but for what is named: babble, then four short rounds of listening, to 400
+melodies of the plant itself and to 400 of the Rhodes of experiment 3. Without babble the rounds are
+more, for as many steps. Scored on the experiments'
+held-out melodies by how far the synthesizer playing the encoder's answers is from the input.
+
+    python bench/ablations.py        # writes results/ablations-seed-0.json; resumes by itself
+
+It keeps what is learned in runs/ablations-seed-0. About two hours on one core.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from mirrornet import learning
+from mirrornet.babbling import listen, random_melodies
+from mirrornet.checkpoints import load_checkpoint, provenance
+from mirrornet.experiments.evaluation import Melodies, encoder_errors
+from mirrornet.experiments.settings import HELD_OUT, TARGETS, Setting, find_setting
+from mirrornet.experiments.tables import ablation_table, print_table
+from mirrornet.files import write_atomically
+from mirrornet.learning import MirrorRecipe, learn
+from mirrornet.mirror import HEARING, MirrorNet
+from mirrornet.networks.paper import PaperEncoder
+from mirrornet.plants.farm import Farm
+from mirrornet.targets import seed_targets
+
+SEED = 0
+NAME = f"ablations-seed-{SEED}"
+RESULT = Path(__file__).parent.parent / "results" / f"{NAME}.json"
+RUNS = Path("runs") / NAME
+WHOLE = MirrorRecipe(babble=2000, epochs=12, round_steps=50)
+SOUNDS = {"own": find_setting(1), "rhodes": find_setting(3)}
+
+
+@contextmanager
+def no_change() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def random_attempts() -> Iterator[None]:
+    """In every round, as many renders of random controls in place of the encoder's guesses."""
+
+    def attempt(
+        run: Any,
+        recipe: Any,
+        model: MirrorNet,
+        farm: Farm,
+        targets: np.ndarray,
+        number: int,
+        seed: int,
+    ) -> learning.Babble:
+        tries = random_melodies(farm.controls, "babble", len(targets), seed + 1 + number)
+        folder = run.part(f"round-{number:02d}")
+        return listen(farm, tries, model.hearing, f"Round {number + 1}", folder)
+
+    with patch.object(learning, "_attempt", attempt):
+        yield
+
+
+@contextmanager
+def paper_networks() -> Iterator[None]:
+    """They hear what ours hear; their encoder reads babble back as a regression."""
+
+    def babble_loss(self: PaperEncoder, heard: Tensor, controls: Tensor, _: object) -> Tensor:
+        return 10 * F.mse_loss(self(heard), controls)
+
+    with (
+        patch.object(PaperEncoder, "babble_loss", babble_loss, create=True),
+        patch.dict(HEARING, paper="loudness"),
+    ):
+        yield
+
+
+@dataclass(frozen=True)
+class Ablation:
+    what: str
+    recipe: MirrorRecipe
+    change: Callable[[], Any] = no_change
+
+
+ABLATIONS = (
+    Ablation("all of it", WHOLE),
+    Ablation("no e_c on the babble", replace(WHOLE, alone=1.0)),
+    Ablation("no e_c at all", replace(WHOLE, weight_e_c=0.0)),
+    Ablation("attempts at random", WHOLE, random_attempts),
+    Ablation("attempts not changed", replace(WHOLE, spread=0.0)),
+    Ablation("no babble but 64 melodies", replace(WHOLE, babble=64, epochs=0.5, rounds=19)),
+    Ablation("half the babble, as many steps", replace(WHOLE, babble=1000, epochs=24)),
+    Ablation("twice the babble, as many steps", replace(WHOLE, babble=4000, epochs=6)),
+    Ablation(
+        "the paper's networks",
+        replace(WHOLE, architecture="paper"),  # type: ignore[arg-type]
+        paper_networks,
+    ),
+)
+
+
+def main() -> None:
+    RUNS.mkdir(parents=True, exist_ok=True)
+    sounds = {name: targets_and_held_out(setting) for name, setting in SOUNDS.items()}
+    rows = []
+    with Farm("vital", controls="set1") as farm:
+        most = max(ablation.recipe.babble for ablation in ABLATIONS)
+        controls = random_melodies(farm.controls, "babble", most, SEED)
+        (RUNS / "babble").mkdir(exist_ok=True)
+        babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
+        for ablation in ABLATIONS:
+            with ablation.change():
+                rows.append(measure(ablation, farm, babble, sounds))
+    result = {
+        "seed": SEED,
+        "targets": TARGETS,
+        "held_out": HELD_OUT,
+        "rows": rows,
+        **provenance(),
+    }
+    write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+    print_table(ablation_table(result))
+    print(f"Written to {RESULT}.")
+
+
+def targets_and_held_out(setting: Setting) -> tuple[np.ndarray, Melodies]:
+    with setting.target_farm() as players:
+        targets = seed_targets(players, "targets", TARGETS, SEED)[1]
+        held_out = seed_targets(players, "held-out", HELD_OUT, SEED)
+        return targets, Melodies(players.controls, *held_out)
+
+
+def measure(
+    ablation: Ablation,
+    farm: Farm,
+    babble: learning.Babble,
+    sounds: Mapping[str, tuple[np.ndarray, Melodies]],
+) -> dict[str, Any]:
+    """Learn and score one row, unless it was before."""
+    recipe = ablation.recipe
+    folder = RUNS / ablation.what.replace(" ", "-").replace("'", "")
+    folder.mkdir(exist_ok=True)
+    kept = folder / "row.json"
+    if kept.is_file():
+        return json.loads(kept.read_bytes())
+
+    def learned(
+        what: str, recipe: MirrorRecipe, targets: np.ndarray, start: MirrorNet | None = None
+    ) -> MirrorNet:
+        place = folder / what
+        heard = babble[0][: recipe.babble], babble[1][: recipe.babble]
+        return learn(recipe, farm, targets, place, SEED, place.exists(), start=start, babble=heard)
+
+    errors = {}
+    before = learned("babble", recipe, sounds["own"][0][:0])
+    listening = replace(recipe, babble=min(recipe.babble, learning.LISTENING_BABBLE), epochs=0)
+    for name, (targets, true) in sounds.items():
+        after = learned(name, listening, targets, before)
+        errors[name] = encoder_errors([before, after], farm, true)
+    cpu_s = load_checkpoint(folder / "babble" / "model.json")[1]["learning_cpu_s"]
+    row = {"what": ablation.what, "babbling_cpu_s": cpu_s, "before_and_after": errors}
+    write_atomically(kept, lambda path: path.write_text(json.dumps(row)))
+    return row
+
+
+if __name__ == "__main__":
+    main()
