@@ -7,7 +7,7 @@ PYTHON := $(shell for python in python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint experiment1 clean
+.PHONY: demo test lint clean
 
 demo: .venv/installed
 	$(BIN)/mirrornet demo
@@ -19,9 +19,6 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-
-experiment1: .venv/installed
-	$(BIN)/mirrornet experiment 1
 
 clean:
 	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from ..babbling import listen, random_melodies
 from ..controls import ControlSpace
@@ -42,6 +43,16 @@ class Melodies:
     space: ControlSpace
     controls: Controls
     heard: Heard
+
+
+class Matcher(Protocol):
+    """What answers without a render: a MirrorNet, or a learned peer."""
+
+    hearing: Hearing
+
+    def guess(
+        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
+    ) -> Float[Tensor, "batch control note"]: ...
 
 
 def evaluate(
@@ -87,8 +98,8 @@ def evaluate(
     return scores, melodies
 
 
-def encoder_errors(models: Sequence[MirrorNet], farm: Farm, true: Melodies) -> list[float]:
-    """Input to plant, for the encoders of models that hear alike."""
+def encoder_errors(models: Sequence[Matcher], farm: Farm, true: Melodies) -> list[float]:
+    """Input to plant, for matchers that hear alike."""
     if not models:
         return []
     listened = torch.from_numpy(_heard_by(models[0], farm, true))
@@ -196,7 +207,7 @@ def audible_vibrato(farm: Farm, true: Melodies) -> dict[str, np.ndarray]:
     return dict.fromkeys(names, share > AUDIBLE)
 
 
-def _heard_by(model: MirrorNet, farm: Farm, true: Melodies) -> Heard:
+def _heard_by(model: Matcher, farm: Farm, true: Melodies) -> Heard:
     """The true melodies the way the model hears them, if not as they were heard already.
 
     Only a model of the plant that played them can be asked to hear them otherwise.

@@ -9,11 +9,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from ..audio import load_audio
 from ..checkpoints import load_checkpoint
@@ -25,7 +23,7 @@ from ..peers import ast, cnn
 from ..peers.supervised import learn_supervised, load_supervised
 from ..plants.farm import Farm
 from .answers import Answer
-from .evaluation import Controls, Heard
+from .evaluation import Controls, Heard, Matcher
 
 # Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
 # 5.1 ms and the AST 26 ms (bfloat16): all three learn for about the same CPU time.
@@ -49,14 +47,6 @@ class Babble(NamedTuple):
 
     def first(self, count: int) -> "Babble":
         return Babble(self.controls[:count], self.heard[:count])
-
-
-class Matcher(Protocol):
-    """What answers without a render: a MirrorNet, or a learned peer."""
-
-    def guess(
-        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
-    ) -> Float[Tensor, "batch control note"]: ...
 
 
 @dataclass(frozen=True)

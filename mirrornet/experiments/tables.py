@@ -5,7 +5,7 @@ python -m mirrornet.experiments.tables          renders the README's tables anew
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,21 @@ def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None
     return rows
 
 
+def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
+    """A row for each variant of an experiment: notes right, and errors of ever better answers."""
+    keys = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
+    error, notes = SCORES["input to plant (% of variance)"], SCORES["notes right (%)"]
+    labels = {key: ANSWERS[key] for key in keys if any(key in r["scores"] for r in results)}
+    rows = [["", *(f"notes right (%), {when}" for when in ("before", "after")), *labels.values()]]
+    for result in results:
+        scores = result["scores"]
+        found = (notes(scores[key]) for key in ("before", "encoder"))
+        rows.append(
+            [result["what"], *found, *(error(scores[k]) if k in scores else "" for k in labels)]
+        )
+    return rows
+
+
 def control_table(result: dict[str, Any]) -> Rows:
     """Mean absolute error of each control in its own unit."""
     scores = {label: result["scores"][k] for k, label in ANSWERS.items() if k in result["scores"]}
@@ -135,6 +150,17 @@ def ablation_table(result: dict[str, Any]) -> Rows:
     for row in result["rows"]:
         errors = (f"{100 * e:.3g}" for name in sounds for e in row["before_and_after"][name])
         rows.append([row["what"], f"{row['babbling_cpu_s'] / 60:.1f}", *errors])
+    return rows
+
+
+def tuning_table(result: dict[str, Any]) -> Rows:
+    """A row for each learner, a column for each share of the learning rate it has."""
+    score = "input to plant (% of variance), learning rate times"
+    factors = sorted({row["factor"] for row in result["rows"]})
+    found = {(r["method"], r["factor"]): 100 * r["spectrogram_error"] for r in result["rows"]}
+    rows = [[score, *map(str, factors)]]
+    for method in dict.fromkeys(row["method"] for row in result["rows"]):
+        rows.append([method, *(f"{found[method, factor]:.3g}" for factor in factors)])
     return rows
 
 

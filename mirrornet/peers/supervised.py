@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from ..checkpoints import load_checkpoint, provenance, save_checkpoint
 from ..errors import CheckpointError, ControlError, MirrorNetError
+from ..hearing import Hearing
 from ..learning import batch_rows, fast_arithmetic, on, one_cycle, pick_device, set_lr
 from ..melody import PITCH_SPAN
 from ..networks.disguise import disguise
@@ -51,6 +52,8 @@ class Regressor(nn.Module):
     The head gives `outputs(controls)` numbers for each note, one note after another. The rows of
     the controls are pitch, duration and the knobs, as in the plant's control space.
     """
+
+    hearing: Hearing = "loudness"
 
     def __init__(self, body: nn.Module, head: nn.Module, notes: int, frames: int):
         super().__init__()

@@ -1,0 +1,82 @@
+"""The same tuning for everyone who learns: three learning rates each.
+
+What MirrorNet, the CNN and the AST learn from 2,000 babbled melodies, in the benchmark's time, is
+scored on tuning melodies that no table shows otherwise. The recipes carry the best rates.
+
+    python bench/tuning.py        # writes results/tuning-seed-0.json; resumes by itself
+
+It keeps what is learned in runs/tuning-seed-0. About an hour and a half on one core.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mirrornet.babbling import listen, random_melodies
+from mirrornet.checkpoints import provenance
+from mirrornet.experiments.evaluation import Melodies, encoder_errors
+from mirrornet.experiments.matchers import EPOCHS, PEERS
+from mirrornet.experiments.tables import print_table, tuning_table
+from mirrornet.files import write_atomically
+from mirrornet.learning import Babble, MirrorRecipe, learn
+from mirrornet.peers.supervised import learn_supervised
+from mirrornet.plants.farm import Farm
+from mirrornet.targets import seed_targets
+
+SEED, BABBLE, SCORED = 0, 2000, 80
+FACTORS = (0.3, 1.0, 3.0)  # of the rates that the recipes carry
+NAME = f"tuning-seed-{SEED}"
+RESULT = Path(__file__).parent.parent / "results" / f"{NAME}.json"
+RUNS = Path("runs") / NAME
+
+
+def main() -> None:
+    (RUNS / "babble").mkdir(parents=True, exist_ok=True)
+    with Farm("vital", controls="set1") as farm:
+        controls = random_melodies(farm.controls, "babble", BABBLE, SEED)
+        babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
+        true = Melodies(farm.controls, *seed_targets(farm, "tuning", SCORED, SEED))
+        rows = [
+            measure(method, factor, farm, babble, true)
+            for method in ("mirror", *PEERS)
+            for factor in FACTORS
+        ]
+    result = {"seed": SEED, "babble": BABBLE, "scored": SCORED, "rows": rows, **provenance()}
+    write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+    print_table(tuning_table(result))
+    print(f"Written to {RESULT}.")
+
+
+def measure(
+    method: str, factor: float, farm: Farm, babble: Babble, true: Melodies
+) -> dict[str, Any]:
+    """Learn at one rate and score, unless it was done before."""
+    folder = RUNS / f"{method}-{factor}"
+    kept = RUNS / f"{method}-{factor}.json"
+    if kept.is_file():
+        return json.loads(kept.read_bytes())
+    resume, epochs = folder.exists(), EPOCHS[BABBLE][method]
+    if method == "mirror":
+        ours = MirrorRecipe(babble=BABBLE, epochs=epochs)
+        rates = {"encoder_lr": factor * ours.encoder_lr, "decoder_lr": factor * ours.decoder_lr}
+        nothing = np.empty((0, 128, 250), np.float32)
+        model = learn(
+            replace(ours, **rates), farm, nothing, folder, SEED, resume, "cpu", babble=babble
+        )
+        label = "MirrorNet"
+    else:
+        label, kind, recipe = PEERS[method]
+        rates = {"lr": factor * recipe.lr}
+        plan = replace(recipe, epochs=epochs, **rates)
+        model = learn_supervised(kind, plan, *babble, folder, SEED, resume, "cpu")
+    (error,) = encoder_errors([model], farm, true)
+    row = {"method": label, "factor": factor, "rates": rates, "spectrogram_error": error}
+    write_atomically(kept, lambda path: path.write_text(json.dumps(row)))
+    return row
+
+
+if __name__ == "__main__":
+    main()
