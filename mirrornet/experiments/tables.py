@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..files import write_atomically
+from .settings import SETTINGS
 
 Rows = list[list[str]]
 ANSWERS = {
@@ -82,7 +83,7 @@ def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
         scores = result["scores"]
         found = (notes(scores[key]) for key in ("before", "encoder"))
         rows.append(
-            [result["what"], *found, *(error(scores[k]) if k in scores else "" for k in labels)]
+            [result["variant"], *found, *(error(scores[k]) if k in scores else "" for k in labels)]
         )
     return rows
 
@@ -205,11 +206,16 @@ def render_readme(readme: Path = Path("README.md"), results: Path = Path("result
 
     own = result("experiment-1-own-mirror-full-seed-0")
     paper = result("experiment-1-own-paper-quick-seed-0")
-    rhodes = result("experiment-3-rhodes-mirror-shipped-seed-0")
+    others = [
+        result(f"{setting.name}-mirror-shipped-seed-0")
+        for setting in SETTINGS
+        if setting.experiment == 3
+    ]
     tables = {
         "experiment-1": experiment_table(own, paper),
         "experiment-1-controls": control_table(own),
-        "experiment-3-rhodes": experiment_table(rhodes),
+        "experiment-3": variants_table(others),
+        "experiment-3-rhodes": experiment_table(others[0]),
         "cochlea": cochlea_table(result("bench-cochlea")),
         "plant": plant_table(result("bench-plant")),
     }
