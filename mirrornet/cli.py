@@ -191,9 +191,10 @@ def bench(
     """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
 
     Learned peers hear the same babble for the same time; searches and our refinement play the
-    synthesizer as often. 1: melodies of the synthesizer itself. 3: another instrument (rhodes,
-    strings, flute, organ, trumpet, guitar). Needs mirrornet[bench]. Tables and a picture go into
-    results/, what is learned and found into runs/.
+    synthesizer as often, CMA-ES ten times as often for another instrument. 1: melodies of the
+    synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
+    Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
+    runs/.
     """
     from .experiments.benchmark import run_benchmark
     from .experiments.settings import find_setting

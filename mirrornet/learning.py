@@ -11,24 +11,30 @@ heard, and the encoder learns to play the targets through the decoder (e_c).
 No target ever comes with its controls.
 """
 
-import hashlib
 import math
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from .babbling import listen, random_melodies
-from .checkpoints import provenance
+from .checkpoints import fingerprint, provenance
 from .errors import MirrorNetError
 from .mirror import MirrorNet, load_model
 from .plants.farm import Farm, usable_cores
 from .runs import Run
+from .training import (
+    batch_rows,
+    check_finite,
+    fast_arithmetic,
+    on,
+    one_cycle,
+    pick_device,
+    set_lr,
+)
 
 Targets = Float[np.ndarray, "target channel=128 frame"]
 # Controls and what was heard, as `babbling.listen` gives them.
@@ -38,6 +44,7 @@ Babble = tuple[
 
 
 LISTENING_BABBLE = 1000  # melodies
+ATTEMPTS = 9  # random numbers of their own, apart from those of melodies
 
 
 @dataclass(frozen=True)
@@ -134,12 +141,14 @@ def learn(
         "plant": farm.name,
         "controls": list(farm.controls.names),
         "targets": about_targets or f"{len(targets)} sounds",
-        "targets_sha256": hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest(),
+        "targets_sha256": fingerprint(targets),
         "seed": seed,
     }
     if start:
-        weights = b"".join(value.cpu().numpy().tobytes() for value in start.state_dict().values())
-        about["start_sha256"] = hashlib.sha256(weights).hexdigest()
+        weights = (value.cpu().numpy() for value in start.state_dict().values())
+        about["start_sha256"] = fingerprint(*weights)
+    if babble:
+        about["babble_sha256"] = fingerprint(*babble)
     run = Run(Path(folder), about, resume)
     torch.set_num_threads(usable_cores())
     with torch.random.fork_rng(devices=[]):
@@ -147,14 +156,16 @@ def learn(
         model = MirrorNet(farm.name, farm.controls, recipe.architecture)
     if start:
         model.load_state_dict(start.state_dict())
-    model.to(pick_device(device)).train()
+    on_device = pick_device(device)
+    model.to(on_device).train()
     if isinstance(recipe, MirrorRecipe):
         learn_mirror(run, recipe, model, farm, targets, seed, babble)
     else:
         learn_paper(run, recipe, model, farm, targets, seed)
     model.to("cpu").eval()
     took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
-    model.save(run.folder / "model.json", {"learned": about, **took, **provenance()})
+    card = {"learned": about, "device": on_device.type, **took, **provenance()}
+    model.save(run.folder / "model.json", card)
     return model
 
 
@@ -221,7 +232,7 @@ def learn_mirror(
 
         for adam in adams.values():
             adam.zero_grad()
-        _check_finite(loss, step)
+        check_finite(loss, step)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), 1.0)
         torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
@@ -247,7 +258,8 @@ def _attempt(
     guesses = model.guess(torch.from_numpy(targets).to(device)).cpu().numpy()
     if not np.isfinite(guesses).all():
         raise MirrorNetError("learning went astray: the guesses are not finite; try another seed.")
-    changes = np.random.default_rng((seed, round_number)).normal(0, recipe.spread, guesses.shape)
+    chance = np.random.default_rng((seed, round_number, ATTEMPTS))
+    changes = chance.normal(0, recipe.spread, guesses.shape)
     changes[:, farm.controls.row("pitch")] = 0
     tries = np.clip(guesses + changes, 0, 1)
     folder = run.part(f"round-{round_number:02d}")
@@ -285,7 +297,7 @@ def learn_paper(
             with fast_arithmetic(device):
                 loss = model.e_c(on(device, targets[rows]))
         adam.zero_grad()
-        _check_finite(loss, step)
+        check_finite(loss, step)
         loss.backward()
         adam.step()
         run.log(step, **{name: loss.item()})
@@ -295,52 +307,3 @@ def learn_paper(
                 "learning_cpu_s": run.cpu_s,
             }
             model.save(run.part(f"round-{round_number:02d}") / "model.json", card)
-
-
-def _check_finite(loss: Tensor, step: int) -> None:
-    if not loss.isfinite():
-        raise MirrorNetError(
-            f"learning went astray at step {step} (the loss is {loss.item()}); try another seed."
-        )
-
-
-def fast_arithmetic(device: torch.device) -> torch.autocast:
-    """bfloat16 for the products, where the processor has it: twice as fast, as good in the end."""
-    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=able)
-
-
-def one_cycle(progress: float, warm_up: float = 0.05) -> float:
-    """Learning rate over the run, 0..1: a short linear rise, then half a cosine down."""
-    if progress < warm_up:
-        return (progress + 1e-3) / (warm_up + 1e-3)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-@lru_cache(maxsize=8)
-def _shuffled(epoch: int, total: int, seed: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(total)
-
-
-def batch_rows(step: int, batch: int, total: int, seed: int) -> np.ndarray:
-    """Which rows step number `step` learns on: every row once an epoch, in an order that depends
-    only on the step and the seed, so that a resumed run sees the same."""
-    per_epoch = math.ceil(total / batch)
-    epoch, part = divmod(step, per_epoch)
-    return _shuffled(epoch, total, seed)[part * batch : (part + 1) * batch]
-
-
-def on(device: torch.device, array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device)
-
-
-def pick_device(device: str) -> torch.device:
-    """`auto`: a CUDA GPU if there is one, else the CPU."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)

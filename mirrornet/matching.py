@@ -98,7 +98,8 @@ def match(
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
     # The products are too small for more threads, which would only wait for each other.
     with threadpool_limits(1, "blas"):
-        controls = imagine(model, listened, controls)
+        if model.hearing == "loudness":
+            controls = imagine(model, listened, controls)
         if refine:
             practice = practise(model.controls, target_heard, controls, refine, model, seed)
             controls = _practise(plant, practice)

@@ -33,7 +33,7 @@ EASIER, HARDER = 0.2, 6.0  # what success and failure do to it
 FAILURES = 3  # in a row, after which a Jacobian is given up
 DECODER_STEPS = 12  # trials along the decoder's Jacobian before one is measured on the plant
 MEASURED_STEPS = 6  # trials along a measured one before the next is measured
-PROBES = (0.02, 0.008, 0.0032)  # how far controls are moved to measure a Jacobian, ever finer
+PROBE_SIZES = (0.02, 0.008, 0.0032)  # how far controls move to measure a Jacobian, ever finer
 WORTH = 0.9  # measuring at the same scale goes on while it lowers the error by this factor
 FIRST_CHANGE = 0.02  # standard deviation of the first random changes
 
@@ -66,9 +66,9 @@ def practise(
     if model and model.hearing == "loudness" and practice.renders:
         slopes = _decoder_slopes(model, practice, best)
         best = yield from practice.correct(best, slopes, DECODER_STEPS)
-    for probe in PROBES:
+    for probe in PROBE_SIZES:
         # Measuring pays only if renders are left to use what was measured.
-        while practice.renders > practice.probes:
+        while practice.renders > practice.renders_to_measure:
             before = best.error
             best, slopes = yield from practice.measure(best, probe)
             best = yield from practice.correct(best, slopes, MEASURED_STEPS)
@@ -91,7 +91,7 @@ class _Practice:
         self.duration = space.row("duration")
         self.knobs = [n for n, c in enumerate(space) if c.name not in ("pitch", "duration")]
         self.circular = np.array([space[row].circular for row in self.knobs])[:, None]
-        self.probes = 2 + len(self.knobs)
+        self.renders_to_measure = 2 + len(self.knobs)
 
     def play(self, controls: Controls) -> Trial:
         self.renders -= 1

@@ -135,7 +135,13 @@ class Run:
         own = {
             name.removeprefix("model."): t for name, t in tensors.items() if name[:6] == "model."
         }
-        model.load_state_dict(own)
+        try:
+            model.load_state_dict(own)
+        except RuntimeError as error:
+            raise OutputError(
+                f"{self.folder} holds the state of another network than this version's; go on with "
+                "the version it was begun with, or choose another folder."
+            ) from error
         for name, optimizer in optimizers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for key, tensor in tensors.items():

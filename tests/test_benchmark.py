@@ -17,6 +17,7 @@ from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
 from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
 from mirrornet.learning import MirrorRecipe
+from mirrornet.peers.cma_es import CmaEs
 from mirrornet.plants import farm
 from mirrornet.plants.farm import Farm
 
@@ -133,6 +134,25 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
         run_benchmark(find_setting(1), resume=True)
 
 
+def test_sounds_of_another_instrument_are_matched_alike(tiny, monkeypatch):
+    for package in ("cma", "pymoo", "librosa", "tinysoundfont"):
+        pytest.importorskip(package)
+    starts = []
+    monkeypatch.setattr(
+        benchmark,
+        "CmaEs",
+        lambda *where, start=None: starts.append(start) or CmaEs(*where, start=start),
+    )
+    result = json.loads(run_benchmark(find_setting(3)).read_text())
+    matched = {record["method"]: record for record in result["matched"]}
+    assert set(matched) == LEARNED | SEARCHES | OURS | {"constant guess"}
+    assert all(record["scores"]["controls"] == {} for record in matched.values())
+    assert [start is None for start in starts] == [True, False]
+    notes, knobs = starts[1][:2], starts[1][2:]
+    assert len(np.unique(notes)) > 2
+    assert (knobs == 0.5).all()
+
+
 def record(method: str, family: str, renders: int, error: float, **more: Any) -> dict:
     scores = {"spectrogram_error": error, "mss_db": 10 * error, "notes_right": 1.0, "controls": {}}
     return {"method": method, "family": family, "renders": renders, "scores": scores, **more}
@@ -200,11 +220,11 @@ def test_the_paper_stands_beside_if_it_was_run(tmp_path):
     result = {"budget": "full", "held_out": 80, "plant_renders": 7, "course": COURSE}
     text = json.dumps(result | {"scores": scores})
     (tmp_path / "experiment-1-own-paper-full-seed-0.json").write_text(text)
-    (found,) = benchmark.papers(find_setting(1), 0, tmp_path)
+    (found,) = benchmark.paper_records(find_setting(1), 0, tmp_path)
     assert found["learning_renders"] == 7
     assert found["scores"] == scores["encoder"]
-    assert benchmark.papers(find_setting(1), 1, tmp_path) == []
-    assert benchmark.papers(find_setting(3), 0, tmp_path) == []
+    assert benchmark.paper_records(find_setting(1), 1, tmp_path) == []
+    assert benchmark.paper_records(find_setting(3), 0, tmp_path) == []
 
 
 def test_what_is_missing_or_wrong_is_said_in_a_sentence(tiny, monkeypatch, capsys):

@@ -15,10 +15,11 @@ from toy_plant import Toy
 
 from mirrornet import learning, runs
 from mirrornet.errors import MirrorNetError, OutputError
-from mirrornet.learning import MirrorRecipe, PaperRecipe, batch_rows, learn
+from mirrornet.learning import MirrorRecipe, PaperRecipe, learn
 from mirrornet.mirror import MirrorNet
 from mirrornet.plants.farm import Farm
 from mirrornet.targets import seed_targets
+from mirrornet.training import batch_rows
 
 MIRROR = MirrorRecipe(babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=2, encoder_epochs=2, batch=4)
@@ -112,6 +113,7 @@ from toy_plant import Toy
 from mirrornet import learning, runs
 from mirrornet.plants.farm import Farm
 from mirrornet.targets import seed_targets
+from mirrornet.training import batch_rows
 if __name__ == "__main__":
     learning.usable_cores = lambda: 1
     runs.SAVE_EVERY_S = 0.0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from ..checkpoints import fingerprint
 from ..files import write_atomically
 from ..metrics import SOUND_RATE_HZ
 from ..plants.farm import Farm
@@ -34,6 +35,11 @@ class Answer:
         babble = f"babble {self.cost['babble']:.0f}, " if "babble" in self.cost else ""
         return f"{self.method}, {babble}{self.renders} renders, {len(self.controls)} melodies"
 
+    @property
+    def digest(self) -> str:
+        """Of the controls, so that no score outlives them."""
+        return fingerprint(self.controls)[:8]
+
 
 def kept(file: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The controls in `file`, made first if there are none."""
@@ -49,7 +55,7 @@ def score_all(
 ) -> list[dict[str, Any]]:
     """A record for each answer. Scores are kept, and nothing is played for those that are."""
     folder = run.part("scores")
-    files = [folder / f"{answer.name}.json" for answer in answers]
+    files = [folder / f"{answer.name}, {answer.digest}.json" for answer in answers]
     missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]
     if missing:
         rate = {"sample_rate_hz": SOUND_RATE_HZ}

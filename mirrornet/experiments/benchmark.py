@@ -30,7 +30,7 @@ from . import settings
 from .answers import Answer, kept, score_all
 from .curves import benchmark_curves
 from .evaluation import Heard, Melodies, imagine_all, refine_all
-from .matchers import EPOCHS, Babble, Learned, learn_all, ms_per_melody
+from .matchers import EPOCHS, LISTENED, Babble, Learned, learn_all, ms_per_melody
 from .settings import Setting
 from .tables import learned_table, print_table, renders_table, sounds_table
 
@@ -81,11 +81,12 @@ def run_benchmark(
         "searched": SEARCHED,
         "seed": seed,
     }
-    run = Run(runs / name, about, resume)
-    about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
-    babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
+    papers = paper_records(setting, seed, results)
     torch.set_num_threads(usable_cores())
-    with setting.target_farm() as players:
+    with setting.target_farm() as players:  # first, as it may not be installed
+        run = Run(runs / name, about, resume)
+        about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
+        babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
         draw = {"seed": seed, "ranges": setting.ranges}
         targets = seed_targets(
             players, "targets", settings.TARGETS, **draw, folder=run.part("targets")
@@ -104,7 +105,8 @@ def run_benchmark(
         for one in best:
             if isinstance(one.model, MirrorNet):
                 answers += refined(one, one.model, farm, few.heard, plan.refined, run.folder, seed)
-        answers += searched(setting, plan, farm, babble, best[0], few.heard, run.folder, seed)
+        listened = next(one for one in best if one.method == LISTENED)
+        answers += searched(setting, plan, farm, babble, listened, few.heard, run.folder, seed)
         first = score_all(setting, farm, true, [o.answer(true.heard) for o in learned], run)
         found = score_all(setting, farm, true, answers, run)
     for record, one in zip(first, learned, strict=True):
@@ -115,7 +117,7 @@ def run_benchmark(
         "budget": budget,
         "seed": seed,
         "budgets": {**asdict(plan), "epochs": epochs},
-        "learned": first + papers(setting, seed, results),
+        "learned": first + papers,
         "matched": found,
         **provenance(),
     }
@@ -211,12 +213,10 @@ def searched(
     return answers
 
 
-def papers(setting: Setting, seed: int, results: Path) -> list[dict[str, Any]]:
+def paper_records(setting: Setting, seed: int, results: Path) -> list[dict[str, Any]]:
     """The encoders of the paper's recipe that ran as experiments before, if any."""
-    found = [
-        json.loads(file.read_bytes())
-        for file in sorted(results.glob(f"{setting.name}-paper-*-seed-{seed}.json"))
-    ]
+    files = (results / f"{setting.name}-paper-{budget}-seed-{seed}.json" for budget in BUDGETS)
+    found = [json.loads(file.read_bytes()) for file in files if file.is_file()]
     return [
         {
             "method": f"the paper's encoder, {result['budget']}",

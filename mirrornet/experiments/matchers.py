@@ -33,6 +33,7 @@ EPOCHS = {
     6000: {"mirror": 12, "cnn": 24, "ast": 5},
     20000: {"mirror": 16, "cnn": 31, "ast": 6},
 }
+LISTENED = "encoder, listened"
 TIMED = 15  # how often an answer is timed
 PEERS = {
     "cnn": ("CNN", cnn.CnnRegressor, cnn.RECIPE),
@@ -99,7 +100,7 @@ def learn_all(
         again = _learn_ours(listening, farm, heard, targets, place, seed, ours[0])
         renders = size + listening.rounds * len(targets)
         cpu_s = ours[1] + again[1]
-        learned.append(Learned("encoder, listened", "ours", again[0], size, renders, cpu_s))
+        learned.append(Learned(LISTENED, "ours", again[0], size, renders, cpu_s))
         for key, (label, kind, recipe) in PEERS.items():
             place = folder / f"{key}-{size}"
             if not (place / "model.json").is_file():

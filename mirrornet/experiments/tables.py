@@ -147,10 +147,10 @@ def ablation_table(result: dict[str, Any]) -> Rows:
     """A row for each way to learn: the encoder's error before and after listening."""
     sounds = list(result["rows"][0]["before_and_after"])
     when = [f"{name}, {when} listening" for name in sounds for when in ("before", "after")]
-    rows = [["input to plant (% of variance)", "CPU min of babble", *when]]
+    rows = [["input to plant (% of variance)", "renders", *when]]
     for row in result["rows"]:
         errors = (f"{100 * e:.3g}" for name in sounds for e in row["before_and_after"][name])
-        rows.append([row["what"], f"{row['babbling_cpu_s'] / 60:.1f}", *errors])
+        rows.append([row["what"], f"{row['renders']:,}", *errors])
     return rows
 
 

@@ -1,4 +1,4 @@
-"""CMA-ES with restarts, each of twice the population (pycma).
+"""CMA-ES with restarts, each of twice the population and from another place (pycma).
 
 N. Hansen, A. Ostermeier: Completely derandomized self-adaptation in evolution strategies (2001);
 A. Auger, N. Hansen: A restart CMA evolution strategy with increasing population size (2005).
@@ -19,7 +19,7 @@ TOLERANCE = 1e-5  # stop when nothing has changed by this share of the target's 
 
 class CmaEs(Search):
     """From the middle of all controls, or from a `start` whose pitches and durations are about
-    right and whose other knobs are a guess.
+    right and whose other knobs are a guess; restarts are from anywhere, or from `start` again.
 
     Raises MirrorNetError if pycma is not installed, ControlError for a `start` the plant must not
     play.
@@ -37,6 +37,7 @@ class CmaEs(Search):
         self.seed = seed
         self._cma = bench_module("cma")
         self._random = generator(seed)
+        self._started = start is not None
         if start is None:
             self._mean = np.full((len(space), notes), 0.5)
             self._sigmas = np.full_like(self._mean, SIGMA)
@@ -53,6 +54,8 @@ class CmaEs(Search):
     def tell(self, controls: np.ndarray, errors: np.ndarray) -> None:
         self._strategy.tell([row.ravel() for row in controls], errors.tolist())
         if self._strategy.stop():
+            if not self._started:
+                self._mean = self._random.random(self._mean.shape)
             self._begin(popsize=2 * self._strategy.popsize)
 
     def _begin(self, **options: int) -> None:

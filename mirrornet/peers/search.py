@@ -5,7 +5,6 @@ loop plays, hears and counts, so no search gets more renders than another. The s
 targets go in step, so that a farm always has enough to play.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..checkpoints import fingerprint
 from ..errors import MirrorNetError, PlantError
 from ..metrics import spectrogram_error
 from ..plants.farm import Farm
@@ -90,7 +90,7 @@ def search(
         "plant": farm.name,
         "controls": farm.controls.name,
         "renders": renders,
-        "targets": hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest(),
+        "targets": fingerprint(targets),
     }
     with Ledger(folder, about) as ledger, Progress(name, renders * len(trails)) as progress:
         done = 0

@@ -6,7 +6,6 @@ are read off, the loss and the learning. They get the same babble as ours, the s
 losses of the same kinds, so what differs is the network.
 """
 
-import hashlib
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +17,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..checkpoints import load_checkpoint, provenance, save_checkpoint
-from ..errors import CheckpointError, ControlError, MirrorNetError
+from ..checkpoints import fingerprint, load_checkpoint, provenance, save_checkpoint
+from ..errors import CheckpointError, ControlError
 from ..hearing import Hearing
-from ..learning import batch_rows, fast_arithmetic, on, one_cycle, pick_device, set_lr
 from ..melody import PITCH_SPAN
 from ..networks.disguise import disguise
 from ..runs import Run
+from ..training import (
+    batch_rows,
+    check_finite,
+    fast_arithmetic,
+    on,
+    one_cycle,
+    pick_device,
+    set_lr,
+)
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,6 @@ def learn_supervised(
     with `resume=True` and ends with the same weights, bit for bit on a CPU with as many threads.
     Raises OutputError if the folder cannot be used.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(controls).tobytes())
-    digest.update(np.ascontiguousarray(heard).tobytes())
     shape = {
         "controls": controls.shape[1],
         "notes": controls.shape[2],
@@ -147,7 +152,7 @@ def learn_supervised(
         **shape,
         **asdict(recipe),
         "babble": len(controls),
-        "babble_sha256": digest.hexdigest(),
+        "babble_sha256": fingerprint(controls, heard),
         "seed": seed,
     }
     run = Run(Path(folder), about, resume)
@@ -164,11 +169,7 @@ def learn_supervised(
             rows = batch_rows(step, recipe.batch, len(controls), seed)
             with fast_arithmetic(to):
                 loss = model.babble_loss(on(to, heard[rows]), on(to, controls[rows]))
-            if not loss.isfinite():
-                raise MirrorNetError(
-                    f"learning went astray at step {step} (the loss is {loss.item()}); try "
-                    "another seed."
-                )
+            check_finite(loss, step)
             adam.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
