@@ -87,13 +87,14 @@ def demo(out: DemoFolder = None) -> None:
         if out != wanted:
             print(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
-    found = _match(DATA / "demo-melody.flac", "vital", None, DEMO_RENDERS, 0, out)
+    found = _match(DATA / "demo-melody.flac", "vital", "set1", None, DEMO_RENDERS, 0, out)
     _say_result(found, out, [note["pitch_midi"] for note in truth["notes"]])
 
 
 def match(
     sound: Sound,
     plant: Plant = "vital",
+    controls: ControlSet = "set1",
     model: Model = None,
     refine: Refine = 0,
     seed: Seed = 0,
@@ -101,7 +102,7 @@ def match(
 ) -> None:
     """Find the notes and knob settings that make a synthesizer sound like a recording."""
     out = Path(f"{sound.stem}-match") if out is None else out
-    _say_result(_match(sound, plant, model, refine, seed, out), out)
+    _say_result(_match(sound, plant, controls, model, refine, seed, out), out)
 
 
 def learn(
@@ -309,14 +310,15 @@ def _give_up_stdout() -> None:
 
 
 def _match(
-    sound: Path, plant: str, model: Path | None, refine: int, seed: int, out: Path
+    sound: Path, plant: str, controls: str, model: Path | None, refine: int, seed: int, out: Path
 ) -> "Match":
     """Match and save, with the place for the results checked before the work."""
     _check_place(out)
     print(f"Listening to {sound} ...", flush=True)
     from .matching import match
+    from .mirror import load_model
 
-    found = match(sound, plant, model, refine, seed)
+    found = match(sound, plant, load_model(model, controls), refine, seed)
     found.save(out)
     return found
 

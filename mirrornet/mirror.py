@@ -121,5 +121,12 @@ def load_model(path: str | Path | None = None, controls: str = "set1") -> Mirror
 
     Raises CheckpointError if they are missing, damaged or not a model.
     """
+    if path is None and not shipped(controls).is_file():
+        cards = sorted(shipped("").parent.glob("vital-*.json"))
+        sets = " and ".join(card.stem.removeprefix("vital-") for card in cards)
+        raise CheckpointError(
+            f"weights ship for the control sets {sets}, not for {controls}; learn some with "
+            f"`mirrornet learn --controls {controls}`, and name them with --model."
+        )
     path = shipped(controls) if path is None else Path(path)
     return MirrorNet.load(path / "model.json" if path.is_dir() else path)

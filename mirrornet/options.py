@@ -67,7 +67,7 @@ Model = Annotated[
     _explained(
         "PATH",
         "what was learned: a folder that `mirrornet learn` wrote, or a model's .json file; "
-        "default: the model that ships for vital",
+        "default: what ships for vital and these controls",
     ),
 ]
 Refine = Annotated[

@@ -233,3 +233,8 @@ def test_a_model_of_other_controls(path):
     MirrorNet("vital", SET2).save(path, {})
     assert load_model(path).controls == SET2  # replaced as a whole
     assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_control_set_that_no_weights_ship_for_is_told_from_those_that_have_some():
+    with pytest.raises(CheckpointError, match="control sets set1.*not for theremin; learn some"):
+        load_model(controls="theremin")
