@@ -1,8 +1,8 @@
 """Refinement in the mind: move the controls until the decoder expects the target. No render.
 
 Levenberg-Marquardt (K. Levenberg 1944, D. Marquardt 1963) through the decoder, within the bounds of
-the controls. A vibrato can only be followed downhill from nearby, so it is first looked for on a
-grid, by every note for itself.
+the controls. A pitch is one of few, and a vibrato can only be followed downhill from nearby; so
+these are first looked for on a grid, by every note for itself.
 """
 
 import numpy as np
@@ -21,11 +21,9 @@ STEPS = 10
 DAMPING = 1e-3  # at first, as a share of the mean curvature
 EASIER, HARDER = 0.3, 8.0  # what success and failure do to it
 ENOUGH = 1e-3  # it stops when a step lowers the error by less than this share
-VIBRATOS = (
-    np.linspace(0.05, 0.95, 10),
-    (0.3, 0.7),
-    np.arange(8) / 8,
-)  # rates, depths, phases tried
+SEMITONES = np.arange(PITCH_SPAN + 1)[:, None] / PITCH_SPAN
+RATES, DEPTHS, PHASES = np.linspace(0.05, 0.95, 10), (0.3, 0.7), np.arange(8) / 8
+VIBRATOS = np.stack(np.meshgrid(RATES, DEPTHS, PHASES, indexing="ij"), -1).reshape(-1, 3)
 
 
 def imagine(
@@ -33,11 +31,13 @@ def imagine(
 ) -> Controls:
     """Controls near `controls` from which the decoder expects `target`.
 
-    `target` is as the model hears it. Pitches are brought to semitones and stay.
+    `target` is as the model hears it. Pitches are semitones.
     """
     best = round_pitch(model.controls, controls)
+    best = _best_of(model, target, best, ["pitch"], SEMITONES)
     if "vibrato_rate" in model.controls.names:
-        best = _with_vibrato(model, target, best)
+        names = [f"vibrato_{part}" for part in ("rate", "depth", "phase")]
+        best = _best_of(model, target, best, names, VIBRATOS)
     rows = [row for row in range(len(best)) if row != model.controls.row("pitch")]
     free = np.array([model.controls[row].circular for row in rows])
     free = np.repeat(free, best.shape[-1])
@@ -52,6 +52,8 @@ def imagine(
     residual, damping = off(best), DAMPING
     slopes = decoder_slopes(model, best, rows)
     for _ in range(STEPS):
+        if not residual.any():
+            break
         values = best[rows].ravel()
         step = bounded_step(slopes, residual, damping, low - values, high - values)
         moved = np.where(free, (values + step) % 1, (values + step).clip(0, 1))
@@ -70,14 +72,18 @@ def imagine(
     return best
 
 
-def _with_vibrato(
-    model: MirrorNet, target: Float[Tensor, "channel=128 frame"], controls: Controls
+def _best_of(
+    model: MirrorNet,
+    target: Float[Tensor, "channel=128 frame"],
+    controls: Controls,
+    names: list[str],
+    options: Float[np.ndarray, "option name"],
 ) -> Controls:
-    """The controls with each note's vibrato as the decoder would best explain the note by."""
-    rows = [model.controls.row(f"vibrato_{part}") for part in ("rate", "depth", "phase")]
-    grid = np.stack(np.meshgrid(*VIBRATOS, indexing="ij"), -1).reshape(-1, 3)
-    tries = np.repeat(controls[None], 1 + len(grid), 0)
-    tries[1:, rows] = grid[..., None]
+    """The controls, but that each note has those of the options by which the decoder would best
+    explain what is heard while it sounds, if they are better than what it had."""
+    rows = [model.controls.row(name) for name in names]
+    tries = np.repeat(controls[None], 1 + len(options), 0)
+    tries[1:, rows] = options[..., None]
     with torch.no_grad():
         expected = model.decoder(torch.from_numpy(tries).float(), target.shape[-1])
     errors = (expected - target).square().sum(1).numpy()  # try, frame

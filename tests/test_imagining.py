@@ -1,4 +1,4 @@
-"""Refinement in the mind: the decoder is believed, bounds are kept, pitches stay."""
+"""Refinement in the mind: the decoder is believed, bounds are kept, pitches are semitones."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from mirrornet.babbling import random_melodies
 from mirrornet.imagining import bounded_step, imagine, round_pitch
-from mirrornet.mirror import MirrorNet
+from mirrornet.mirror import MirrorNet, load_model
 from mirrornet.plants.vital import SET1, SET2
 
 
@@ -33,7 +33,17 @@ def test_the_controls_that_the_decoder_has_in_mind_are_found(model):
     ]
     assert errors[1] < 0.01 * errors[0]
     SET2.check(found)
-    assert np.array_equal(found[0], round_pitch(SET2, start)[0])
+    assert np.array_equal(found[0], round_pitch(SET2, true)[0])
+
+
+def test_a_pitch_misread_is_set_right():
+    model = load_model()
+    true = random_melodies(SET1, "tuning", 1, seed=0)[0]
+    true[SET1.row("level")] = 0.8
+    start = true.copy()
+    start[0, 2] = (start[0, 2] + 0.5) % 1
+    found = imagine(model, expected(model, true), start)
+    assert_allclose(found[0], true[0], atol=1e-6)
 
 
 def test_the_start_is_not_changed(model):
