@@ -12,5 +12,5 @@ def test_the_readmes_tables_are_those_of_the_results(tmp_path):
     readme.write_text((ROOT / "README.md").read_text())
     render_readme(readme, ROOT / "results")
     assert readme.read_text() == (ROOT / "README.md").read_text()
-    assert readme.read_text().count("<!-- table:") == 6
+    assert readme.read_text().count("<!-- table:") == 8
     assert "-->\n<!-- end -->" not in readme.read_text()

@@ -78,10 +78,11 @@ def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
     keys = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
     error, notes = SCORES["input to plant (% of variance)"], SCORES["notes right (%)"]
     labels = {key: ANSWERS[key] for key in keys if any(key in r["scores"] for r in results)}
-    rows = [["", *(f"notes right (%), {when}" for when in ("before", "after")), *labels.values()]]
+    heard = {"before": "before", "encoder": "after", "imagined": "in the mind"}
+    rows = [["", *(f"notes right (%), {when}" for when in heard.values()), *labels.values()]]
     for result in results:
         scores = result["scores"]
-        found = (notes(scores[key]) for key in ("before", "encoder"))
+        found = (notes(scores[key]) for key in heard)
         rows.append(
             [result["variant"], *found, *(error(scores[k]) if k in scores else "" for k in labels)]
         )
@@ -206,16 +207,22 @@ def render_readme(readme: Path = Path("README.md"), results: Path = Path("result
 
     own = result("experiment-1-own-mirror-full-seed-0")
     paper = result("experiment-1-own-paper-quick-seed-0")
-    others = [
-        result(f"{setting.name}-mirror-shipped-seed-0")
-        for setting in SETTINGS
-        if setting.experiment == 3
-    ]
+    ten = result("experiment-2-ten-mirror-full-seed-0")
+    shipped = {
+        number: [
+            result(f"{setting.name}-mirror-shipped-seed-0")
+            for setting in SETTINGS
+            if setting.experiment == number and setting.name != "experiment-2-ten"
+        ]
+        for number in (2, 3)
+    }
     tables = {
         "experiment-1": experiment_table(own, paper),
         "experiment-1-controls": control_table(own),
-        "experiment-3": variants_table(others),
-        "experiment-3-rhodes": experiment_table(others[0]),
+        "experiment-2": variants_table([ten, *shipped[2]]),
+        "experiment-2-ten": experiment_table(ten),
+        "experiment-3": variants_table(shipped[3]),
+        "experiment-3-rhodes": experiment_table(shipped[3][0]),
         "cochlea": cochlea_table(result("bench-cochlea")),
         "plant": plant_table(result("bench-plant")),
     }
