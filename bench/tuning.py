@@ -1,7 +1,8 @@
 """The same tuning for everyone who learns: three learning rates each.
 
 What MirrorNet, the CNN and the AST learn from 2,000 babbled melodies, in the benchmark's time, is
-scored on tuning melodies that no table shows otherwise. The recipes carry the best rates.
+scored on tuning melodies that no table shows otherwise. The peers' recipes carry their best rates,
+ours one that is safe in longer runs, too.
 
     python bench/tuning.py        # writes results/tuning-seed-0.json; resumes by itself
 
