@@ -15,8 +15,8 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.export import controls_json, level_matched, midi, save_match, velocity
 from mirrornet.matching import Match
-from mirrornet.melody import Note
-from mirrornet.plants import Plant
+from mirrornet.melody import Note, melody_notes
+from mirrornet.plants import Plant, load_plant
 from mirrornet.plots import note_name
 
 
@@ -156,6 +156,19 @@ def test_a_plant_without_presets_gets_no_presets(beeps: Match, tmp_path: Path):
 
 
 def test_presets_sound_as_their_notes(match: Match, saved: Path):
+    check_presets(match, saved)
+
+
+def test_presets_with_a_vibrato_do_too(match: Match, tmp_path: Path):
+    plant = load_plant("vital", controls="set2", sample_rate_hz=44100)
+    controls = np.random.default_rng(5).uniform(0.2, 0.8, (10, 5))
+    notes = melody_notes(plant.controls, controls)
+    swinging = dataclasses.replace(match, plant=plant, controls=controls, notes=notes)
+    save_match(swinging, tmp_path / "out")
+    check_presets(swinging, tmp_path / "out")
+
+
+def check_presets(match: Match, saved: Path) -> None:
     for path, note in zip(sorted((saved / "presets").glob("*.vital")), match.notes, strict=True):
         synth = Synth()
         synth.set_sample_rate(44100)
