@@ -4,6 +4,7 @@ run.json          what is being learned, fixed for the life of the folder
 log.jsonl         one line per logged step
 state.json        the last saved state's card, its tensors beside it
 model.json        the learned model, when done
+lock              held by the process that is at work here
 """
 
 import json
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from .checkpoints import load_checkpoint, save_checkpoint
@@ -39,7 +41,8 @@ def check_folder(folder: Path, resume: bool) -> None:
 class Run:
     """The folder of one learning. `about` (JSON-ready) says what is learned.
 
-    Raises OutputError if the folder cannot be used, or holds another run.
+    Raises OutputError if the folder cannot be used, holds another run, or another process is at
+    work in it.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any], resume: bool):
@@ -59,6 +62,13 @@ class Run:
                     f"{folder} holds another run (see run.json); resume it with the same options "
                     "and targets, or choose another folder."
                 )
+            # Of one process there may be several, as when a search is taken up again.
+            self._lock = FileLock(folder / "lock", is_singleton=True)
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise OutputError(
+                f"another mirrornet is at work in {folder}; wait for it, or choose another folder."
+            ) from error
         except OSError as error:
             raise OutputError(f"cannot write to {folder} ({error.strerror}).") from error
 

@@ -32,7 +32,7 @@ class Ledger:
         self._new: list[tuple[np.ndarray, float]] = []
         self._controls, self._errors = np.empty(0), np.empty(0)
         if folder:
-            Run(folder, about, resume=True)
+            self._run = Run(folder, about, resume=True)
             if shards := [_load(file) for file in sorted(folder.glob("[0-9]*.safetensors"))]:
                 self._controls = np.concatenate([shard["controls"] for shard in shards])
                 self._errors = np.concatenate([shard["errors"] for shard in shards])
