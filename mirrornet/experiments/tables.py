@@ -206,7 +206,7 @@ def render_readme(readme: Path = Path("README.md"), results: Path = Path("result
         return json.loads((results / f"{name}.json").read_bytes())
 
     own = result("experiment-1-own-mirror-full-seed-0")
-    paper = result("experiment-1-own-paper-quick-seed-0")
+    paper = result("experiment-1-own-paper-full-seed-0")
     ten = result("experiment-2-ten-mirror-full-seed-0")
     shipped = {
         number: [
