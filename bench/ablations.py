@@ -164,7 +164,7 @@ def measure(
     listening = replace(recipe, babble=min(recipe.babble, learning.LISTENING_BABBLE), epochs=0)
     for name, (targets, true) in sounds.items():
         after = learned(name, listening, targets, before)
-        errors[name] = encoder_errors([before, after], farm, true)
+        errors[name] = encoder_errors([before, after], farm, true, true.heard)
     row = {
         "what": ablation.what,
         "renders": recipe.babble + recipe.rounds * TARGETS,

@@ -73,7 +73,7 @@ def measure(
         rates = {"lr": factor * recipe.lr}
         plan = replace(recipe, epochs=epochs, **rates)
         model = learn_supervised(kind, plan, *babble, folder, SEED, resume, "cpu")
-    (error,) = encoder_errors([model], farm, true)
+    (error,) = encoder_errors([model], farm, true, true.heard)
     row = {"method": label, "factor": factor, "rates": rates, "spectrogram_error": error}
     write_atomically(kept, lambda path: path.write_text(json.dumps(row)))
     return row

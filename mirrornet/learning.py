@@ -132,7 +132,8 @@ def learn(
     architecture hears (`mirror.HEARING`). `start` is a model to begin as. `babble` is what this
     plant was heard to babble before; without it, the mirror recipe lets it babble.
 
-    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU.
+    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
+    with as many threads.
     Raises OutputError if the folder cannot be used.
     """
     about = {
@@ -150,6 +151,9 @@ def learn(
     if babble:
         about["babble_sha256"] = fingerprint(*babble)
     run = Run(Path(folder), about, resume)
+    done = run.folder / "model.json"
+    if done.is_file():
+        return MirrorNet.load(done)
     torch.set_num_threads(usable_cores())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -165,7 +169,7 @@ def learn(
     model.to("cpu").eval()
     took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
     card = {"learned": about, "device": on_device.type, **took, **provenance()}
-    model.save(run.folder / "model.json", card)
+    model.save(done, card)
     return model
 
 

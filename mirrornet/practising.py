@@ -110,7 +110,7 @@ class _Practice:
             flat = slopes.reshape(residual.size, -1)
             step = bounded_step(flat, residual.ravel(), damping, low - place, high - place)
             trial = yield from self.play(self.controls_at(place + step, best.controls))
-            moved = self.place(trial.controls) - place
+            moved = self.way(place, trial.controls)
             # The slopes erred by this; blame the places that moved, note by note.
             surprise = trial.compressed - best.compressed - slopes @ moved
             for note, own in enumerate(touches.T * moved):
@@ -144,7 +144,7 @@ class _Practice:
             change[group] = np.where(place[group] < 0.5, probe, -probe)
             change[onsets] = 0.5 * probe
             trial = yield from self.play(self.controls_at(place + change, start.controls))
-            difference, moved = trial.linear - start.linear, self.place(trial.controls) - place
+            difference, moved = trial.linear - start.linear, self.way(place, trial.controls)
             for at in group[moved[group] != 0]:
                 frames = touches[at, sounding]
                 slopes[:, frames, at] = difference[:, frames] / moved[at]
@@ -181,6 +181,15 @@ class _Practice:
     def place(self, controls: Controls) -> Float[np.ndarray, " place"]:
         onsets_s = np.cumsum(note_spans(controls[self.duration], self.melody_s))[:-1]
         return np.concatenate([onsets_s / ONSET_UNIT_S, controls[self.knobs].ravel()])
+
+    def way(
+        self, place: Float[np.ndarray, " place"], controls: Controls
+    ) -> Float[np.ndarray, " place"]:
+        """From a place to that of some controls; around a circle, the shorter way."""
+        way, notes = self.place(controls) - place, controls.shape[-1]
+        knobs = way[notes - 1 :].reshape(-1, notes)  # a view
+        knobs -= np.where(self.circular, np.rint(knobs), 0)
+        return way
 
     def controls_at(self, place: Float[np.ndarray, " place"], like: Controls) -> Controls:
         """The controls at a place, as near as controls can come to it, pitches `like` others'."""

@@ -172,8 +172,10 @@ RESULT = {
         record("encoder, listened", "ours", 0, 0.03),
         record("MirrorNet, listened", "ours", 0, 0.02),
         record("MirrorNet, listened", "ours", 50, 0.001),
+        record("MirrorNet, listened", "ours", 1000, 0.0009),
         record("CNN", "learned", 0, 0.25),
         record("CMA-ES", "search", 50, 0.8),
+        record("CMA-ES", "search", 2000, 0.1),
         record("CMA-ES", "search", 20000, 0.01),
         record("constant guess", "trivial", 0, 1.4),
         record("true controls, played again", "trivial", 0, 0.0),
@@ -183,9 +185,9 @@ RESULT = {
 
 def test_tables_have_a_row_for_each_method():
     rows = renders_table(RESULT)
-    assert rows[0][1:] == ["0", "50", "20,000"]
-    assert ["MirrorNet, listened", "2", "0.1", ""] in rows
-    assert ["CMA-ES", "", "80", "1"] in rows
+    assert rows[0][1:] == ["0", "50", "1,000", "2,000", "20,000"]
+    assert ["MirrorNet, listened", "2", "0.1", "0.09", "", ""] in rows
+    assert ["CMA-ES", "", "80", "", "10", "1"] in rows
     assert len(rows) == 1 + 6
     rows = learned_table(RESULT)
     assert [row[:4] for row in rows[1:]] == [
@@ -194,11 +196,13 @@ def test_tables_have_a_row_for_each_method():
     ]
     assert len({len(row) for row in rows}) == 1
     rows = sounds_table(RESULT)
-    assert [row[:3] for row in rows if row[0] in ("CMA-ES", "CNN")] == [
-        ["CNN", "0", "2.50"],
-        ["CMA-ES", "20,000", "0.10"],
+    assert [row[:4] for row in rows if row[0] in ("CMA-ES", "CNN")] == [
+        ["CNN", "0", "25", "2.50"],
+        ["CMA-ES", "2,000", "10", "1.00"],
+        ["CMA-ES", "20,000", "1", "0.10"],
     ]
-    assert len(rows) == 1 + 6
+    assert [row[1] for row in rows if row[0].startswith("MirrorNet")] == ["0", "50"]
+    assert len({len(row) for row in rows}) == 1
 
 
 def test_the_picture_names_every_method_and_has_a_place_for_no_render():

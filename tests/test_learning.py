@@ -182,6 +182,9 @@ def test_a_run_is_not_overwritten_and_not_mixed_up(farm, targets, tmp_path):
     (tmp_path / "papers" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="another run"):
         learn(MIRROR, farm, targets[::-1], tmp_path / "run", resume=True)
+    card = (tmp_path / "run" / "model.json").read_bytes()
+    learn(MIRROR, farm, targets, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "model.json").read_bytes() == card
     with pytest.raises(OutputError, match="in the way"):
         learn(MIRROR, farm, targets, tmp_path / "papers")
     assert (tmp_path / "papers" / "thesis.txt").read_text() == "mine"

@@ -57,6 +57,18 @@ def test_measuring_on_the_plant_brings_it_much_closer_without_any_model(plant):
     assert error(plant, target, answer) < 0.25 * error(plant, target, start)
 
 
+def test_a_phase_finds_its_way_across_the_turn():
+    plant = load_plant("vital", controls="set2")
+    true, phase = task(plant)[1], plant.controls.row("vibrato_phase")
+    true[plant.controls.row("vibrato_depth")] = 0.5
+    true[phase], start = 0.03, true.copy()
+    start[phase] = 0.97
+    target = hear(plant.render(true), plant.sample_rate_hz)
+    model = load_model(controls="set2")
+    answer, _ = play_out(practise(plant.controls, target, start, 14, model), plant)
+    assert error(plant, target, answer) < 0.005 * error(plant, target, start)
+
+
 def test_a_decoder_makes_the_first_steps_count():
     plant = load_plant("vital")
     target, start = task(plant)

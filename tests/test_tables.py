@@ -1,16 +1,19 @@
-"""The README's tables come from the results, all of them."""
+"""The pages' tables come from the results, all of them."""
 
 from pathlib import Path
 
-from mirrornet.experiments.tables import render_readme
+import pytest
+
+from mirrornet.experiments.tables import PAGES, render_tables
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_readmes_tables_are_those_of_the_results(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text((ROOT / "README.md").read_text())
-    render_readme(readme, ROOT / "results")
-    assert readme.read_text() == (ROOT / "README.md").read_text()
-    assert readme.read_text().count("<!-- table:") == 8
-    assert "-->\n<!-- end -->" not in readme.read_text()
+@pytest.mark.parametrize(("name", "tables"), list(zip(PAGES, (8,), strict=True)))
+def test_tables_are_those_of_the_results(name, tables, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text((ROOT / name).read_text())
+    render_tables(page, ROOT / "results")
+    assert page.read_text() == (ROOT / name).read_text()
+    assert page.read_text().count("<!-- table:") == tables
+    assert "-->\n<!-- end -->" not in page.read_text()

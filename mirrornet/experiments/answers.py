@@ -11,11 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from ..checkpoints import fingerprint
 from ..files import write_atomically
-from ..metrics import SOUND_RATE_HZ
 from ..plants.farm import Farm
 from ..runs import Run
-from .evaluation import Controls, Melodies, played, score, sound_scores, sounds_of
-from .run import SOUNDS
+from .evaluation import Controls, Melodies, played, score, sound_scores
 from .settings import Setting
 
 
@@ -58,21 +56,16 @@ def score_all(
     files = [folder / f"{answer.name}, {answer.digest}.json" for answer in answers]
     missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]
     if missing:
-        rate = {"sample_rate_hz": SOUND_RATE_HZ}
-        with setting.target_farm(**rate) as players:
-            sounds = sounds_of(players, true.controls[:SOUNDS])
-        with Farm("vital", controls=setting.controls, **rate) as recorder:
-            for answer, file in missing:
-                count = len(answer.controls)
-                heard = played(farm, answer.controls, f"Playing {answer.method}")
-                scores = score(
-                    Melodies(true.space, true.controls[:count], true.heard[:count]),
-                    Melodies(farm.controls, answer.controls, heard),
-                )
-                recorded = sounds_of(recorder, answer.controls[:SOUNDS])
-                scores |= sound_scores(sounds[: len(recorded)], recorded)
-                text = json.dumps(scores)
-                write_atomically(file, lambda path, text=text: path.write_text(text))
+        sounds = sound_scores(setting, true, [answer.controls for answer, _ in missing])
+        for (answer, file), sound in zip(missing, sounds, strict=True):
+            count = len(answer.controls)
+            heard = played(farm, answer.controls, f"Playing {answer.method}")
+            scores = score(
+                Melodies(true.space, true.controls[:count], true.heard[:count]),
+                Melodies(farm.controls, answer.controls, heard),
+            )
+            text = json.dumps(scores | sound)
+            write_atomically(file, lambda path, text=text: path.write_text(text))
     return [
         {
             "method": answer.method,

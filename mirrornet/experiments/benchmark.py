@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..babbling import listen, random_melodies
-from ..checkpoints import provenance
+from ..checkpoints import fingerprint, provenance
 from ..files import write_atomically
 from ..mirror import MirrorNet
 from ..peers.cma_es import CmaEs
@@ -152,15 +152,14 @@ def refined(
 ) -> list[Answer]:
     """Ours with the decoder, and with ever more renders."""
     method = learned.method.replace("encoder", "MirrorNet")
+    guesses = learned.answer(heard).controls
+    file = f"{method} {{}}, {fingerprint(guesses, heard)[:8]}.safetensors"
     folder = folder / "refined"
-    imagined = kept(
-        folder / f"{method} 0.safetensors",
-        lambda: imagine_all(model, heard, learned.answer(heard).controls),
-    )
+    imagined = kept(folder / file.format(0), lambda: imagine_all(model, heard, guesses))
     answers = [Answer(method, "ours", 0, imagined, learned.cost)]
     for renders in marks:
         controls = kept(
-            folder / f"{method} {renders}.safetensors",
+            folder / file.format(renders),
             lambda n=renders: refine_all(model, farm, heard, imagined, n, seed),
         )
         answers.append(Answer(method, "ours", renders, controls, learned.cost))

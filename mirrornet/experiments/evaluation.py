@@ -1,6 +1,6 @@
 """Scores on held-out melodies, beside what is trivial and what is best possible."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from ..hearing import Hearing, frame_times_s
 from ..imagining import imagine
 from ..melody import sounding_note
 from ..metrics import (
+    SOUND_RATE_HZ,
     control_errors,
     duration_error_ms,
     field_metrics,
@@ -28,10 +29,12 @@ from ..mirror import MirrorNet
 from ..plants.farm import Farm
 from ..practising import practise
 from ..progress import Progress
+from .settings import Setting
 
 Controls = Float[np.ndarray, "melody control note"]
 Heard = Float[np.ndarray, "melody channel=128 frame"]
 
+SOUNDS = 24  # melodies that the field's metrics are computed on
 REFINED = (10, 50)  # renders spent on each melody, in the tables
 AUDIBLE = 0.01  # of the variance of a melody's notes: a vibrato below it cannot be told from none
 
@@ -59,10 +62,13 @@ def evaluate(
     model: MirrorNet,
     farm: Farm,
     true: Melodies,
+    listened: Heard,
     seed: int,
     before: MirrorNet | None = None,
 ) -> tuple[dict[str, Any], dict[str, Melodies]]:
     """Scores of the answers, of the trivial ones and of the best possible one, and all of these.
+
+    `listened` are the true melodies as the model hears them.
 
     - `encoder`: the encoder's controls; `before`: those of the model before it heard any target.
     - `imagined`: the encoder's, moved until the decoder expects the target; `refined N`: after N
@@ -73,7 +79,6 @@ def evaluate(
     """
     count, _, notes = true.controls.shape
     space = model.controls
-    listened = _heard_by(model, farm, true)
     answers = {"encoder": model.guess(torch.from_numpy(listened), notes).numpy().astype(float)}
     if before:
         answers["before"] = before.guess(torch.from_numpy(listened), notes).numpy().astype(float)
@@ -98,12 +103,12 @@ def evaluate(
     return scores, melodies
 
 
-def encoder_errors(models: Sequence[Matcher], farm: Farm, true: Melodies) -> list[float]:
-    """Input to plant, for matchers that hear alike."""
-    if not models:
-        return []
-    listened = torch.from_numpy(_heard_by(models[0], farm, true))
-    guesses = [model.guess(listened, true.controls.shape[-1]).numpy() for model in models]
+def encoder_errors(
+    models: Sequence[Matcher], farm: Farm, true: Melodies, listened: Heard
+) -> list[float]:
+    """Input to plant, for matchers that all hear the true melodies as `listened`."""
+    sounds, notes = torch.from_numpy(listened), true.controls.shape[-1]
+    guesses = [model.guess(sounds, notes).numpy() for model in models]
     heard = (played(farm, guess.astype(float), "Playing an encoder") for guess in guesses)
     return [spectrogram_error(true.heard, one) for one in heard]
 
@@ -135,11 +140,22 @@ def sounds_of(farm: Farm, controls: Controls) -> Float[np.ndarray, "melody sampl
 
 
 def sound_scores(
-    true: Float[np.ndarray, "melody sample"], answer: Float[np.ndarray, "melody sample"]
-) -> dict[str, float]:
-    """The means of the field's four metrics, of sounds at 44.1 kHz."""
-    each = [field_metrics(a, b) for a, b in zip(true, answer, strict=True)]
-    return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
+    setting: Setting, true: Melodies, answers: Sequence[Controls]
+) -> Iterator[dict[str, float]]:
+    """For each of the answers, the means of the field's four metrics on the first `SOUNDS`
+    melodies, played at the rate that these are defined for."""
+    rate = {"sample_rate_hz": SOUND_RATE_HZ}
+    with setting.target_farm(**rate) as players:
+        sounds = sounds_of(players, true.controls[:SOUNDS])
+    with (
+        Farm("vital", controls=setting.controls, **rate) as farm,
+        Progress("Comparing sounds", len(answers)) as progress,
+    ):
+        for number, controls in enumerate(answers, 1):
+            played = sounds_of(farm, controls[:SOUNDS])
+            each = [field_metrics(a, b) for a, b in zip(sounds, played, strict=False)]
+            yield {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
+            progress.at(number)
 
 
 def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[str, float]:
@@ -205,16 +221,6 @@ def audible_vibrato(farm: Farm, true: Melodies) -> dict[str, np.ndarray]:
     share = np.stack(by_note, 1) / (np.var(true.heard) * frames / notes)
     names = ("vibrato_rate", "vibrato_depth", "vibrato_phase")
     return dict.fromkeys(names, share > AUDIBLE)
-
-
-def _heard_by(model: Matcher, farm: Farm, true: Melodies) -> Heard:
-    """The true melodies the way the model hears them, if not as they were heard already.
-
-    Only a model of the plant that played them can be asked to hear them otherwise.
-    """
-    if model.hearing == "loudness":
-        return true.heard
-    return played(farm, true.controls, "Listening", model.hearing)
 
 
 def played(farm: Farm, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:

@@ -20,7 +20,7 @@ from ..learning import MirrorRecipe, learn
 from ..metrics import SOUND_RATE_HZ
 from ..mirror import MirrorNet
 from ..peers import ast, cnn
-from ..peers.supervised import learn_supervised, load_supervised
+from ..peers.supervised import learn_supervised
 from ..plants.farm import Farm
 from .answers import Answer
 from .evaluation import Controls, Heard, Matcher
@@ -103,10 +103,8 @@ def learn_all(
         learned.append(Learned(LISTENED, "ours", again[0], size, renders, cpu_s))
         for key, (label, kind, recipe) in PEERS.items():
             place = folder / f"{key}-{size}"
-            if not (place / "model.json").is_file():
-                recipe = replace(recipe, epochs=EPOCHS[size][key])
-                learn_supervised(kind, recipe, *heard, place, seed, True, "cpu")
-            model = load_supervised(kind, place)
+            recipe = replace(recipe, epochs=EPOCHS[size][key])
+            model = learn_supervised(kind, recipe, *heard, place, seed, True, "cpu")
             learned.append(Learned(label, "learned", model, size, size, _cpu_s(place)))
     return learned
 
@@ -121,10 +119,9 @@ def _learn_ours(
     start: MirrorNet | None = None,
 ) -> tuple[MirrorNet, float]:
     """The model that a plan leads to, and the CPU seconds on the way."""
-    if not (folder / "model.json").is_file():
-        babble = babble.first(plan.babble)
-        learn(plan, farm, targets, folder, seed, True, "cpu", "", start, babble)
-    return MirrorNet.load(folder / "model.json"), _cpu_s(folder)
+    babble = babble.first(plan.babble)
+    model = learn(plan, farm, targets, folder, seed, True, "cpu", "", start, babble)
+    return model, _cpu_s(folder)
 
 
 def _cpu_s(folder: Path) -> float:

@@ -6,7 +6,6 @@ these serve to score the answers, and learning never sees them.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,21 +14,19 @@ from ..checkpoints import provenance
 from ..files import write_atomically
 from ..hearing import hear
 from ..learning import PaperRecipe, learn, plan_from
-from ..metrics import SOUND_RATE_HZ
 from ..mirror import HEARING, MirrorNet
+from ..peers.search import bench_module
 from ..plants.farm import Farm
 from ..plots import panels
-from ..progress import Progress
 from ..runs import check_folder
 from ..targets import seed_targets
 from . import settings
-from .evaluation import Melodies, encoder_errors, evaluate, sound_scores
+from .evaluation import Heard, Melodies, encoder_errors, evaluate, sound_scores
 from .settings import Setting
 from .tables import control_table, experiment_table, print_table
 
 SHOWN = 3  # melodies in the figure and as audio
 SHOWN_RATE_HZ = 22050
-SOUNDS = 24  # held-out melodies that the field's metrics are computed on
 
 
 def run_experiment(
@@ -52,6 +49,7 @@ def run_experiment(
     Results of an earlier run of the same name are replaced. Raises OutputError at once if there is
     such a run in `runs` and `resume` is not asked for.
     """
+    bench_module("librosa")  # needed late, so asked for early
     plan, begin = plan_from(recipe, budget, start, setting.controls)
     if start is not None:
         budget = "shipped" if start == "shipped" else "started"
@@ -64,12 +62,20 @@ def run_experiment(
         targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, ranges)[1]
         held_out = seed_targets(players, "held-out", settings.HELD_OUT, seed, ranges=ranges)
         true = Melodies(players.controls, *held_out)
+        listened = true.heard
+        if hearing != "loudness":
+            again = seed_targets(players, "held-out", settings.HELD_OUT, seed, hearing, ranges)
+            listened = again[1]
     about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
     with Farm("vital", controls=setting.controls) as farm:
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about, begin)
-        scores, answers = evaluate(model, farm, true, seed, begin or _babbled(runs / name))
-        course = _course(runs / name, farm, true)
-    _add_sound_scores(setting, true, answers, scores)
+        scores, answers = evaluate(
+            model, farm, true, listened, seed, begin or _babbled(runs / name)
+        )
+        course = _course(runs / name, farm, true, listened)
+    found = [answer.controls for answer in answers.values()]
+    for score, sound in zip(scores.values(), sound_scores(setting, true, found), strict=True):
+        score |= sound
     card = json.loads((runs / name / "model.json").read_bytes())
     result = {
         "experiment": setting.experiment,
@@ -104,26 +110,13 @@ def _babbled(run: Path) -> MirrorNet | None:
     return MirrorNet.load(card) if card.is_file() else None
 
 
-def _course(run: Path, farm: Farm, true: Melodies) -> list[dict[str, float]]:
+def _course(run: Path, farm: Farm, true: Melodies, listened: Heard) -> list[dict[str, float]]:
     """How good the encoder was after every round, where the recipe keeps the models of these."""
     cards = sorted(run.glob("round-*/model.json"))
-    errors = encoder_errors([MirrorNet.load(card) for card in cards], farm, true)
+    errors = encoder_errors([MirrorNet.load(card) for card in cards], farm, true, listened)
     keys = ("learning_renders", "learning_cpu_s")
     took = [{key: json.loads(card.read_bytes())[key] for key in keys} for card in cards]
     return [t | {"spectrogram_error": error} for t, error in zip(took, errors, strict=True)]
-
-
-def _add_sound_scores(
-    setting: Setting, true: Melodies, answers: dict[str, Melodies], scores: dict[str, Any]
-) -> None:
-    """The field's four metrics, at the rate they are defined for."""
-    players, plant = setting.plants(SOUND_RATE_HZ)
-    sounds = players.render(true.controls[:SOUNDS])
-    with Progress("Comparing sounds", len(answers)) as progress:
-        for number, (name, melodies) in enumerate(answers.items(), 1):
-            played = plant.render(melodies.controls[:SOUNDS])
-            scores[name] |= sound_scores(sounds, played)
-            progress.at(number)
 
 
 def _show(

@@ -42,9 +42,9 @@ class Setting:
     def name(self) -> str:
         return f"experiment-{self.experiment}-{self.variant}"
 
-    def target_farm(self, workers: int | None = None, **options: Any) -> Farm:
+    def target_farm(self, **options: Any) -> Farm:
         """Workers that play the targets."""
-        return Farm(self.target_plant, workers, **self.target_options, **options)
+        return Farm(self.target_plant, **self.target_options, **options)
 
     def plants(self, sample_rate_hz: int) -> tuple[Plant, Plant]:
         """Who plays the targets, and the Vital that learns to."""

@@ -1,6 +1,6 @@
-"""Tables from `results/*.json`: on the terminal, and in the README between its markers.
+"""Tables from `results/*.json`: on the terminal, and in README and docs between their markers.
 
-python -m mirrornet.experiments.tables          renders the README's tables anew
+python -m mirrornet.experiments.tables          renders the pages' tables anew
 """
 
 import json
@@ -30,6 +30,9 @@ ANSWERS = {
 
 
 WIDE = 116  # characters, in which every table has room for its numbers
+FEW, MANY = 200, 2000  # renders spent on a melody
+START = {"experiment-2-ten": "full"}  # where it was not the weights that ship
+PAGES = ("README.md",)
 
 
 def _percent(key: str) -> Callable[[dict[str, Any]], str]:
@@ -133,14 +136,16 @@ def renders_table(result: dict[str, Any]) -> Rows:
 
 
 def sounds_table(result: dict[str, Any]) -> Rows:
-    """A row for each method, with its most renders: the field's four metrics."""
-    names = ("MSS (dB)", "wMFCC", "SOT", "RMS cosine")
-    # Of each method, the last record has the most renders.
-    last = {record["method"]: record for record in result["matched"]}
+    """Match error and the field's four metrics: of ours with few renders or none, of the searches
+    with many, of all others."""
+    names = ("input to plant (% of variance)", "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
     rows = [["", "renders", *names]]
-    for method, record in last.items():
-        scores = (SCORES[name](record["scores"]) for name in names)
-        rows.append([method, f"{record['renders']:,}", *scores])
+    for record in result["matched"]:
+        last = max(r["renders"] for r in result["matched"] if r["method"] == record["method"])
+        search = record["family"] == "search"
+        if record["renders"] >= min(MANY, last) if search else record["renders"] <= FEW:
+            scores = (SCORES[name](record["scores"]) for name in names)
+            rows.append([record["method"], f"{record['renders']:,}", *scores])
     return rows
 
 
@@ -199,39 +204,44 @@ def plant_table(bench: dict[str, Any]) -> Rows:
     return rows
 
 
-def render_readme(readme: Path = Path("README.md"), results: Path = Path("results")) -> None:
+def render_tables(page: Path, results: Path = Path("results")) -> None:
     """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->` by today's results."""
 
     def result(name: str) -> dict[str, Any]:
         return json.loads((results / f"{name}.json").read_bytes())
 
-    own = result("experiment-1-own-mirror-full-seed-0")
-    paper = result("experiment-1-own-paper-full-seed-0")
-    ten = result("experiment-2-ten-mirror-full-seed-0")
-    shipped = {
-        number: [
-            result(f"{setting.name}-mirror-shipped-seed-0")
-            for setting in SETTINGS
-            if setting.experiment == number and setting.name != "experiment-2-ten"
-        ]
-        for number in (2, 3)
+    def variants(experiment: int) -> list[dict[str, Any]]:
+        names = [s.name for s in SETTINGS if s.experiment == experiment]
+        return [result(f"{name}-mirror-{START.get(name, 'shipped')}-seed-0") for name in names]
+
+    own, ten, rhodes = (f"experiment-{name}-mirror" for name in ("1-own", "2-ten", "3-rhodes"))
+    paper = "experiment-1-own-paper-full-seed-0"
+    tables: dict[str, Callable[[], Rows]] = {
+        "experiment-1": lambda: experiment_table(result(f"{own}-full-seed-0"), result(paper)),
+        "experiment-1-controls": lambda: control_table(result(f"{own}-full-seed-0")),
+        "experiment-2": lambda: variants_table(variants(2)),
+        "experiment-2-ten": lambda: experiment_table(result(f"{ten}-full-seed-0")),
+        "experiment-3": lambda: variants_table(variants(3)),
+        "experiment-3-rhodes": lambda: experiment_table(result(f"{rhodes}-shipped-seed-0")),
+        "tuning": lambda: tuning_table(result("tuning-seed-0")),
+        "ablations": lambda: ablation_table(result("ablations-seed-0")),
+        "cochlea": lambda: cochlea_table(result("bench-cochlea")),
+        "plant": lambda: plant_table(result("bench-plant")),
     }
-    tables = {
-        "experiment-1": experiment_table(own, paper),
-        "experiment-1-controls": control_table(own),
-        "experiment-2": variants_table([ten, *shipped[2]]),
-        "experiment-2-ten": experiment_table(ten),
-        "experiment-3": variants_table(shipped[3]),
-        "experiment-3-rhodes": experiment_table(shipped[3][0]),
-        "cochlea": cochlea_table(result("bench-cochlea")),
-        "plant": plant_table(result("bench-plant")),
-    }
-    text = readme.read_text()
-    for name, rows in tables.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, rf"\g<1>{markdown(rows)}\n\g<2>", text, flags=re.DOTALL)
-    write_atomically(readme, lambda path: path.write_text(text))
+    for name in ("1-own", "3-rhodes"):
+        bench = f"bench-experiment-{name}-full-seed-0"
+        tables[f"sounds-{name}"] = lambda bench=bench: sounds_table(result(bench))
+        tables[f"learned-{name}"] = lambda bench=bench: learned_table(result(bench))
+        tables[f"renders-{name}"] = lambda bench=bench: renders_table(result(bench))
+
+    def rendered(place: re.Match[str]) -> str:
+        return f"{place[1]}{markdown(tables[place[2]]())}\n{place[3]}"
+
+    pattern = r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)"
+    text = re.sub(pattern, rendered, page.read_text(), flags=re.DOTALL)
+    write_atomically(page, lambda path: path.write_text(text))
 
 
 if __name__ == "__main__":
-    render_readme()
+    for name in PAGES:
+        render_tables(Path(name))

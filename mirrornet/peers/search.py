@@ -160,6 +160,6 @@ def bench_module(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise MirrorNetError(
-            f"{name.partition('.')[0]} is needed to compare with other searches; install it with: "
+            f"{name.partition('.')[0]} is needed to compare and to score; install it with: "
             'pip install "mirrornet[bench]"'
         ) from error

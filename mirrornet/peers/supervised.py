@@ -156,6 +156,9 @@ def learn_supervised(
         "seed": seed,
     }
     run = Run(Path(folder), about, resume)
+    done = run.folder / "model.json"
+    if done.is_file():
+        return load_supervised(peer, run.folder)
     to = pick_device(device)
     steps = int(recipe.epochs * len(controls) / recipe.batch)
     with torch.random.fork_rng(devices=[]):
@@ -179,7 +182,7 @@ def learn_supervised(
     model.to("cpu").eval()
     took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
     card = {**shape, "learned": about, **took}
-    save_checkpoint(run.folder / "model.json", model.state_dict(), card | provenance())
+    save_checkpoint(done, model.state_dict(), card | provenance())
     return model
 
 
