@@ -152,8 +152,9 @@ def sound_scores(
         Progress("Comparing sounds", len(answers)) as progress,
     ):
         for number, controls in enumerate(answers, 1):
-            played = sounds_of(farm, controls[:SOUNDS])
-            each = [field_metrics(a, b) for a, b in zip(sounds, played, strict=False)]
+            recorded = sounds_of(farm, controls[:SOUNDS])
+            pairs = zip(sounds[: len(recorded)], recorded, strict=True)
+            each = [field_metrics(a, b) for a, b in pairs]
             yield {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
             progress.at(number)
 
