@@ -43,7 +43,7 @@ def kept(file: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The controls in `file`, made first if there are none."""
     if not file.is_file():
         controls = make()
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, lambda path: save_file({"controls": controls}, path))
     return load_file(file)["controls"]
 

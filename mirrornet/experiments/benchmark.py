@@ -17,7 +17,7 @@ import torch
 from ..babbling import listen, random_melodies
 from ..checkpoints import fingerprint, provenance
 from ..files import write_atomically
-from ..mirror import MirrorNet
+from ..mirror import MirrorNet, load_model
 from ..peers.cma_es import CmaEs
 from ..peers.genetic import Genetic
 from ..peers.nearest import Nearest, babble_distances
@@ -30,10 +30,11 @@ from . import settings
 from .answers import Answer, kept, score_all
 from .curves import benchmark_curves
 from .evaluation import Heard, Melodies, imagine_all, refine_all
-from .matchers import EPOCHS, LISTENED, Babble, Learned, learn_all, ms_per_melody
+from .matchers import EPOCHS, Babble, Learned, learn_all, ms_per_melody
 from .settings import Setting
 from .tables import learned_table, print_table, renders_table, sounds_table
 
+TOGETHER = 4  # melodies that are searched for at a time, and kept when they are done
 SEARCHED = 12  # held-out melodies, the first, that searches look for
 MARKS = (1, 10, 50, 200, 1000, 2000, 20000)  # renders of each melody after which answers are scored
 
@@ -61,8 +62,9 @@ def run_benchmark(
     resume: bool = False,
 ) -> Path:
     """Compare, and write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` with a picture (PNG)
-    beside it. What is learned, found and scored is kept in `runs`; with `resume` nothing of it is
-    done again. What is learned from the babble alone serves every experiment.
+    beside it. What is learned, found and scored is kept in `runs`, what searches found beside the
+    results; with `resume` nothing of it is done again. What is learned from the babble alone serves
+    every experiment.
 
     Raises OutputError if there is such a run and `resume` is not asked for, MirrorNetError if a
     package of mirrornet[bench] is missing.
@@ -105,8 +107,8 @@ def run_benchmark(
         for one in best:
             if isinstance(one.model, MirrorNet):
                 answers += refined(one, one.model, farm, few.heard, plan.refined, run.folder, seed)
-        listened = next(one for one in best if one.method == LISTENED)
-        answers += searched(setting, plan, farm, babble, listened, few.heard, run.folder, seed)
+        places = results / name, run.folder
+        answers += searched(setting, plan, farm, babble, few.heard, *places, seed)
         first = score_all(setting, farm, true, [o.answer(true.heard) for o in learned], run)
         found = score_all(setting, farm, true, answers, run)
     for record, one in zip(first, learned, strict=True):
@@ -171,45 +173,51 @@ def searched(
     budget: Budget,
     farm: Farm,
     babble: Babble,
-    learned: Learned,
     heard: Heard,
+    answers: Path,
     folder: Path,
     seed: int,
 ) -> list[Answer]:
-    """The searches' best after every mark; `learned` lends one of them the notes it hears."""
+    """The searches' best after every mark. One of them starts from the notes that the encoder which
+    ships hears. What was found is kept in `answers`, for a few melodies at a time, and what they
+    were searched with in `folder`."""
     space = farm.controls
     notes = [space.row("pitch"), space.row("duration")]
-    guesses = learned.answer(heard).controls
-    starts = np.full_like(guesses, 0.5)
+    guesses = load_model(None, setting.controls).guess(torch.from_numpy(heard)).numpy()
+    starts = np.full(guesses.shape, 0.5)
     starts[:, notes] = guesses[:, notes]
     distances = babble_distances(babble.heard, heard)
+    heard_before = float(len(babble.controls))
+    babbled = {"babble": heard_before, "learning_renders": heard_before}
     makers: dict[str, tuple[Callable[[int], Search], dict[str, float]]] = {
         "random search": (lambda i: RandomSearch(space, (seed, i)), {}),
-        "nearest in the babble": (
-            lambda i: Nearest(babble.controls, distances[i]),
-            {"babble": len(babble.controls), "learning_renders": len(babble.controls)},
-        ),
+        "nearest in the babble": (lambda i: Nearest(babble.controls, distances[i]), babbled),
         "genetic algorithm": (lambda i: Genetic(space, (seed, i)), {}),
         "CMA-ES": (lambda i: CmaEs(space, (seed, i)), {}),
-        "CMA-ES from our notes": (lambda i: CmaEs(space, (seed, i), start=starts[i]), learned.cost),
+        "CMA-ES from our notes": (lambda i: CmaEs(space, (seed, i), start=starts[i]), {}),
     }
-    answers = []
+    found = []
     for method, (make, cost) in makers.items():
         elsewhere = setting.target_plant != "vital" and method.startswith("CMA-ES")
         renders = budget.cma_es_elsewhere if elsewhere else budget.renders
         marks = [mark for mark in MARKS if mark <= renders]
-        place = folder / "searches" / method
-        course = kept(
-            place.with_suffix(".safetensors"),
-            lambda make=make, renders=renders, marks=marks, place=place: (
-                search(make, farm, heard, renders, marks, place).controls
-            ),
-        )
-        answers += [
+        parts = []
+        for first in range(0, len(heard), TOGETHER):
+            some = heard[first : first + TOGETHER]
+            name = f"{method}, {renders} renders, {first + 1}, {fingerprint(some, starts)[:8]}"
+
+            def course(make=make, first=first, some=some, renders=renders, marks=marks, name=name):
+                ledger = folder / "searches" / name
+                return search(
+                    lambda i: make(first + i), farm, some, renders, marks, ledger
+                ).controls
+
+            parts.append(kept(answers / f"{name}.safetensors", course))
+        found += [
             Answer(method, "search", mark, controls, cost)
-            for mark, controls in zip(marks, course, strict=True)
+            for mark, controls in zip(marks, np.concatenate(parts, 1), strict=True)
         ]
-    return answers
+    return found
 
 
 def paper_records(setting: Setting, seed: int, results: Path) -> list[dict[str, Any]]:
