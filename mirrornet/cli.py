@@ -34,6 +34,7 @@ from .options import (
     Plant,
     PlantOfFile,
     Recipe,
+    Recordings,
     Refine,
     Resume,
     RunFolder,
@@ -46,10 +47,12 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from .matching import Match
+    from .controls import Control
+    from .matched import Match
 
 DATA = Path(__file__).parent / "data"
-DEMO_RENDERS = 20
+DEMO_RENDERS = 40
+MOST_NAMED = 24  # notes
 SEED_TARGETS = 400  # as in the poster
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
 ABOUT = {
@@ -59,6 +62,7 @@ ABOUT = {
     ("paper", "full"): "3 hours",
 }
 ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
+ABOUT_PHRASES = {"quick": "12 minutes", "full": "45 minutes"}  # estimated from their steps
 ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
     (1, "quick"): "30 minutes",
     (1, "full"): "4 hours",
@@ -70,6 +74,7 @@ WHAT_FILES_ARE = {
     "match.wav": "the plant playing what was found, as loud as your sound",
     "target.wav": "your sound, as it was heard",
     "melody.mid": "the notes, as MIDI",
+    "match.vital": "the patch that plays them: a preset to load into the synthesizer",
     "presets": "a preset for each note, to load into the synthesizer",
     "controls.json": "notes and knobs in physical units; `mirrornet render` plays it",
     "controls.csv": "the same as a table",
@@ -87,21 +92,29 @@ def demo(out: DemoFolder = None) -> None:
         if out != wanted:
             print(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
-    found = _match(DATA / "demo-melody.flac", "vital", "set1", None, DEMO_RENDERS, 0, out)
+    found = _match(DATA / "demo-melody.flac", "vital", "patch", None, DEMO_RENDERS, 0, out)
     _say_result(found, out, [note["pitch_midi"] for note in truth["notes"]])
 
 
 def match(
     sound: Sound,
     plant: Plant = "vital",
-    controls: ControlSet = "set1",
+    controls: ControlSet = "patch",
     model: Model = None,
     refine: Refine = 0,
     seed: Seed = 0,
     out: MatchFolder = None,
 ) -> None:
-    """Find the notes and knob settings that make a synthesizer sound like a recording."""
-    out = Path(f"{sound.stem}-match") if out is None else out
+    """Find the notes and knob settings that make a synthesizer sound like a recording.
+
+    Any recording of one voice will do; what comes out is a preset for all of its notes, and a MIDI
+    file that plays them. Of a folder, every sound file is matched, several at a time, with a page
+    and a table of all; the same command again goes on where it was stopped.
+    """
+    out = Path(f"{sound.resolve().stem}-match") if out is None else out
+    if sound.is_dir():
+        _match_folder(sound, plant, controls, model, refine, seed, out)
+        return
     _say_result(_match(sound, plant, controls, model, refine, seed, out), out)
 
 
@@ -120,8 +133,12 @@ def learn(
     """Learn to play a synthesizer by listening to it.
 
     The synthesizer babbles, the networks learn what its knobs do, and with that to play the
-    targets. No target comes with its knob settings. Ctrl-C stops, `--resume` goes on.
+    targets. No target comes with its knob settings. With `--controls patch` it babbles phrases, and
+    learns to read recordings; that needs no targets. Ctrl-C stops, `--resume` goes on.
     """
+    if controls == "patch":
+        _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
+        return
     from .learning import PaperRecipe, plan_from
     from .learning import learn as learn_to_play
     from .mirror import HEARING
@@ -151,6 +168,40 @@ def learn(
             flush=True,
         )
         learn_to_play(plan, farm, heard, out, seed, resume, device, about, begin)
+    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def _learn_recordings(
+    recipe: str,
+    budget: str,
+    plant: str,
+    targets: str,
+    start: str | None,
+    out: Path | None,
+    resume: bool,
+    seed: int,
+    device: str,
+) -> None:
+    if recipe != "mirror" or targets != "0" or start is not None:
+        raise MirrorNetError(
+            "with --controls patch a model learns from babble alone; leave out --recipe, --targets "
+            "and --start."
+        )
+    from .learning_phrases import PHRASE_RECIPES, learn_phrases
+    from .plants.farm import Farm
+    from .runs import check_folder
+
+    _check_device(device)
+    out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
+    check_folder(out, resume)
+    plan = PHRASE_RECIPES[budget]
+    with Farm(plant, controls="patch") as farm:
+        print(
+            f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
+            f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
+            flush=True,
+        )
+        learn_phrases(plan, farm, out, seed, resume, device)
     print(f"Learned. To use it: mirrornet match SOUND --model {out}")
 
 
@@ -186,6 +237,7 @@ def bench(
     experiment: BenchNumber = 1,
     variant: Variant = None,
     budget: BenchBudget = "quick",
+    recordings: Recordings = False,
     seed: Seed = 0,
     resume: Resume = False,
 ) -> None:
@@ -194,9 +246,20 @@ def bench(
     Learned peers hear the same babble for the same time; searches and our refinement play the
     synthesizer as often, CMA-ES ten times as often for another instrument. 1: melodies of the
     synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
+    With --recordings, which needs no other option: how well notes are read, against pYIN with onset
+    detection.
+
     Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
     runs/.
     """
+    if recordings:
+        from .experiments.recordings import run_recordings
+        from .mirror import shipped
+        from .transcription import RecordingModel
+
+        model = RecordingModel.load(shipped("patch"))
+        print(f"Written to {run_recordings(model, seed)}.")
+        return
     from .experiments.benchmark import run_benchmark
     from .experiments.settings import find_setting
 
@@ -227,12 +290,15 @@ def plants() -> None:
     from .plants import PLANTS
 
     for name, kind in PLANTS.items():
-        spaces = kind.control_sets.values()
-        print(f"Plant {name}\n{'control':14} {'range':17} {'curve':12} {'control sets':13} meaning")
-        for control in max(spaces, key=len):
+        sets: dict[Control, list[str]] = {}  # a control may be another one in another set
+        for space in kind.control_sets.values():
+            for control in space:
+                sets.setdefault(control, []).append(space.name)
+        print(f"Plant {name}\n{'control':14} {'range':22} {'curve':12} {'control sets':16} meaning")
+        for control, names in sets.items():
             reach = f"{control.low:g} to {control.high:g} {control.unit}"
-            sets = " ".join(space.name for space in spaces if control.name in space.names)
-            print(f"{control.name:14} {reach:17} {control.curve:12} {sets:13} {control.meaning}")
+            in_sets = " ".join(names)
+            print(f"{control.name:14} {reach:22} {control.curve:12} {in_sets:16} {control.meaning}")
 
 
 def doctor() -> int:
@@ -315,12 +381,28 @@ def _match(
     """Match and save, with the place for the results checked before the work."""
     _check_place(out)
     print(f"Listening to {sound} ...", flush=True)
-    from .matching import match
-    from .mirror import load_model
+    from .matching import load_reader, match
 
-    found = match(sound, plant, load_model(model, controls), refine, seed)
+    found = match(sound, plant, load_reader(model, controls), refine, seed)
     found.save(out)
     return found
+
+
+def _match_folder(
+    folder: Path, plant: str, controls: str, model: Path | None, refine: int, seed: int, out: Path
+) -> None:
+    from .folders import match_folder
+    from .matching import load_reader
+    from .plants.farm import usable_cores
+
+    load_reader(model, controls)  # said once, not for each file, if there is none
+    options = ["--plant", plant, "--controls", controls, "--refine", str(refine)]
+    options += ["--seed", str(seed), *(["--model", str(model.resolve())] if model else [])]
+    found = match_folder(folder, out, options, usable_cores())
+    failed = sum(bool(one.problem) for one in found)
+    if failed == len(found):
+        raise MirrorNetError(f"none of the {failed} sounds could be matched; see above.")
+    print(f"{len(found) - failed} of {len(found)} sounds matched; open {out / 'index.html'}.")
 
 
 def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> None:
@@ -330,7 +412,11 @@ def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> Non
 
     if played:
         print(f"Played: {' '.join(map(note_name, played))}")
-    print(f"Heard:  {' '.join(note_name(note.pitch_midi) for note in found.notes)}")
+    names = [note_name(note.pitch_midi) for note in found.notes]
+    more = f" ... ({len(names)} notes)" if len(names) > MOST_NAMED else ""
+    print(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
+    for warning in found.warnings:
+        print(f"Beware: {warning}")
     print(verdict(found.distances["spectrogram_error"]))
     print(f"In {folder}:")
     for name, what in WHAT_FILES_ARE.items():

@@ -33,6 +33,8 @@ class Control:
     meaning: str = ""
     circular: bool = False
     """Whether 0 and 1 are the same, as for a phase."""
+    scope: Literal["note", "recording"] = "note"
+    """Whether it may differ from note to note, or is set once for a whole recording."""
 
     @property
     def label(self) -> str:
@@ -69,6 +71,11 @@ class ControlSpace(tuple[Control, ...]):
     @property
     def units(self) -> dict[str, str]:
         return {control.name: control.unit for control in self}
+
+    @property
+    def shared(self) -> list[Control]:
+        """Those that are set once for a whole recording."""
+        return [control for control in self if control.scope == "recording"]
 
     def row(self, name: str) -> int:
         """Where the control `name` stands in an array of controls; ControlError if it does not."""

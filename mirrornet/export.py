@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -21,26 +22,28 @@ from . import plots, report
 from .audio import save_audio
 from .errors import OutputError
 from .files import write_atomically
-from .melody import Note
+from .melody import Note, midi_velocity
 
 if TYPE_CHECKING:
-    from .matching import Match
+    from .matched import Match
 
 TICKS_PER_BEAT = 960
 BEATS_PER_MINUTE = 120
 TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
 HIGHEST_PEAK = 0.99
+BLOCK = 1 << 20  # samples
+BEND_CENTS = 200  # the reach of a pitch wheel, unless a synthesizer is told otherwise
 
 
 def save_match(match: Match, folder: str | Path) -> list[Path]:
     """Write every file a user wants into `folder`, new or empty; returns their paths.
 
-    - `report.html`: the page to start with; it holds the sounds and the picture.
+    - `report.html`: the page to start with; it holds the picture, and sounds that are not long.
     - `target.wav`, `match.wav`: at one level, see `level_matched`.
     - `controls.json`, `controls.csv`: notes and controls in physical units.
     - `melody.mid`: the notes at 120 bpm.
-    - `presets/`, where the plant can write presets: one for each note, and a MIDI file with a
-      track for each.
+    - where the plant can write presets: `match.vital`, one for a whole recording; or `presets/`,
+      one for each note, and a MIDI file with a track for each.
     - `compare.png`: the picture.
 
     All or nothing: the files are prepared in a hidden folder beside `folder` (inside it, where
@@ -67,30 +70,50 @@ def level_matched(
 
     Silence stays silence.
     """
-    rms, rms_target = (math.sqrt(np.mean(np.square(x, dtype=np.float64))) for x in (audio, target))
+    rms, rms_target = (_rms(sound) for sound in (audio, target))
     matched = audio * (rms_target / rms) if rms > 0 else audio
     peak = max(np.abs(target).max(initial=0.0), np.abs(matched).max(initial=0.0))
     gain = min(1.0, HIGHEST_PEAK / peak) if peak > 0 else 1.0
     return target * gain, matched * gain
 
 
-def velocity(match: Match, note: Note) -> int:
-    """MIDI velocity from the control `level`, 127 at its top and by General MIDI's curve below.
+def _rms(sound: Float[np.ndarray, " sample"]) -> float:
+    """In blocks, as a square in double precision of ten minutes would take 200 MB."""
+    blocks = (sound[at : at + BLOCK] for at in range(0, len(sound), BLOCK))
+    total = sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)
+    return math.sqrt(total / max(len(sound), 1))
 
-    level_db = 40 log10(velocity / 127), recommended in General MIDI 1 (RP-003). Plants without a
-    level in dB play everything at 127.
-    """
+
+def velocity(match: Match, note: Note) -> int:
+    """MIDI velocity from the control `level`, 127 at its top; see `midi_velocity`. Plants without a
+    level in dB play everything at 127."""
     space = match.plant.controls
     if space.units.get("level") != "dB":
         return 127
     below_db = note.controls["level"] - space[space.row("level")].high
-    return min(max(round(127 * 10 ** (below_db / 40)), 1), 127)
+    return midi_velocity(below_db)
+
+
+def shared_note(match: Match) -> Note:
+    """A note with all that the notes of a recording share, in the tuning of most of them."""
+    tune = float(np.median([note.controls["tune"] for note in match.notes]))
+    return replace(match.notes[0], controls=match.notes[0].controls | {"tune": tune})
+
+
+def bends(match: Match, notes: Sequence[Note]) -> list[int]:
+    """Where the pitch wheel stands for notes out of the recording's tuning, of +-8191 for
+    +-`BEND_CENTS`."""
+    if not match.one_patch:
+        return [0] * len(notes)
+    common = shared_note(match).controls["tune"]
+    return [round(8191 * (note.controls["tune"] - common) / BEND_CENTS) for note in notes]
 
 
 def midi(match: Match, tracks: Sequence[tuple[str, Sequence[Note]]]) -> bytes:
     """A MIDI file (format 1) of named tracks of notes, times within 0.3 ms.
 
-    Every track is as long as the target, so that it loops as the sound does.
+    Every track is as long as the target, so that it loops as the sound does. The pitch wheel moves
+    before a note that is out of tune, by its usual two semitones at most.
     """
     length = round(len(match.target) / match.sample_rate_hz * TICKS_PER_S)
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
@@ -98,14 +121,21 @@ def midi(match: Match, tracks: Sequence[tuple[str, Sequence[Note]]]) -> bytes:
     file.tracks.append(mido.MidiTrack([tempo]))
     for name, notes in tracks:
         events = []
-        for note in notes:
+        wheel = 0
+        places = bends(match, notes)
+        if any(places):  # where the file is looped, it may have been left elsewhere
+            events.append((0, 1, mido.Message("pitchwheel", pitch=0)))
+        for note, place in zip(notes, places, strict=True):
             start = round(note.onset_s * TICKS_PER_S)
             end = max(round(note.offset_s * TICKS_PER_S), start + 1)
             pitch, level = int(note.pitch_midi), velocity(match, note)
-            events.append((start, 1, mido.Message("note_on", note=pitch, velocity=level)))
+            if place != wheel:
+                wheel = place
+                events.append((start, 1, mido.Message("pitchwheel", pitch=wheel)))
+            events.append((start, 2, mido.Message("note_on", note=pitch, velocity=level)))
             events.append((end, 0, mido.Message("note_off", note=pitch)))
         last = max([length, *(tick for tick, *_ in events)])
-        events.append((last, 2, mido.MetaMessage("end_of_track")))
+        events.append((last, 3, mido.MetaMessage("end_of_track")))
         track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
         now = 0
         # Where one note ends as the next begins, the end comes first.
@@ -130,6 +160,8 @@ def controls_json(match: Match) -> str:
                 name: float(value) if math.isfinite(value) else None
                 for name, value in match.distances.items()
             },
+            "sure": match.sure,
+            "warnings": match.warnings,
             "controls": [
                 {
                     "name": control.name,
@@ -179,17 +211,24 @@ def controls_csv(match: Match) -> str:
 
 def _write_files(match: Match, folder: Path) -> None:
     target, audio = level_matched(match.target, match.audio)
-    target_wav = save_audio(folder / "target.wav", target, match.sample_rate_hz).read_bytes()
-    match_wav = save_audio(folder / "match.wav", audio, match.sample_rate_hz).read_bytes()
+    wavs = []
+    for name, sound in (("target.wav", target), ("match.wav", audio)):
+        path = save_audio(folder / name, sound, match.sample_rate_hz)
+        wavs.append(path.read_bytes() if path.stat().st_size <= report.LARGEST_EMBEDDED else None)
+    del target, audio
     picture = io.BytesIO()
     plots.compare(match).savefig(picture, format="png", dpi=200)
-    page = report.render_report(match, picture.getvalue(), target_wav, match_wav)
+    page = report.render_report(match, picture.getvalue(), *wavs)
     _write(folder / "compare.png", picture.getvalue())
     _write(folder / "report.html", page.encode())
     _write(folder / "controls.json", controls_json(match).encode())
     _write(folder / "controls.csv", controls_csv(match).encode())
     _write(folder / "melody.mid", midi(match, [("melody", match.notes)]))
-    if report.has_presets(match):
+    if match.one_patch:
+        preset = match.plant.note_preset(shared_note(match))
+        if preset is not None:
+            _write(folder / report.PATCH_FILE, preset.encode())
+    elif report.has_presets(match):
         (folder / "presets").mkdir()
         tracks = []
         for index, note in enumerate(match.notes):

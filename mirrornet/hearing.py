@@ -6,6 +6,8 @@ One resampler, one front end, for targets and plants alike, and two ways to remo
 - `unit-sequence`, as in the paper: the spectrogram of the unit-sequence melody, not compressed.
 
 `linear` is the spectrogram itself, gain and all.
+
+A recording may be mostly silence, so its gain is that of the parts that sound: `hear_recording`.
 """
 
 from typing import Literal
@@ -21,6 +23,7 @@ Hearing = Literal["loudness", "unit-sequence", "linear"]
 HEARING_RATE_HZ = 8000
 
 FRAME_S = 0.008
+SOUNDING_MEAN = 2.4
 
 
 def frame_times_s(frames: int) -> Float[np.ndarray, " frame"]:
@@ -48,3 +51,18 @@ def hear(
         if hearing == "loudness":
             S = loudness_compress(S)
     return S.reshape(*batch, *S.shape[-2:]).numpy()
+
+
+def hear_recording(
+    audio: Float[np.ndarray, " sample"], sample_rate_hz: int
+) -> Float[np.ndarray, "channel=128 frame"]:
+    """A recording's loudness-compressed auditory spectrogram; float32.
+
+    Its loudness is the mean of what is heard, weighted by itself: silence and a little noise,
+    however long, do not count. Babbled phrases, which the networks know, have a mean of 1, their
+    silences included; weighted so, it is about `SOUNDING_MEAN`.
+    """
+    S = hear(audio, sample_rate_hz, "linear")
+    loudness = S.mean(0, dtype=np.float64)
+    mean = np.square(loudness).sum() / (loudness.sum() or 1.0)
+    return np.log1p(S * np.float32(4 * SOUNDING_MEAN / (mean or 1.0))) / 4

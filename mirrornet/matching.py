@@ -1,6 +1,8 @@
-"""One target sound -> `Match`: the controls that make a plant sound like it."""
+"""One target sound -> `Match`: the controls that make a plant sound like it.
 
-from dataclasses import dataclass, field
+Recordings are matched in `recordings.py`; here, the melodies of the paper: five notes in 2 s.
+"""
+
 from pathlib import Path
 
 import numpy as np
@@ -8,67 +10,55 @@ import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from .checkpoints import load_checkpoint
 from .errors import CheckpointError, ControlError
-from .export import save_match
 from .hearing import hear
 from .imagining import imagine
-from .melody import MELODY_S, Note, melody_notes
+from .matched import Match
+from .melody import MELODY_S, melody_notes
 from .metrics import spectrogram_error
-from .mirror import MirrorNet, load_model
+from .mirror import MirrorNet, load_model, shipped
 from .plants import Plant, load_plant
 from .practising import Practice, practise
+from .recordings import match_recording
 from .targets import melody_sound
+from .transcription import TRANSCRIBER, RecordingModel
 
 EXPORT_RATE_HZ = 44100
 NOTES = 5
 
 
-@dataclass(frozen=True)
-class Match:
-    """The answer for one target."""
+def load_reader(
+    path: str | Path | None = None, controls: str = "patch"
+) -> MirrorNet | RecordingModel:
+    """What reads sounds: the weights that ship for Vital with a control set, for `patch` those that
+    read recordings; or the model at `path`, of either kind.
 
-    plant: Plant
-    """It played `audio`."""
-    controls: Float[np.ndarray, "control note"]
-    """0..1, in the order of `plant.controls`."""
-    notes: list[Note]
-    """The same in physical units, with times."""
-    audio: Float[np.ndarray, " sample"] = field(repr=False)
-    """The plant playing `notes`, at the plant's own level."""
-    target: Float[np.ndarray, " sample"] = field(repr=False)
-    """The target at the same rate and length, at its own level."""
-    sample_rate_hz: int
-    target_heard: Float[np.ndarray, "channel=128 frame"] = field(repr=False)
-    """Loudness-compressed auditory spectrogram of the target."""
-    heard: Float[np.ndarray, "channel=128 frame"] = field(repr=False)
-    """The same of `audio`."""
-    distances: dict[str, float]
-    """How far `audio` is from the target; 0 is perfect. `spectrogram_error`: mean squared
-    difference of the loudness-compressed auditory spectrograms, as a share of the target's
-    variance."""
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write every file a user wants into `folder`, which must be new or empty.
-
-        Raises OutputError, having written nothing, if it is not or cannot be written.
-        """
-        return save_match(self, folder)
+    Raises CheckpointError as `load_model` does.
+    """
+    path = shipped(controls) if path is None else Path(path)
+    card = path / "model.json" if path.is_dir() else path
+    if card.is_file() and load_checkpoint(card)[1].get("architecture") == TRANSCRIBER:
+        return RecordingModel.load(card)
+    return load_model(path, controls)
 
 
 def match(
     sound: str | Path | tuple[np.ndarray, int],
     plant: str | Plant = "vital",
-    model: MirrorNet | str | Path | None = None,
+    model: MirrorNet | RecordingModel | str | Path | None = None,
     refine: int = 0,
     seed: int = 0,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
 
     Args:
-        sound: a sound file, or `(samples, sample_rate_hz)`: a melody of five notes in 2 s. It is
-            cut or filled up with silence to 2 s.
+        sound: a sound file, or `(samples, sample_rate_hz)`: one voice, 0.1 s to 10 minutes. With
+            a MirrorNet as `model`: a melody of five notes in 2 s, cut or filled up to 2 s.
         plant: a plant's name, then played at `EXPORT_RATE_HZ`; or a plant, at whatever rate.
-        model: a MirrorNet, the path of one, or None for the weights that ship.
+        model: what reads the sound, or its path: a RecordingModel for any recording, a MirrorNet
+            for the melodies of the paper. None: what ships for the plant's controls, which are
+            those for recordings if only its name is given.
         refine: how many real renders may be spent on improving the answer, which otherwise is what
             encoder and decoder make of the sound.
         seed: where the chance in refinement starts; the same seed gives the same match.
@@ -77,8 +67,8 @@ def match(
     """
     if refine < 0:
         raise ControlError(f"refine is a number of renders, 0 or more; got {refine}.")
-    if not isinstance(model, MirrorNet):
-        model = load_model(model)
+    if model is None or isinstance(model, str | Path):
+        model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
     name = plant if isinstance(plant, str) else plant.name
     if name != model.plant:
         raise CheckpointError(
@@ -91,18 +81,31 @@ def match(
             f"the model plays {model.plant} with {', '.join(model.controls.names)}, not with "
             f"{', '.join(plant.controls.names)}; choose the plant it learned on."
         )
+    # The products in refinement are too small for more threads, which would wait for each other.
+    with threadpool_limits(1, "blas"):
+        if isinstance(model, RecordingModel):
+            return match_recording(sound, plant, model, refine, seed)
+        return _match_melody(sound, plant, model, refine, seed)
+
+
+def _match_melody(
+    sound: str | Path | tuple[np.ndarray, int],
+    plant: Plant,
+    model: MirrorNet,
+    refine: int,
+    seed: int,
+) -> Match:
+    """A melody of five notes in 2 s, whose knobs move from note to note."""
     rate_hz = plant.sample_rate_hz
     target = melody_sound(sound, rate_hz)
     target_heard = hear(target, rate_hz)
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
-    # The products are too small for more threads, which would only wait for each other.
-    with threadpool_limits(1, "blas"):
-        if model.hearing == "loudness":
-            controls = imagine(model, listened, controls)
-        if refine:
-            practice = practise(model.controls, target_heard, controls, refine, model, seed)
-            controls = _practise(plant, practice)
+    if model.hearing == "loudness":
+        controls = imagine(model, listened, controls)
+    if refine:
+        practice = practise(model.controls, target_heard, controls, refine, model, seed)
+        controls = _practise(plant, practice)
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)
     heard = hear(audio, rate_hz)

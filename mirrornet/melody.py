@@ -38,6 +38,12 @@ class Note:
     controls: dict[str, float] = field(default_factory=dict)
 
 
+def midi_velocity(level_db: float) -> int:
+    """The velocity, 1 to 127, of a level in dB below the loudest: 40 log10(velocity / 127) dB, as
+    recommended in General MIDI 1 (RP-003)."""
+    return min(max(round(127 * 10 ** (level_db / 40)), 1), 127)
+
+
 def note_spans(duration, melody_s: float = MELODY_S):
     """Seconds from each note's start to the next one's, from the control `duration` in 0..1.
 

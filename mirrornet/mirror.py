@@ -123,7 +123,7 @@ def load_model(path: str | Path | None = None, controls: str = "set1") -> Mirror
     """
     if path is None and not shipped(controls).is_file():
         cards = sorted(shipped("").parent.glob("vital-*.json"))
-        sets = " and ".join(card.stem.removeprefix("vital-") for card in cards)
+        sets = ", ".join(card.stem.removeprefix("vital-") for card in cards)
         raise CheckpointError(
             f"weights ship for the control sets {sets}, not for {controls}; learn some with "
             f"`mirrornet learn --controls {controls}`, and name them with --model."

@@ -29,7 +29,8 @@ Sound = Annotated[
     Path,
     arg(
         metavar="SOUND",
-        help="the recording, WAV, FLAC, OGG, AIFF or MP3: five notes in 2 s and nothing else",
+        help="the recording, WAV, FLAC, OGG, AIFF or MP3, or a folder of them: one voice, sung or "
+        "played, 0.1 s to 10 minutes; with --controls set1 or set2 a melody of five notes in 2 s",
     ),
 ]
 ControlsFile = Annotated[
@@ -60,7 +61,12 @@ PlantOfFile = Annotated[
     str | None, _explained("NAME", "the synthesizer to play; default: the one the file names")
 ]
 ControlSet = Annotated[
-    str, arg(metavar="SET", help="which of its knobs to use; `mirrornet plants` lists them")
+    str,
+    arg(
+        metavar="SET",
+        help="which of its knobs to use; `mirrornet plants` lists them. patch is for recordings, "
+        "set1 and set2 for melodies of five notes in 2 s, whose knobs move from note to note",
+    ),
 ]
 Model = Annotated[
     Path | None,
@@ -89,6 +95,13 @@ BenchBudget = Annotated[
     Literal["quick", "full"],
     arg(
         help="how much babble and how many renders: quick shows the picture, full is the comparison"
+    ),
+]
+Recordings = Annotated[
+    bool,
+    arg(
+        help="in place of an experiment: how well notes are read from phrases of the synthesizer "
+        "itself and of ten instruments that it never heard"
     ),
 ]
 Targets = Annotated[

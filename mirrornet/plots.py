@@ -23,9 +23,11 @@ from .cochlea import Cochlea
 from .hearing import FRAME_S, HEARING_RATE_HZ
 
 if TYPE_CHECKING:
-    from .matching import Match
+    from .matched import Match
     from .melody import Note
 
+MOST_FRAMES = 5000  # side by side in a picture
+MOST_NAMED = 60  # notes
 FREQUENCIES_HZ = (125, 250, 500, 1000, 2000)
 PANELS = (
     "(a) input melody",
@@ -125,7 +127,7 @@ def _show(
 ) -> AxesImage:
     channels, frames = S.shape
     image = axis.imshow(
-        S,
+        _thinned(S),
         cmap=colours,
         vmin=low,
         vmax=high,
@@ -140,8 +142,17 @@ def _show(
     return image
 
 
+def _thinned(S: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channel shown"]:
+    """No more frames than a picture has room for: of a long sound, means of some at a time."""
+    some = -(-S.shape[1] // MOST_FRAMES)
+    if some <= 1:
+        return S
+    firsts = np.arange(0, S.shape[1], some)
+    return np.add.reduceat(S, firsts, axis=1) / np.diff(firsts, append=S.shape[1])
+
+
 def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
-    """The notes as named bars over the rows of a keyboard."""
+    """The notes as bars over the rows of a keyboard, named where there are not too many."""
     pitches = [note.pitch_midi for note in notes]
     low, high = min(pitches, default=60) - 2, max(pitches, default=60) + 3
     low = min(low, high - 12)
@@ -154,15 +165,16 @@ def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
         start, length = note.onset_s, note.offset_s - note.onset_s
         bar = Rectangle((start, note.pitch_midi - 0.45), length, 0.9, color=NOTE, linewidth=0)
         axis.add_patch(bar)
-        axis.annotate(
-            note_name(note.pitch_midi),
-            (start, note.pitch_midi + 0.5),
-            xytext=(0, 1.5),
-            textcoords="offset points",
-            color=INK,
-            fontsize=8,
-            fontweight="bold",
-        )
+        if len(notes) <= MOST_NAMED:
+            axis.annotate(
+                note_name(note.pitch_midi),
+                (start, note.pitch_midi + 0.5),
+                xytext=(0, 1.5),
+                textcoords="offset points",
+                color=INK,
+                fontsize=8,
+                fontweight="bold",
+            )
     axis.set_ylim(low - 0.5, high + 0.5)
     triad = (0, 4, 7) if high - low <= 24 else (0,)  # C, E, G; over many octaves C alone
     shown = [pitch for pitch in range(low, high + 1) if pitch % 12 in triad]

@@ -1,4 +1,4 @@
-"""The report on a match: one HTML page that needs no network and no other file.
+"""The report on a match: one HTML page that needs no network, and no other file but long sounds.
 
 How close a match is, in words, follows `spectrogram_error`. The thresholds are this package's
 reading of the number, not the outcome of a listening test.
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from .plots import note_name
 
 if TYPE_CHECKING:
-    from .matching import Match
+    from .matched import Match
     from .melody import Note
 
 # Up to this share of the target's variance, and what it is called.
@@ -41,6 +41,16 @@ drag in <code>presets/one-track-per-note.mid</code> instead: each of its tracks 
 the preset it wants.</li>
 <li>The presets play at the synthesizer’s own level; <code>match.wav</code> was brought to the
 target’s.</li>"""
+LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
+PATCH_FILE = "match.vital"
+PATCH_STEPS = """\
+<li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
+<i>Open External Preset</i> and pick <code>match.vital</code>: it then plays the MIDI file as
+<code>match.wav</code> does. Its macros CUTOFF and TUNE are there to turn.</li>
+<li>The preset plays at the synthesizer’s own level; <code>match.wav</code> was brought to the
+target’s.</li>"""
+PATCH_FILES = """\
+<dt>match.vital</dt><dd>the preset: the patch that plays all notes</dd>"""
 PRESET_FILES = """\
 <dt>presets/</dt><dd>a Vital preset for each note, and the MIDI file with a track for each</dd>"""
 
@@ -94,11 +104,18 @@ def has_presets(match: Match) -> bool:
     return match.plant.note_preset(match.notes[0]) is not None
 
 
-def render_report(match: Match, figure_png: bytes, target_wav: bytes, match_wav: bytes) -> str:
+def render_report(
+    match: Match, figure_png: bytes, target_wav: bytes | None, match_wav: bytes | None
+) -> str:
     """The page as text, with the picture and both sounds inside.
 
-    `figure_png` is `plots.compare(match)` as PNG; the sounds are WAV files, played as they are.
+    `figure_png` is `plots.compare(match)` as PNG; the sounds are WAV files, played as they are, or
+    None for one that is too long and lies beside the page.
     """
+    steps, files_ = "", ""
+    if has_presets(match):
+        kinds = (PATCH_STEPS, PATCH_FILES), (PRESET_STEPS, PRESET_FILES)
+        steps, files_ = kinds[0] if match.one_patch else kinds[1]
     template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
     error = match.distances["spectrogram_error"]
     count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"
@@ -107,8 +124,8 @@ def render_report(match: Match, figure_png: bytes, target_wav: bytes, match_wav:
         facts=f"MirrorNet match · {count} · {len(match.target) / match.sample_rate_hz:.1f} s",
         verdict=escape(verdict(error).replace("'", "’")),
         scale=_scale(error),
-        target=_embedded("audio/wav", target_wav),
-        match=_embedded("audio/wav", match_wav),
+        target=_sound("target.wav", target_wav),
+        match=_sound("match.wav", match_wav),
         picture=_embedded("image/png", figure_png),
         table=_table(match),
         meanings="".join(
@@ -123,13 +140,41 @@ def render_report(match: Match, figure_png: bytes, target_wav: bytes, match_wav:
             _entry(name.replace("_", " "), f"{value:.4g}")
             for name, value in match.distances.items()
         ),
-        preset_steps=PRESET_STEPS if has_presets(match) else "",
-        preset_files=PRESET_FILES if has_presets(match) else "",
+        preset_steps=steps,
+        preset_files=files_,
+        warnings="".join(f'<p class="card">{escape(text)}</p>' for text in match.warnings),
+        patch=_patch(match) if match.one_patch else "",
     )
+
+
+def _sound(name: str, wav: bytes | None) -> str:
+    """A sound inside the page; a long one, which would make it slow, beside it."""
+    return name if wav is None else _embedded("audio/wav", wav)
 
 
 def _embedded(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _patch(match: Match) -> str:
+    """The knobs that all notes share, each with how sure it is."""
+    rows = []
+    for control in match.plant.controls.shared:
+        value = match.notes[0].controls[control.name]
+        place = 100 * min(max(float(control.from_physical(value)), 0.0), 1.0)
+        name = escape(control.name.replace("_", " "))
+        rows.append(
+            f'<tr><th scope="row">{name}<small> {escape(control.unit)}</small></th>'
+            f'<td class="knob">{_short(value)}<i style="--at:{place:.1f}%"></i></td>'
+            f"<td>{100 * match.sure.get(control.name, 0):.0f} %</td></tr>"
+        )
+    head = '<th scope="col">knob</th><th scope="col">value</th><th scope="col">how sure</th>'
+    return (
+        '<h2>The patch</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        '<p class="quiet">All notes share these. How sure: what was heard of a knob, from nothing '
+        "(it makes no difference here, or could not be told) to all.</p>"
+    )
 
 
 def _entry(term: str, meaning: str) -> str:
@@ -150,17 +195,18 @@ def _scale(error: float) -> str:
 def _table(match: Match) -> str:
     """A row per note; each control with a bar for its place in its range."""
     space = match.plant.controls
-    knobs = [control for control in space if control.name not in ("pitch", "duration")]
+    knobs = [c for c in space if c.name not in ("pitch", "duration") and c.scope == "note"]
     columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
     columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
     head = "".join(
         f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
         for name, unit in columns
     )
+    presets = has_presets(match) and not match.one_patch
     rows = []
     for index, note in enumerate(match.notes):
         name = f"{index + 1} · {note_name(note.pitch_midi)}"
-        if has_presets(match):
+        if presets:
             name = f'<a href="{quote(preset_path(match.notes, index))}">{name}</a>'
         fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
         cells = "".join(f"<td>{value}</td>" for value in fixed)

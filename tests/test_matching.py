@@ -8,6 +8,7 @@ import pytest
 
 import mirrornet as mn
 from mirrornet.babbling import random_melodies
+from mirrornet.matching import load_reader
 from mirrornet.melody import note_spans
 
 DATA = Path(mn.__file__).parent / "data"
@@ -24,9 +25,10 @@ def held_out(plant) -> np.ndarray:
     return random_melodies(plant.controls, "held-out", 6, seed=7)
 
 
-def test_the_demos_five_notes_are_heard():
+@pytest.mark.parametrize("controls", ["set1", "patch"])
+def test_the_demos_five_notes_are_heard(controls):
     truth = json.loads((DATA / "demo-melody.json").read_text())["notes"]
-    match = mn.match(DEMO)
+    match = mn.match(DEMO, "vital", load_reader(None, controls))
     assert [note.pitch_midi for note in match.notes] == [note["pitch_midi"] for note in truth]
     for note, true in zip(match.notes, truth, strict=True):
         assert note.onset_s == pytest.approx(true["onset_s"], abs=0.03)
@@ -54,12 +56,12 @@ def test_gain_rate_and_channels_do_not_matter(plant, held_out):
 
 
 def test_the_match_is_what_it_says(plant, held_out):
-    match = mn.match((plant.render(held_out[1]), 44100))
+    match = mn.match((plant.render(held_out[1]), 44100), model=mn.load_model())
     assert match.audio.shape == match.target.shape == (88200,)
     assert match.sample_rate_hz == 44100
     np.testing.assert_allclose(match.audio, match.plant.play(match.notes, 2.0), atol=1e-6)
     plant.controls.check(match.controls)
-    again = mn.match((plant.render(held_out[1]), 44100))
+    again = mn.match((plant.render(held_out[1]), 44100), model=mn.load_model())
     assert np.array_equal(again.controls, match.controls)
 
 
@@ -102,15 +104,15 @@ def test_what_is_no_sound_is_refused(sound):
 
 
 @pytest.mark.parametrize("duration_s", [0.5, 3.0])
-def test_other_lengths_are_refused_with_a_sentence(duration_s):
+def test_a_model_of_melodies_refuses_other_lengths_with_a_sentence(duration_s):
     sound = np.sin(np.arange(round(8000 * duration_s)))
     with pytest.raises(mn.AudioError, match="2 s"):
-        mn.match((sound, 8000))
+        mn.match((sound, 8000), model=mn.load_model())
 
 
 def test_a_model_of_another_control_set_is_refused():
     with pytest.raises(mn.CheckpointError, match="choose the plant it learned on"):
-        mn.match(DEMO, mn.load_plant("vital", controls="set2", sample_rate_hz=44100))
+        mn.match(DEMO, mn.load_plant("vital", controls="set2"), mn.load_model())
 
 
 def test_a_model_of_another_plant_is_refused():

@@ -2,6 +2,8 @@
 
     mirrornet experiment 1 --budget full
     python tools/ship_weights.py experiment-1-own-mirror-full-seed-0
+    mirrornet learn --controls patch --budget full
+    python tools/ship_weights.py vital-patch-full
 
 Writes `mirrornet/data/vital-SET.json`, the card with seed, budget and results, and the weights in
 half precision beside it. It prints what halving the precision does to the encoder's controls.
@@ -10,17 +12,38 @@ half precision beside it. It prints what halving the precision does to the encod
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mirrornet.hearing import hear
 from mirrornet.mirror import MirrorNet, shipped
 from mirrornet.targets import melody_sound
+from mirrornet.transcription import TRANSCRIBER, RecordingModel
 
 KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
 
 
 def ship(name: str) -> None:
+    run = Path("runs") / name
+    card = json.loads((run / "model.json").read_bytes())
+    if card["architecture"] == TRANSCRIBER:
+        ship_transcriber(run, card)
+    else:
+        ship_mirrornet(name)
+
+
+def ship_transcriber(run: Path, card: dict[str, Any]) -> None:
+    model = RecordingModel.load(run / "model.json")
+    kept = ("learned", "learning_minutes", "learning_cpu_s", "machine", "versions", "git_commit")
+    about = {"made_by": "mirrornet learn --controls patch --budget full"}
+    path = model.save(shipped("patch"), about | {key: card[key] for key in kept}, half=True)
+    print(
+        f"{path}: {path.with_name(json.loads(path.read_bytes())['weights']).stat().st_size} bytes"
+    )
+
+
+def ship_mirrornet(name: str) -> None:
     result = json.loads((Path("results") / f"{name}.json").read_bytes())
     run = Path("runs") / name
     model = MirrorNet.load(run / "babbled" / "model.json")

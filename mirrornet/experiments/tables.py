@@ -172,6 +172,20 @@ def tuning_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
+def recordings_table(result: dict[str, Any]) -> Rows:
+    """A row for each instrument: F-measures of ours and of the usual way; their means last."""
+    keys = {"onset_f1": "onsets", "note_f1": "notes", "note_offset_f1": "with offsets"}
+    readers = list(result["rows"][0]["scores"])
+    rows = [["F1 of", *(f"{what}, {name}" for what in keys.values() for name in readers)]]
+    table = [
+        [row["scores"][name][key] for key in keys for name in readers] for row in result["rows"]
+    ]
+    for row, cells in zip(result["rows"], table, strict=True):
+        rows.append([row["source"], *(f"{cell:.3f}" for cell in cells)])
+    means = (sum(column) / len(column) for column in zip(*table[1:], strict=True))
+    return [*rows, ["mean of the instruments", *(f"{mean:.3f}" for mean in means)]]
+
+
 def print_table(rows: Rows) -> None:
     """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
     table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)
@@ -226,6 +240,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "experiment-3-rhodes": lambda: experiment_table(result(f"{rhodes}-shipped-seed-0")),
         "tuning": lambda: tuning_table(result("tuning-seed-0")),
         "ablations": lambda: ablation_table(result("ablations-seed-0")),
+        "recordings": lambda: recordings_table(result("recordings-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
     }

@@ -213,13 +213,17 @@ def pick_onsets(logits: Float[Tensor, "batch frame"], notes: int) -> Float[Tenso
 
 
 def note_windows(
-    heard: Float[Tensor, "batch channel=128 frame"], onsets: Float[Tensor, "batch note"]
+    heard: Float[Tensor, "batch channel=128 frame"],
+    onsets: Float[Tensor, "batch note"],
+    ends: Float[Tensor, "batch note"] | None = None,
 ) -> Float[Tensor, "batch note channel=129 window=88"]:
     """The spectrogram from just before each onset, interpolated to its exact time, silent from
-    the next onset on; one more channel says where the note is."""
+    its end (by default the next onset) on; one more channel says where the note is."""
     frames = heard.shape[-1]
     at = onsets[..., None] + torch.arange(-BEFORE, WINDOW - BEFORE, device=heard.device)
-    ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], frames)], 1)[..., None]
+    if ends is None:
+        ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], frames)], 1)
+    ends = ends[..., None]
     mine = ((at > onsets[..., None] - BEFORE - 1) & (at >= 0) & (at < ends - 0.5)).float()
     low = at.detach().floor().nan_to_num().clamp(0, frames - 2)
     weight = ((at - low) * mine)[:, None]

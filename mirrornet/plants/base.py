@@ -33,7 +33,11 @@ class Plant(ABC):
 
     @abstractmethod
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
-        """The sound of one checked note, mono, from its start until `tail_s` after its end."""
+        """The sound of one checked note, mono, from its start until `note_tail_s` after its end."""
+
+    def note_tail_s(self, note: Note) -> float:
+        """How long this note still sounds after its end."""
+        return self.tail_s
 
     def note_preset(self, note: Note) -> str | None:
         """The text of a preset that sounds as `note` does; None for a plant without presets."""
@@ -67,7 +71,7 @@ class Plant(ABC):
         for note in notes:
             self._check(note)
         if duration_s is None:
-            duration_s = max((note.offset_s for note in notes), default=0.0) + self.tail_s
+            duration_s = max((n.offset_s + self.note_tail_s(n) for n in notes), default=self.tail_s)
         if not 0 <= duration_s < np.inf:
             raise ControlError(f"the duration must be 0 s or longer, and finite; got {duration_s}.")
         sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)

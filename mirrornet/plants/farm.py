@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,8 +31,12 @@ from jaxtyping import Float
 from ..controls import ControlSpace
 from ..errors import PlantError
 from ..hearing import Hearing, hear
+from ..melody import Note
 from . import load_plant
 from .base import Plant
+
+# Melodies as arrays of controls, or phrases as notes.
+Rows = Float[np.ndarray, "row control note"] | Sequence[Sequence[Note]]
 
 # Spawned, not forked: a fork does not copy the threads that torch has in the parent.
 SPAWN = multiprocessing.get_context("spawn")
@@ -97,6 +101,19 @@ class Farm:
         """
         return self._stream(partial(_hear, hearing), self._rows(controls), chunk)
 
+    def hear_notes(
+        self,
+        phrases: Sequence[Sequence[Note]],
+        duration_s: float,
+        hearing: Hearing = "linear",
+        chunk: int = 4,
+    ) -> Iterator[np.ndarray | PlantError]:
+        """The auditory spectrogram of each phrase, as `Plant.play` plays it, `(128, frame)`.
+
+        A phrase that failed twice, the second time alone, yields a PlantError.
+        """
+        return self._stream(partial(_hear_notes, hearing, duration_s), phrases, chunk)
+
     def close(self) -> None:
         """Stop every worker now, busy or not."""
         while self._crew:
@@ -114,9 +131,7 @@ class Farm:
         controls = self.controls.check(controls)
         return controls.reshape(-1, *controls.shape[-2:])
 
-    def _stream(
-        self, work: Callable, rows: Float[np.ndarray, "row control note"], chunk: int
-    ) -> Iterator[np.ndarray | PlantError]:
+    def _stream(self, work: Callable, rows: Rows, chunk: int) -> Iterator[np.ndarray | PlantError]:
         asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
         asked = deque(islice(asking, 2 * self.workers))
         while asked:
@@ -124,23 +139,25 @@ class Farm:
             answer = self._answer(task)
             asked.extend(islice(asking, 1))
             if isinstance(answer, PlantError):
-                yield from (self._retry(work, row) for row in task.rows)
+                yield from (self._retry(work, task.rows[n : n + 1]) for n in range(len(task.rows)))
             else:
                 yield from answer
 
-    def _retry(
-        self, work: Callable, row: Float[np.ndarray, "control note"]
-    ) -> np.ndarray | PlantError:
-        answer = self._answer(self._ask(work, row[None], first=True))
+    def _retry(self, work: Callable, row: Rows) -> np.ndarray | PlantError:
+        answer = self._answer(self._ask(work, row, first=True))
         if not isinstance(answer, PlantError):
             return answer[0]
-        listing = "; ".join(
+        return PlantError(f"{self.name} failed twice on {self._listing(row[0])}: {answer}")
+
+    def _listing(self, row: Float[np.ndarray, "control note"] | Sequence[Note]) -> str:
+        if not isinstance(row, np.ndarray):
+            return "; ".join(map(str, row))
+        return "the controls " + "; ".join(
             f"{control.name} {np.array2string(values, precision=4, separator=', ')}"
             for control, values in zip(self.controls, row, strict=True)
         )
-        return PlantError(f"{self.name} failed twice on the controls {listing}: {answer}")
 
-    def _ask(self, work: Callable, rows: np.ndarray, first: bool = False) -> "_Task":
+    def _ask(self, work: Callable, rows: Rows, first: bool = False) -> "_Task":
         task = _Task(work, rows)
         self._waiting.insert(0 if first else len(self._waiting), task)
         return task
@@ -164,7 +181,7 @@ class Farm:
 @dataclass(eq=False)
 class _Task:
     work: Callable
-    rows: np.ndarray
+    rows: Rows
     answer: Any = None  # what `work` returned, or a PlantError
 
 
@@ -281,3 +298,10 @@ def _hear(
 ) -> list[np.ndarray]:
     # One by one: what is heard must not depend on which rows share a chunk.
     return [hear(plant.render(row), plant.sample_rate_hz, hearing) for row in rows]
+
+
+def _hear_notes(
+    hearing: Hearing, duration_s: float, plant: Plant, phrases: Sequence[Sequence[Note]]
+) -> list[np.ndarray]:
+    sounds = (plant.play(notes, duration_s) for notes in phrases)
+    return [hear(sound, plant.sample_rate_hz, hearing) for sound in sounds]

@@ -27,7 +27,9 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from ..controls import Control, ControlSpace
 from ..errors import ControlError, PlantError
 from ..melody import DURATION, PITCH, Note, melody_notes
+from . import patch
 from .base import TAIL_S, Plant
+from .patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
 
 SET1 = ControlSpace(
     (
@@ -50,17 +52,11 @@ SET2 = ControlSpace(
     ),
     "set2",
 )
-CONTROL_SETS = {space.name: space for space in (SET1, SET2)}
+CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH)}
 
 RELEASE_S = 0.02
-LOWEST_CUTOFF_MIDI = 8.0  # where Vital's cutoff knob starts; its range is 128 semitones
-SINE = {
-    "name": "Sine",
-    "num_points": 3,
-    "points": [0.0, 1.0, 0.5, 0.0, 1.0, 1.0],
-    "powers": [0.0, 0.0, 0.0],
-    "smooth": True,
-}
+SETTLING_S = 0.4  # in which a smoothed knob arrives
+FAINT = 0.001  # a velocity nobody hears; 0 would be no note
 MODULATIONS = (
     ("macro_control_1", "filter_1_cutoff"),
     ("macro_control_2", "osc_1_level"),
@@ -69,36 +65,60 @@ MODULATIONS = (
 
 
 class Vital(Plant):
-    """Vital with the poster's controls: `set1`, the first seven, or `set2`, all ten."""
+    """Vital with the poster's controls: `set1`, the first seven, or `set2`, all ten; or with those
+    of a whole `patch`."""
 
     name = "vital"
     control_sets = CONTROL_SETS
 
-    def __init__(self, controls: Literal["set1", "set2"] = "set1", sample_rate_hz: int = 16000):
+    def __init__(
+        self, controls: Literal["set1", "set2", "patch"] = "set1", sample_rate_hz: int = 16000
+    ):
         if controls not in CONTROL_SETS:
-            raise PlantError(f"vital has the control sets set1 and set2, not {controls!r}.")
+            raise PlantError(
+                f"vital has the control sets {', '.join(CONTROL_SETS)}, not {controls!r}."
+            )
         if not 8000 <= sample_rate_hz <= 192000:
             raise PlantError(f"vital plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
         self.controls = CONTROL_SETS[controls]
         self.sample_rate_hz = sample_rate_hz
+        self._patched = self.controls is PATCH
+        self._knobs = patch.knobs if self._patched else _knobs
+        self._set: dict[str, float] = {}
         self._synth = Synth()
         self._synth.set_sample_rate(sample_rate_hz)
-        self._load(_base_preset(self._synth))
+        self._load(patch.base_preset(self._synth) if self._patched else _base_preset(self._synth))
         self._render(60, 1.5, 1.5)
 
+    def note_tail_s(self, note: Note) -> float:
+        return note.controls["release"] + TAIL_S if self._patched else TAIL_S
+
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
-        for name, value in _knobs(note).items():
+        knobs = self._knobs(note)
+        changed = {name: value for name, value in knobs.items() if self._set.get(name) != value}
+        for name, value in changed.items():
             self._handles[name].set(value)
+        self._set = knobs
         pitch, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
+        strength, tail_s = 1.0, self.note_tail_s(note)
+        if self._patched:
+            strength = patch.velocity(note) / 127
+            if not all(name.startswith("macro") for name in changed):
+                # Knobs that no macro drives are smoothed: two notes that nobody hears let them
+                # arrive (two, for the reason below).
+                self._render(pitch, SETTLING_S, SETTLING_S + tail_s, FAINT)
+                self._render(pitch, 0.001, tail_s, FAINT)
         # Vital is mono here: both channels are the same.
-        sound = self._render(pitch, gate_s, gate_s + TAIL_S)
+        sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
         # Successive notes take two SIMD lanes in turn, whose rounding differs by 1e-7. A note that
         # nobody hears turns the lane back, so that the same note is the same, bit for bit.
-        self._render(pitch, 0.001, TAIL_S)
+        self._render(pitch, 0.001, tail_s, FAINT if self._patched else 1.0)
         return sound
 
-    def _render(self, pitch: int, gate_s: float, duration_s: float) -> np.ndarray:
-        sound = self._synth.render(pitch, 1.0, gate_s, duration_s)[0]
+    def _render(
+        self, pitch: int, gate_s: float, duration_s: float, strength: float = 1.0
+    ) -> np.ndarray:
+        sound = self._synth.render(pitch, strength, gate_s, duration_s)[0]
         # Vital leaves the thread flushing denormal numbers to zero, for everyone's arithmetic.
         torch.set_flush_denormal(False)
         return sound
@@ -113,7 +133,7 @@ class Vital(Plant):
     def note_preset(self, note: Note) -> str:
         """The text of a `.vital` preset that sounds as `note` does, at its pitch and length."""
         preset = json.loads(self._base)
-        preset["settings"].update(_knobs(note))
+        preset["settings"].update(self._knobs(note))
         return json.dumps(preset)
 
     def _load(self, preset: str) -> None:

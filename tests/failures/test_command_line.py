@@ -11,7 +11,7 @@ import soundfile
 import torch
 from permissions import ordinary_user, visible_folder
 
-from mirrornet import cli, mirror
+from mirrornet import cli, matching, mirror
 from mirrornet.cli import main
 from mirrornet.export import controls_json
 from mirrornet.matching import Match
@@ -27,7 +27,8 @@ def here(tmp_path, monkeypatch, match: Match) -> Path:
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr(mirror, "shipped", lambda controls: place / "model.json")
+    for module in (mirror, matching):
+        monkeypatch.setattr(module, "shipped", lambda controls: place / "model.json")
     MirrorNet("vital", SET1).save("model.json", {})
     tone = 0.5 * np.sin(0.1 * np.arange(88200))
     soundfile.write("silence.wav", 0 * tone, 44100)
@@ -49,7 +50,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("mtach x.wav", "there is no command mtach; choose one of demo, match"),
         ("match gone.wav", "gone.wav cannot be opened (No such file or directory); check the path"),
         ("match notes.txt", "notes.txt is damaged, or no sound file of a known kind"),
-        ("match taken", "taken is a folder; give the path of one sound file."),
+        ("match taken", "there are no sound files in taken; WAV, FLAC, OGG, AIFF and MP3"),
         ("match silence.wav", "silence.wav is silent"),
         ("match long.wav", "the sound lasts 6 s"),
         (f"match {MELODY} --out taken", "taken is taken already; name a new folder with --out."),
@@ -63,7 +64,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         (f"match {MELODY} --refine -1", "refine is a number of renders, 0 or more; got -1."),
         ("demo --out taken", "taken is taken already; name a new folder with --out."),
         ("learn --plant moog", "there is no plant 'moog'; choose one of vital"),
-        ("learn --controls set9", "vital has the control sets set1 and set2, not 'set9'."),
+        ("learn --controls set9", "vital has the control sets set1, set2, patch, not 'set9'."),
         ("learn --targets gone", "the folder gone cannot be opened (No such file"),
         ("learn --targets taken", "none of the 1 files in taken can be used"),
         ("learn --device cuda", "torch finds no CUDA GPU here; leave out --device"),

@@ -101,7 +101,7 @@ def test_a_preset_of_a_note_that_is_not_there(note: int):
     ("name", "options", "reason"),
     [
         ("moog", {}, "no plant 'moog'; choose one of vital"),
-        ("vital", {"controls": "set3"}, "set1 and set2, not 'set3'"),
+        ("vital", {"controls": "set3"}, "set1, set2, patch, not 'set3'"),
         ("vital", {"sample_rate_hz": 10}, "8000 to 192000 Hz, not at 10"),
         ("vital", {"colour": "red"}, "no option colour; choose from controls, sample_rate_hz"),
     ],

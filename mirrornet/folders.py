@@ -1,0 +1,175 @@
+"""A folder of recordings, each matched by a process of its own, and one page for all of them.
+
+A file that cannot be used, or that ends its process, is reported and the others go on. What is
+done is not done again, so an interrupted folder goes on where it stopped.
+"""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from threading import Event, Lock
+from urllib.parse import quote
+
+from .errors import AudioError, OutputError
+from .files import write_atomically
+from .progress import Progress
+from .report import in_words, percent
+
+KINDS = "aif aifc aiff au caf flac mp3 oga ogg opus w64 wav"
+SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
+LONGEST_S = 3600.0  # a process that takes longer hangs
+LOOK_S = 0.1  # how often a process is asked whether it is done
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What became of one file: where its results are, or why there are none."""
+
+    file: Path
+    folder: Path
+    problem: str = ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        if self.problem:
+            return {"notes": "", "difference": "", "in words": "", "problem": self.problem}
+        card = json.loads((self.folder / "controls.json").read_bytes())
+        error = card["distances"]["spectrogram_error"]
+        known = error is not None
+        return {
+            "notes": str(len(card["notes"])),
+            "difference": percent(error) if known else "",
+            "in words": in_words(error) if known else "",
+            "problem": " ".join(card["warnings"]),
+        }
+
+
+def match_folder(folder: Path, out: Path, options: Sequence[str], workers: int) -> list[Matched]:
+    """Match every sound file in `folder`, and in the folders inside; `options` are those of
+    `mirrornet match`.
+
+    Results go into `out`, a folder for each file named as the file is, with `index.html` and
+    `summary.csv`. Raises AudioError if there is no sound file, OutputError if `out` cannot be used.
+    """
+    folder, out = folder.resolve(), out.resolve()
+    if out == folder:
+        raise OutputError(f"{out} holds the sounds themselves; name another folder with --out.")
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and out not in path.parents
+    )
+    if not files:
+        raise AudioError(
+            f"there are no sound files in {folder.name}; WAV, FLAC, OGG, AIFF and MP3 are known."
+        )
+    _claim(out, options)
+    stopped, lock = Event(), Lock()
+    done = 0
+    with Progress("Matching", len(files)) as progress, ThreadPoolExecutor(workers) as threads:
+
+        def one(file: Path) -> Matched:
+            nonlocal done
+            found = _match_file(file, out / file.relative_to(folder), options, stopped)
+            with lock:
+                done += 1
+                progress.at(done)
+            if found.problem:
+                progress.say(f"{file.relative_to(folder)}: {found.problem}")
+            return found
+
+        try:
+            found = list(threads.map(one, files))
+        finally:
+            stopped.set()  # on Ctrl-C, nothing goes on alone
+    _write_summary(folder, out, found)
+    return found
+
+
+def _claim(out: Path, options: Sequence[str]) -> None:
+    """Note in `out` what is done there; OutputError if something else is."""
+    about = out / "options.json"
+    text = json.dumps(list(options)) + "\n"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not about.is_file():
+            if any(out.iterdir()):
+                raise OutputError(f"{out} holds other files already; name a new folder with --out.")
+            write_atomically(about, lambda path: path.write_text(text))
+        elif about.read_text() != text:
+            raise OutputError(
+                f"{out} holds matches made with other options; name another folder with --out."
+            )
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be written ({error.strerror}); name another folder with --out."
+        ) from error
+
+
+def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event) -> Matched:
+    if (folder / "controls.json").is_file():
+        return Matched(file, folder)
+    command = [sys.executable, "-m", "mirrornet", "match", str(file), "--out", str(folder)]
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        start_new_session=True,  # Ctrl-C is for us to handle
+    ) as process:
+        began_s = time.monotonic()
+        while True:
+            try:
+                said = process.communicate(timeout=LOOK_S)[1].decode(errors="replace")
+                break
+            except subprocess.TimeoutExpired:
+                if time.monotonic() - began_s > LONGEST_S:
+                    process.kill()
+                elif stopped.is_set():
+                    process.send_signal(signal.SIGINT)  # it leaves nothing half done
+    if process.returncode == 0:
+        return Matched(file, folder)
+    last = said.strip().rpartition("\n")[2].removeprefix("mirrornet: ")
+    reason = last if process.returncode == 2 else f"its process ended ({process.returncode})."
+    return Matched(file, folder, reason)
+
+
+def _write_summary(folder: Path, out: Path, found: Sequence[Matched]) -> None:
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    rows = []
+    for number, one in enumerate(found):
+        name, facts = str(one.file.relative_to(folder)), one.facts
+        if number == 0:
+            writer.writerow(["file", *facts])
+            head = "".join(f"<th>{escape(text)}</th>" for text in ("file", *facts))
+        writer.writerow([name, *facts.values()])
+        shown = escape(name)
+        if not one.problem:
+            page = quote((one.folder / "report.html").relative_to(out).as_posix())
+            shown = f'<a href="{page}">{shown}</a>'
+        cells = "".join(f"<td>{escape(text)}</td>" for text in facts.values())
+        rows.append(f"<tr><td>{shown}</td>{cells}</tr>")
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Matches</title><style>'
+        "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
+        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
+        "border-bottom:1px solid #dfe3e9}</style>"
+        f"<h1>{len(found)} sounds</h1><table><tr>{head}</tr>{''.join(rows)}</table></html>\n"
+    )
+    for file, text in (("summary.csv", table.getvalue()), ("index.html", page)):
+        content = text.encode("utf-8", "backslashreplace")  # a file's name need not be text
+        write_atomically(out / file, lambda path, content=content: path.write_bytes(content))

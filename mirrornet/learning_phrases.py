@@ -1,0 +1,135 @@
+"""How a transcriber learns to read recordings: the plant babbles phrases, and so labels them.
+
+No recording and no labelled music is used. Every phrase is read in disguise as well (colour,
+contrast, noise, room), so that sounds from elsewhere are read, too.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .checkpoints import provenance
+from .hearing import FRAME_S
+from .networks.disguise import disguise
+from .phrases import babble_phrases, frame_labels
+from .plants.farm import Farm, usable_cores
+from .runs import Run
+from .training import (
+    batch_rows,
+    check_finite,
+    fast_arithmetic,
+    on,
+    one_cycle,
+    pick_device,
+    set_lr,
+)
+from .transcription import RecordingModel
+
+
+@dataclass(frozen=True)
+class PhraseRecipe:
+    """First it learns to hear notes, then to read the patch from them; no weight serves both. Steps
+    are of `batch` babbled phrases."""
+
+    phrases: int = 8064
+    note_epochs: float = 10.0
+    patch_epochs: float = 40.0
+    batch: int = 32
+    lr: float = 1.5e-3  # peaks; see `one_cycle`
+    weight_decay: float = 1e-4
+    patch_weight_decay: float = 0.05  # there are fewer patches than notes
+    clip: float = 1.0  # largest norm of the gradient
+    gain_db: float = 8.0  # standard deviation of a phrase's loudness, which a recording lacks too
+
+
+PHRASE_RECIPES = {"quick": PhraseRecipe(phrases=2000), "full": PhraseRecipe()}
+
+
+def learn_phrases(
+    recipe: PhraseRecipe,
+    farm: Farm,
+    folder: str | Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> RecordingModel:
+    """Learn to read what the farm's plant babbles; babble, log, state and model go into `folder`.
+
+    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
+    with as many threads (but for babble that is played again, whose last bit may differ). Raises
+    OutputError if the folder cannot be used.
+    """
+    about = {
+        "recipe": type(recipe).__name__,
+        **asdict(recipe),
+        "plant": farm.name,
+        "control_set": farm.controls.name,
+        "seed": seed,
+    }
+    run = Run(Path(folder), about, resume)
+    done = run.folder / "model.json"
+    if done.is_file():
+        return RecordingModel.load(done)
+    phrases = babble_phrases(farm, recipe.phrases, seed, run.part("babble"))
+    torch.set_num_threads(usable_cores())
+    to = pick_device(device)
+    held = frame_labels(phrases.notes, phrases.heard.shape[-1])
+    note_steps, patch_steps = (
+        math.ceil(epochs * len(phrases) / recipe.batch)
+        for epochs in (recipe.note_epochs, recipe.patch_epochs)
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = RecordingModel(farm.name, farm.controls).to(to).train()
+    network = model.transcriber
+    weights = {"notes": network.note_weights(), "patch": network.patch_weights()}
+    decays = {"notes": recipe.weight_decay, "patch": recipe.patch_weight_decay}
+    adams = {
+        name: torch.optim.AdamW(own, weight_decay=decays[name]) for name, own in weights.items()
+    }
+    chance = torch.Generator()
+    for step in run.steps("Learning", note_steps + patch_steps, model, adams):
+        what = "notes" if step < note_steps else "patch"
+        first, steps = (0, note_steps) if what == "notes" else (note_steps, patch_steps)
+        set_lr(adams[what], one_cycle((step - first) / steps) * recipe.lr)
+        rows = batch_rows(step - first, recipe.batch, len(phrases), seed)
+        S, notes, knobs = (on(to, a[rows]) for a in (phrases.heard, phrases.notes, phrases.knobs))
+        chance.manual_seed(seed * 1_000_003 + step)
+        louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
+        with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
+            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
+            if what == "notes":
+                playing = torch.from_numpy(held[rows]).to(to)
+                heard = compressed(half_disguised(S, chance) * louder)
+                loss = network.frame_loss(heard, notes, playing, FRAME_S)
+            else:  # no disguise, which would hide the knobs
+                heard = compressed(S * louder)
+                loss = network.patch_loss(heard, notes, knobs, FRAME_S, chance)
+        check_finite(loss, step)
+        adams[what].zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights[what], recipe.clip)
+        adams[what].step()
+        if step % 20 == 0 or step == note_steps + patch_steps - 1:
+            run.log(step, **{what: loss.item()})
+    model.to("cpu").eval()
+    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
+    model.save(done, {"learned": about, **took, **provenance()})
+    return model
+
+
+def compressed(S: Float[Tensor, "batch channel=128 frame"]) -> Float[Tensor, "batch 128 frame"]:
+    """Loudness-compressed, as `hearing.hear_recording` gives it, but of known mean."""
+    return torch.log1p(4 * S) / 4
+
+
+def half_disguised(
+    S: Float[Tensor, "batch channel=128 frame"], chance: torch.Generator
+) -> Float[Tensor, "batch channel=128 frame"]:
+    """The second half of the phrases in disguise, at a mean of 1 again."""
+    plain = len(S) // 2
+    return torch.cat([S[:plain], torch.expm1(4 * disguise(compressed(S[plain:]), chance)) / 4])

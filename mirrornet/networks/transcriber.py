@@ -1,0 +1,211 @@
+"""The encoder for recordings: what is played in every frame, and what each note says of the patch.
+
+Two readers share one idea with the encoder for melodies (`reader.py`). A dilated network listens
+frame by frame, here for onsets and for whether a note is held, beside a network that judges every
+pitch by its harmonics (`salience.py`). A note network reads windows cut out around onsets, here the
+level of the note and what it tells about the knobs of the patch, each with how sure it is of it. Of
+all notes' opinions on a knob, the surer count more; so a recording of any number of notes has one
+patch, and knobs that cannot be heard in it say so.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..cochlea import CHANNELS
+from .reader import ConvBlock, centroid, note_windows, onset_marks
+from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES, Salience
+from .vibrato import BANDS, drift
+
+SILENT = PITCHES  # the class of frames in which no note is held
+DILATIONS = (1, 2, 4, 8, 16, 1)
+ASKED = 6  # notes of a phrase that are asked for opinions in a step
+BELOW = 12  # channels under a note's fundamental that are seen with it
+UNSURE = 0.29  # standard deviation of a knob nothing is known of: uniform in 0..1
+
+
+class Frames(NamedTuple):
+    """What is played in every frame."""
+
+    onset_logits: Float[Tensor, "batch frame"]
+    pitch_logits: Float[Tensor, "batch class=74 frame"]
+    """Log probabilities of MIDI 24 to 96, and of no note being held."""
+    tune: Float[Tensor, "batch pitch=73 frame"]
+    """If it were each pitch: -1..1, from half a semitone below to half a semitone above."""
+
+
+class Opinions(NamedTuple):
+    """What notes say of themselves and of the knobs of the patch they are played with."""
+
+    level: Float[Tensor, "batch note"]
+    knobs: Float[Tensor, "batch value note"]
+    """0..1; a circular knob is two values, the point on its circle (around 0.5, 0.5)."""
+    sureness: Float[Tensor, "batch value note"]
+    """The inverse of the variance they give themselves."""
+
+
+class Transcriber(nn.Module):
+    """Reads spectrograms of any length; `circular` are the numbers of circular knobs."""
+
+    def __init__(self, knobs: int, circular: tuple[int, ...] = (), width: int = 128):
+        super().__init__()
+        self.knobs, self.circular = knobs, circular
+        values = knobs + len(circular)
+        self.salience = Salience()
+        self.frames = nn.Sequential(
+            nn.Conv1d(CHANNELS + PITCHES, width, 5, padding=2),
+            *(ConvBlock(width, dilation) for dilation in DILATIONS),
+            nn.SiLU(),
+            nn.Conv1d(width, 2, 1),
+        )
+        wide = 256
+        self.note = nn.Sequential(
+            nn.Dropout1d(0.1),  # a patch babbled once is soon known by heart
+            nn.Conv1d(CHANNELS + 2 + BANDS, 192, 5, stride=2, padding=2),
+            nn.SiLU(),
+            nn.Conv1d(192, wide, 5, stride=2, padding=2),
+            ConvBlock(wide, 1),
+            ConvBlock(wide, 2),
+            nn.SiLU(),
+            nn.Conv1d(wide, wide // 2, 3, stride=2, padding=1),
+            ConvBlock(wide // 2, 1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(wide // 2 * 11, wide),
+            nn.SiLU(),
+            nn.Dropout(0.3),
+            nn.Linear(wide, 1 + 2 * values),
+        )
+        # What all notes get wrong alike does not average out.
+        self.common_error = nn.Parameter(torch.full((values,), -3.0))
+
+    def note_weights(self) -> list[nn.Parameter]:
+        """Of the part that hears notes."""
+        return [*self.salience.parameters(), *self.frames.parameters()]
+
+    def patch_weights(self) -> list[nn.Parameter]:
+        """Of the part that reads the patch."""
+        return [*self.note.parameters(), self.common_error]
+
+    def listen(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Frames:
+        salience, tune = self.salience(heard)
+        # Pitches against each other, and all against none.
+        pitches = salience - salience.logsumexp(1, keepdim=True)
+        read = self.frames(torch.cat([heard, 0.1 * salience], 1)).float()
+        held = read[:, 1:2]
+        logits = torch.cat([pitches + F.logsigmoid(held), F.logsigmoid(-held)], 1)
+        return Frames(read[:, 0], logits, tune)
+
+    def opinions(
+        self,
+        heard: Float[Tensor, "batch channel=128 frame"],
+        pitches: Float[Tensor, "batch note"],
+        onsets: Float[Tensor, "batch note"],
+        ends: Float[Tensor, "batch note"],
+    ) -> Opinions:
+        """Of notes of MIDI pitches, from their onsets to the next one's, both in frames."""
+        windows = note_windows(heard, onsets, ends).flatten(0, 1)
+        pitch = (pitches.flatten()[:, None, None] - LOWEST_MIDI) / PITCHES
+        pitch = pitch.expand(-1, -1, windows.shape[-1])
+        seen = torch.cat([from_fundamental(windows, pitches.flatten()), pitch, drift(windows)], 1)
+        read = self.note(seen).float().unflatten(0, onsets.shape)
+        values = len(self.common_error)
+        knobs, unsure = read[..., 1 : 1 + values], read[..., 1 + values :]
+        sureness = (UNSURE * (2 * unsure.clamp(-4, 2)).exp().sqrt()) ** -2
+        return Opinions(read[..., 0], knobs.sigmoid().mT, sureness.mT)
+
+    def agree(
+        self, said: Opinions, real: Float[Tensor, "batch note"]
+    ) -> tuple[Float[Tensor, "batch value"], Float[Tensor, "batch value"]]:
+        """What the `real` notes (1; others 0) of a recording agree on, and the variance of it."""
+        weights = said.sureness * real[:, None]
+        total = weights.sum(-1).clamp(min=1e-3)
+        mean = (weights * said.knobs).sum(-1) / total
+        return mean, 1 / total + F.softplus(self.common_error) ** 2
+
+    def values(self, knobs: Float[Tensor, "batch knob"]) -> Float[Tensor, "batch value"]:
+        """Knobs, 0..1, as the values that are read: circular ones as points."""
+        turns = 2 * torch.pi * knobs[:, self.circular]
+        values = knobs.clone()
+        values[:, self.circular] = 0.5 + 0.5 * turns.cos()
+        return torch.cat([values, 0.5 + 0.5 * turns.sin()], 1)
+
+    def knobs_of(self, values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch knob"]:
+        """The inverse of `values`."""
+        knobs = values[:, : self.knobs].clone()
+        x, y = values[:, self.circular] - 0.5, values[:, self.knobs :] - 0.5
+        knobs[:, self.circular] = torch.atan2(y, x) / (2 * torch.pi) % 1
+        return knobs
+
+    def frame_loss(
+        self,
+        heard: Float[Tensor, "batch channel=128 frame"],
+        notes: Float[Tensor, "batch note value=5"],
+        held: Int[Tensor, "batch frame"],
+        frame_s: float,
+    ) -> Float[Tensor, ""]:
+        """How badly it hears onsets, pitches and tunes. `notes` and `held` are as in `phrases`."""
+        frames = self.listen(heard)
+        onsets = notes[..., 1] / frame_s
+        real = ~onsets.isnan()
+        target = onset_marks(onsets.nan_to_num(nan=-9.0), heard.shape[-1])
+        marks = F.binary_cross_entropy_with_logits(frames.onset_logits, target)
+        peaks = onsets.nan_to_num().round().long().clamp(0, heard.shape[-1] - 1)
+        late = (centroid(frames.onset_logits, peaks) - onsets).abs()[real].mean()
+        playing = held >= 0
+        at = held.clamp(min=0)
+        pitches = notes[..., 0].gather(1, at).nan_to_num().round().long() - LOWEST_MIDI
+        pitch = F.nll_loss(frames.pitch_logits, torch.where(playing, pitches, SILENT))
+        tune = 2 * notes[..., 4].gather(1, at) - 1
+        read = frames.tune.gather(1, pitches.clamp(min=0)[:, None])[:, 0]
+        out_of_tune = F.smooth_l1_loss(read[playing], tune[playing], beta=0.1)
+        return 10 * marks + 0.1 * late + pitch + out_of_tune
+
+    def patch_loss(
+        self,
+        heard: Float[Tensor, "batch channel=128 frame"],
+        notes: Float[Tensor, "batch note value=5"],
+        knobs: Float[Tensor, "batch knob"],
+        frame_s: float,
+        generator: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """How badly level and knobs are read: the negative log likelihood of what some notes agree
+        on, and of each one's own opinion."""
+        onsets = notes[..., 1] / frame_s
+        ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], torch.nan)], 1)
+        ends = ends.nan_to_num(nan=float(heard.shape[-1]))
+        real = ~onsets.isnan()
+        chance = torch.rand(onsets.shape, generator=generator).to(onsets.device)
+        some = (chance + real).topk(min(ASKED, onsets.shape[1])).indices
+        onsets, ends, real = (t.gather(1, some) for t in (onsets, ends, real))
+        pitches, levels = (notes[..., value].nan_to_num().gather(1, some) for value in (0, 3))
+        jitter = 0.3 * torch.randn(onsets.shape, generator=generator).to(onsets.device)
+        said = self.opinions(heard, pitches, onsets.nan_to_num(nan=-9.0) + jitter, ends)
+        true = self.values(knobs)
+        agreed, variance = self.agree(said, real.float())
+        together = F.gaussian_nll_loss(agreed, true, variance)
+        alone = F.gaussian_nll_loss(
+            said.knobs, true[..., None].expand_as(said.knobs), 1 / said.sureness, reduction="none"
+        )
+        alone = alone.mean(1)[real].mean()
+        # Loudness is relative: only differences within a recording can be heard.
+        level = torch.where(real, levels - said.level, 0)
+        level = torch.where(real, level - (level.sum(1) / real.sum(1))[:, None], 0)
+        return together + 0.3 * alone + 10 * level.square().sum() / real.sum()
+
+
+def from_fundamental(
+    windows: Float[Tensor, "note channel=129 window"], pitches: Float[Tensor, " note"]
+) -> Float[Tensor, "note channel=129 window"]:
+    """Windows moved along frequency so that all notes' harmonics lie in the same channels; the last
+    channel, which says where the note is, stays."""
+    lowest = A3_CHANNEL + 2 * (pitches.round().long() - A3_MIDI) - BELOW
+    channels = lowest[:, None] + torch.arange(CHANNELS, device=windows.device)
+    inside = (channels >= 0) & (channels < CHANNELS)
+    index = channels.clamp(0, CHANNELS - 1)[..., None].expand(-1, -1, windows.shape[-1])
+    moved = windows[:, :-1].gather(1, index) * inside[..., None]
+    return torch.cat([moved, windows[:, -1:]], 1)

@@ -1,0 +1,190 @@
+"""Random phrases: how a plant babbles when it prepares for recordings.
+
+A phrase is a few seconds of one voice, as a player would produce it: a register, a tempo, an
+articulation, rests, notes said again, and one patch for all of it. The plant that plays it labels
+it, so a network can learn to read recordings that come with no labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from safetensors.numpy import load_file, save_file
+
+from .controls import ControlSpace
+from .errors import PlantError
+from .files import write_atomically
+from .hearing import FRAME_S, frame_times_s
+from .melody import Note
+from .plants.base import PITCHES_MIDI
+from .plants.farm import Farm
+from .progress import Progress
+
+PHRASE_S = 4.0
+MOST_NOTES = 40
+STREAM = 11  # of random numbers, apart from those of melodies
+SHARD = 128
+SHORTEST_NOTE_S = 0.06
+BEATS_S = (0.12, 0.8)  # from the quickest to the slowest tempo
+LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0)  # of notes, in beats
+SOFTEST = 1e-6  # mean of a spectrogram; of what is softer, only the filter's leak is left
+PLUCKED = 0.05  # sustain below which a note is over once it has decayed
+
+# Knobs that are mostly at rest in music are so in babble: the power of a uniform number.
+RARE = {
+    "attack": 1.6,
+    "release": 1.4,
+    "noise": 4.0,
+    "resonance": 1.5,
+    "filter_blend": 3.0,
+    "unison": 4.0,
+    "detune": 2.0,
+    "vibrato_depth": 2.5,
+}
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """Played phrases and what they sound like. Rows of notes beyond a phrase's last are NaN."""
+
+    notes: Float[np.ndarray, "phrase note=40 value=5"]
+    """MIDI pitch, onset and offset in seconds, level and tune, 0..1."""
+    knobs: Float[np.ndarray, "phrase knob"]
+    """The knobs that belong to a whole phrase, 0..1."""
+    heard: Float[np.ndarray, "phrase channel=128 frame=500"]
+    """Auditory spectrograms, uncompressed, at a mean of 1; half precision."""
+
+    def __len__(self) -> int:
+        return len(self.knobs)
+
+
+def shared_knobs(space: ControlSpace) -> list[str]:
+    """The controls that belong to a whole recording, in order."""
+    return [control.name for control in space.shared]
+
+
+def random_phrase(space: ControlSpace, generator: np.random.Generator) -> list[Note]:
+    """One phrase of `PHRASE_S` on a plant with the control set `patch`."""
+    patch = random_patch(space, generator)
+    uniform, chance = generator.uniform, generator.random
+    low, high = PITCHES_MIDI[0], PITCHES_MIDI[-1]
+    centre, reach = uniform(low + 4, high - 4), uniform(2, 14)
+    beat_s = np.exp(uniform(*np.log(BEATS_S)))
+    held = generator.choice([uniform(0.25, 0.6), uniform(0.7, 0.95), 1.0])
+    said_again, rests = uniform(0, 0.4), uniform(0, 0.3)
+    loudness, swell = uniform(0.5, 1.0), uniform(0, 0.25)
+    longest_s = _longest_s(space, patch)
+    tune, untrue = 0.5 + 0.2 * generator.standard_normal(), uniform(0, 0.08)
+    notes: list[Note] = []
+    pitch = centre
+    at_s = uniform(0, 0.5) if chance() < 0.5 else 0.0
+    while at_s < PHRASE_S - SHORTEST_NOTE_S and len(notes) < MOST_NOTES:
+        span_s = max(beat_s * generator.choice(LENGTHS), 1.5 * SHORTEST_NOTE_S)
+        if chance() >= rests:
+            if chance() >= said_again:
+                pitch = centre + 0.7 * (pitch - centre) + reach * 0.5 * generator.standard_normal()
+            length_s = max(min(span_s * held, longest_s), SHORTEST_NOTE_S)
+            knobs = patch | {
+                "level": loudness + swell * generator.standard_normal(),
+                "tune": tune + untrue * generator.standard_normal(),
+            }
+            physical = {
+                name: float(space[space.row(name)].to_physical(np.clip(value, 0, 1)))
+                for name, value in knobs.items()
+            }
+            whole = int(np.clip(round(pitch), low, high))
+            notes.append(Note(whole, at_s, min(at_s + length_s, PHRASE_S), physical))
+        at_s += span_s
+    return notes or random_phrase(space, generator)
+
+
+def _longest_s(space: ControlSpace, patch: dict[str, float]) -> float:
+    """How long a note can be heard: one without sustain ends when it has decayed."""
+    if patch["sustain"] > PLUCKED:
+        return PHRASE_S
+    attack, decay = (space[space.row(name)] for name in ("attack", "decay"))
+    return float(attack.to_physical(patch["attack"]) + decay.to_physical(patch["decay"]))
+
+
+def random_patch(space: ControlSpace, generator: np.random.Generator) -> dict[str, float]:
+    """Knobs of a whole recording, 0..1."""
+    patch = {}
+    for name in shared_knobs(space):
+        value = generator.random() ** RARE.get(name, 1.0)
+        # A knob's end is where many instruments have it.
+        if name in ("sustain", "filter_env", "vibrato_depth") and generator.random() < 0.4:
+            value = {"sustain": float(generator.random() < 0.5), "filter_env": 0.5}.get(name, 0.0)
+        patch[name] = value
+    return patch
+
+
+def babble_phrases(
+    farm: Farm, count: int, seed: int, folder: Path, first: int = 0, what: str = "Babbling"
+) -> Phrases:
+    """Phrases number `first` to `first + count` of a seed, played and heard, kept in `folder` in
+    shards; what stands there is not played again. Phrases the plant failed on, or that are all but
+    silent, are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = []
+    with Progress(what, count) as progress:
+        for start in range(first, first + count, SHARD):
+            numbers = range(start, min(start + SHARD, first + count))
+            file = folder / f"{start:06d}.safetensors"
+            if not file.is_file():
+                shard = _play_shard(farm, numbers, seed, progress, start - first)
+                write_atomically(file, lambda path, shard=shard: save_file(shard, path))
+            shards.append(load_file(file))
+            progress.at(numbers[-1] + 1 - first)
+    return Phrases(*(np.concatenate([s[k] for s in shards]) for k in ("notes", "knobs", "heard")))
+
+
+def _play_shard(
+    farm: Farm, numbers: range, seed: int, progress: Progress, done: int
+) -> dict[str, np.ndarray]:
+    space = farm.controls
+    phrases = [
+        random_phrase(space, np.random.default_rng((seed, number, STREAM))) for number in numbers
+    ]
+    rows = []
+    for number, (phrase, outcome) in enumerate(
+        zip(phrases, farm.hear_notes(phrases, PHRASE_S), strict=True), 1
+    ):
+        if isinstance(outcome, PlantError):
+            progress.say(f"left out a phrase: {outcome}")
+        elif (mean := float(outcome.mean())) > SOFTEST:
+            rows.append((*as_arrays(space, phrase), (outcome / mean).astype(np.float16)))
+        progress.at(done + number)
+    if not rows:
+        raise PlantError(f"{farm.name} could not play any of {len(phrases)} phrases; see above.")
+    notes, knobs, heard = (np.stack(part) for part in zip(*rows, strict=True))
+    return {"notes": notes, "knobs": knobs, "heard": heard}
+
+
+def as_arrays(
+    space: ControlSpace, phrase: Sequence[Note]
+) -> tuple[Float[np.ndarray, "note=40 value=5"], Float[np.ndarray, " knob"]]:
+    """A phrase as numbers: what differs from note to note, and what does not."""
+    notes = np.full((MOST_NOTES, 5), np.nan, np.float32)
+    for row, note in zip(notes, phrase, strict=False):
+        own = (_zero_to_one(space, note, name) for name in ("level", "tune"))
+        row[:] = note.pitch_midi, note.onset_s, note.offset_s, *own
+    knobs = [_zero_to_one(space, phrase[0], name) for name in shared_knobs(space)]
+    return notes, np.array(knobs, np.float32)
+
+
+def _zero_to_one(space: ControlSpace, note: Note, name: str) -> float:
+    return float(space[space.row(name)].from_physical(note.controls[name]))
+
+
+def frame_labels(
+    notes: Float[np.ndarray, "phrase note=40 value=5"], frames: int
+) -> Int[np.ndarray, "phrase frame"]:
+    """In each frame, which note is held, counted from 0 (-1 where none is)."""
+    times_s = frame_times_s(frames)
+    onsets, offsets = notes[:, :, 1, None], notes[:, :, 2, None]
+    with np.errstate(invalid="ignore"):
+        held = (times_s > onsets) & (times_s <= offsets + FRAME_S)
+    last = held.shape[1] - 1 - held[:, ::-1].argmax(1)
+    return np.where(held.any(1), last, -1)

@@ -1,0 +1,232 @@
+"""Any recording of one voice -> `Match`: its notes, and one patch that plays them.
+
+What cannot be heard of a single note alone is taken from the whole: one set of knobs for all
+notes, a tuning that all share where none strays from it, and levels measured on the sound itself,
+once the plant has played the notes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from .audio import from_samples, load_audio
+from .controls import ControlSpace
+from .errors import AudioError
+from .export import TICKS_PER_S
+from .hearing import hear_recording
+from .matched import Match
+from .melody import Note, duration_controls, midi_velocity
+from .metrics import spectrogram_error
+from .patching import improve_patch
+from .phrases import shared_knobs
+from .plants import Plant
+from .plants.base import PITCHES_MIDI
+from .transcription import RecordingModel, Transcript
+
+IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
+SHORTEST_S = 0.02
+SURE_ENOUGH = 0.1  # of a note; what is less sure is not played
+DOUBTFUL = 0.5  # mean sureness of notes below which a user is warned
+HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not set the others' level
+
+
+def match_recording(
+    sound: str | Path | tuple[np.ndarray, int],
+    plant: Plant,
+    model: RecordingModel,
+    refine: int = 0,
+    seed: int = 0,
+) -> Match:
+    """The notes of a recording, 0.1 s to 10 minutes long, and the patch that plays them, improved
+    by `refine` renders of an excerpt.
+
+    Raises AudioError for a sound that cannot be used, or in which no notes are heard.
+    """
+    rate_hz = plant.sample_rate_hz
+    target = recording(sound, rate_hz)
+    target_heard = hear_recording(target, rate_hz)
+    transcript = model.transcribe(target_heard)
+    notes = plant_notes(plant, transcript, len(target) / rate_hz)
+    if not notes:
+        raise AudioError(
+            "no notes were heard in the sound; give a recording of one voice at a time, sung or "
+            "played, between C1 and C7."
+        )
+    found = _played(plant, notes, target, target_heard)
+    if refine:
+        better = improve_patch(plant, found.notes, target, refine, seed)
+        found = min(found, _played(plant, better, target, target_heard), key=lambda one: one.error)
+    knobs = shared_knobs(plant.controls)
+    return Match(
+        plant,
+        as_controls(plant.controls, found.notes, len(target) / rate_hz),
+        found.notes,
+        found.audio,
+        target,
+        rate_hz,
+        target_heard,
+        found.heard,
+        {"spectrogram_error": found.error},
+        dict(zip(knobs, transcript.sure.tolist(), strict=True)),
+        _warnings(transcript),
+    )
+
+
+class _Played(NamedTuple):
+    notes: list[Note]
+    audio: Float[np.ndarray, " sample"]
+    heard: Float[np.ndarray, "channel=128 frame"]
+    error: float
+
+
+def _played(
+    plant: Plant,
+    notes: Sequence[Note],
+    target: Float[np.ndarray, " sample"],
+    target_heard: Float[np.ndarray, "channel=128 frame"],
+) -> _Played:
+    """The notes at the levels that the target has, and how they sound."""
+    # The plant's velocity scales a note and changes nothing else: each is played once.
+    top = plant.controls[plant.controls.row("level")].high
+    loudest = [replace(note, controls=note.controls | {"level": top}) for note in notes]
+    sounds = [
+        plant.play([replace(note, onset_s=0.0, offset_s=note.offset_s - note.onset_s)])
+        for note in loudest
+    ]
+    for _ in range(2):  # notes ring into each other, so what is measured changes with the levels
+        audio = _mixed(plant, notes, sounds, len(target))
+        notes = with_levels(plant, notes, target, audio)
+    audio = _mixed(plant, notes, sounds, len(target))
+    del sounds  # of ten minutes, hundreds of megabytes
+    heard = hear_recording(audio, plant.sample_rate_hz)
+    return _Played(list(notes), audio, heard, spectrogram_error(target_heard, heard))
+
+
+def _mixed(
+    plant: Plant,
+    notes: Sequence[Note],
+    sounds: Sequence[Float[np.ndarray, " sample"]],
+    samples: int,
+) -> Float[np.ndarray, " sample"]:
+    """What `plant.play` plays, from the sounds of its notes at their loudest."""
+    audio = np.zeros(samples, np.float32)
+    for note, sound in zip(notes, sounds, strict=True):
+        start = round(note.onset_s * plant.sample_rate_hz)
+        room = audio[start : start + len(sound)]
+        room += np.float32((midi_velocity(note.controls["level"]) / 127) ** 2) * sound[: len(room)]
+    return audio
+
+
+def recording(
+    sound: str | Path | tuple[np.ndarray, int], sample_rate_hz: int
+) -> Float[np.ndarray, " sample"]:
+    """A sound file, or `(samples, sample_rate_hz)`, at the rate asked for; AudioError for a sound
+    that cannot be used."""
+    match sound:
+        case str() | Path():
+            return load_audio(sound, sample_rate_hz)
+        case (samples, int() | np.integer() as rate_hz):
+            return from_samples(samples, int(rate_hz), sample_rate_hz)
+        case _:
+            raise AudioError("give the path of a sound file, or (samples, sample_rate_hz).")
+
+
+def plant_notes(plant: Plant, transcript: Transcript, duration_s: float) -> list[Note]:
+    """What was heard as notes for the plant, in physical units; times as a MIDI file can say
+    them."""
+    space = plant.controls
+    shared = {
+        name: float(space[space.row(name)].to_physical(value))
+        for name, value in zip(shared_knobs(space), transcript.knobs, strict=True)
+    }
+    tune, level = (space[space.row(name)] for name in ("tune", "level"))
+    kept = [
+        note
+        for note in transcript.notes
+        if note.sure >= SURE_ENOUGH
+        and note.pitch_midi in PITCHES_MIDI
+        and _on_tick(note.onset_s) < duration_s
+    ]
+    cents = np.array([tune.to_physical(0.5 + 0.5 * note.tune) for note in kept])
+    common = float(np.median(cents)) if len(cents) else 0.0
+    cents = np.where(np.abs(cents - common) < IN_TUNE_CENTS, common, cents)
+    loudest = max((note.level for note in kept), default=0.0)
+    onsets_s = [_on_tick(note.onset_s) for note in kept]
+    notes = []
+    for note, own_tune, onset_s, next_s in zip(
+        kept, cents, onsets_s, [*onsets_s[1:], duration_s], strict=True
+    ):
+        offset_s = _on_tick(min(max(note.offset_s, onset_s + SHORTEST_S), next_s))
+        own = {
+            "level": float(level.to_physical(np.clip(1 + note.level - loudest, 0, 1))),
+            "tune": float(own_tune),
+        }
+        if offset_s > onset_s:
+            notes.append(Note(note.pitch_midi, onset_s, offset_s, own | shared))
+    return notes
+
+
+def as_controls(
+    space: ControlSpace, notes: Sequence[Note], duration_s: float
+) -> Float[np.ndarray, "control note"]:
+    """The notes as controls: `duration` is the time to the next note, in proportion to others'."""
+    onsets_s = np.array([note.onset_s for note in notes])
+    spans_s = np.diff(onsets_s, append=max(duration_s, onsets_s[-1] + SHORTEST_S))
+    rows = {
+        "pitch": space[space.row("pitch")].from_physical([note.pitch_midi for note in notes]),
+        "duration": duration_controls(np.maximum(spans_s, 1e-3)),
+    }
+    for control in space:
+        if control.name not in rows:
+            values = [note.controls[control.name] for note in notes]
+            rows[control.name] = np.clip(control.from_physical(values), 0, 1)
+    return np.stack([rows[name] for name in space.names])
+
+
+def with_levels(
+    plant: Plant,
+    notes: Sequence[Note],
+    target: Float[np.ndarray, " sample"],
+    audio: Float[np.ndarray, " sample"],
+) -> list[Note]:
+    """The notes as loud, in relation to each other, as the target has them, judged by `audio`,
+    which is the plant playing them. The loudest gets the highest level."""
+    level = plant.controls[plant.controls.row("level")]
+    ends_s = [note.onset_s for note in notes[1:]] + [len(target) / plant.sample_rate_hz]
+    missing_db = np.empty(len(notes))
+    for number, (note, end_s) in enumerate(zip(notes, ends_s, strict=True)):
+        end_s = min(max(end_s, note.onset_s + SHORTEST_S), note.offset_s + SHORTEST_S)
+        span = slice(
+            int(note.onset_s * plant.sample_rate_hz), int(end_s * plant.sample_rate_hz) + 1
+        )
+        missing_db[number] = _loudness_db(target[span]) - _loudness_db(audio[span])
+    wanted_db = np.array([note.controls["level"] for note in notes]) + missing_db
+    hopeless = missing_db > np.median(missing_db) + HOPELESS_DB
+    wanted_db += level.high - wanted_db[~hopeless].max()
+    return [
+        replace(note, controls=note.controls | {"level": float(np.clip(db, level.low, level.high))})
+        for note, db in zip(notes, wanted_db, strict=True)
+    ]
+
+
+def _loudness_db(samples: Float[np.ndarray, " sample"]) -> float:
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * np.log10(max(power, 1e-12))
+
+
+def _on_tick(time_s: float) -> float:
+    return round(max(time_s, 0.0) * TICKS_PER_S) / TICKS_PER_S
+
+
+def _warnings(transcript: Transcript) -> list[str]:
+    sure = float(np.mean([note.sure for note in transcript.notes]))
+    if sure < DOUBTFUL:
+        return [
+            f"Much of what was heard is a guess (notes are {100 * sure:.0f} % sure on average); "
+            "the sound may hold no single voice, or be full of noise or room."
+        ]
+    return []

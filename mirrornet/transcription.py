@@ -1,0 +1,208 @@
+"""From what is heard of a recording to its notes and to the knobs of one patch that plays them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checkpoints import load_checkpoint, save_checkpoint
+from .controls import Control, ControlSpace
+from .errors import CheckpointError
+from .hearing import FRAME_S
+from .networks.reader import centroid
+from .networks.salience import POOLED
+from .networks.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
+
+TRANSCRIBER = "transcriber"  # as cards call a model that reads recordings
+ONSET = 0.2  # how likely an onset must be
+APART = 5  # frames between two onsets, at least
+STEADY = 8  # frames that two pitches must last for one to follow the other without an onset
+SLURRED = 12  # frames to the nearest onset, at least, for such a change to be a start
+SHORTEST = 2  # frames of a note
+HELD = 0.5  # how likely a frame of a note is one in which it is held
+LONGEST_GAP = 3  # frames in which a held note may be missed
+LONGEST_ATTACK = 12  # frames after its onset in which it need not be heard yet
+WINDOW, CONTEXT = 2500, 152  # frames read at once, and those on either side that are only context
+AT_ONCE = 256  # notes that are asked for opinions at once
+
+
+@dataclass(frozen=True)
+class HeardNote:
+    """A note of a recording, and how sure it is, 0..1."""
+
+    pitch_midi: int
+    tune: float
+    """-1..1: from half a semitone below to half a semitone above."""
+    onset_s: float
+    offset_s: float
+    level: float
+    """0..1 in the range of the plant's level, up to an offset that all notes share."""
+    sure: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard in a recording."""
+
+    notes: list[HeardNote]
+    knobs: Float[np.ndarray, " knob"]
+    """0..1, one for each control that belongs to a whole recording."""
+    sure: Float[np.ndarray, " knob"]
+    """0..1: how much of what was not known of a knob is known now."""
+
+
+class RecordingModel(nn.Module):
+    """A transcriber with the plant and the controls that it reads recordings for."""
+
+    def __init__(self, plant: str, controls: ControlSpace):
+        super().__init__()
+        self.plant, self.controls = plant, controls
+        shared = controls.shared
+        circular = tuple(n for n, control in enumerate(shared) if control.circular)
+        self.transcriber = Transcriber(len(shared), circular)
+
+    @torch.inference_mode()
+    def transcribe(self, heard: Float[np.ndarray, "channel=128 frame"]) -> Transcript:
+        """Notes and knobs of a recording of any length; none if it holds no notes.
+
+        `heard` is as `hearing.hear_recording` gives it.
+        """
+        notes = find_notes(self._frames(heard))
+        if not notes:
+            shared = self.transcriber.knobs
+            return Transcript([], np.full(shared, 0.5), np.zeros(shared))
+        said = self._opinions(heard, notes)
+        agreed, variance = self.transcriber.agree(said, torch.ones(1, len(notes)))
+        knobs = self.transcriber.knobs_of(agreed)[0].clamp(0, 1).numpy()
+        doubt = (variance[0, : len(knobs)].sqrt() / UNSURE).clamp(max=1).numpy()
+        levels = said.level[0].tolist()
+        notes = [
+            HeardNote(n.pitch_midi, n.tune, n.onset_s, n.offset_s, level, n.sure)
+            for n, level in zip(notes, levels, strict=True)
+        ]
+        return Transcript(notes, knobs.astype(float), 1 - doubt.astype(float))
+
+    def _frames(self, heard: Float[np.ndarray, "channel=128 frame"]) -> Frames:
+        """Window by window, so that a long recording takes no more memory than a short one."""
+        parts = []
+        frames = heard.shape[-1]
+        for start in range(0, frames, WINDOW):
+            low, high = max(start - CONTEXT, 0), min(start + WINDOW + CONTEXT, frames)
+            read = self.transcriber.listen(torch.from_numpy(heard[None, :, low:high]))
+            own = slice(start - low, min(start + WINDOW, frames) - low)
+            parts.append([part[..., own] for part in read])
+        return Frames(*(torch.cat(part, -1) for part in zip(*parts, strict=True)))
+
+    def _opinions(
+        self, heard: Float[np.ndarray, "channel=128 frame"], notes: list[HeardNote]
+    ) -> Opinions:
+        onsets = torch.tensor([[note.onset_s / FRAME_S for note in notes]])
+        ends = torch.cat([onsets[:, 1:], torch.tensor([[float(heard.shape[-1])]])], 1)
+        pitches = torch.tensor([[float(note.pitch_midi) for note in notes]])
+        parts = []
+        for start in range(0, len(notes), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            low = max(int(onsets[0, start]) - 8, 0)
+            high = min(int(onsets[0, some][-1]) + 100, heard.shape[-1])
+            excerpt = torch.from_numpy(heard[None, :, low:high])
+            own = pitches[:, some], onsets[:, some] - low, ends[:, some] - low
+            parts.append(self.transcriber.opinions(excerpt, *own))
+        return Opinions(*(torch.cat(part, -1) for part in zip(*parts, strict=True)))
+
+    def save(self, path: str | Path, card: dict[str, Any], half: bool = False) -> Path:
+        """Write the card `path` (.json) and the weights beside it, in half precision if asked."""
+        tensors = self.state_dict()
+        if half:
+            tensors = {name: tensor.half() for name, tensor in tensors.items()}
+        about = {
+            "plant": self.plant,
+            "control_set": self.controls.name,
+            "architecture": TRANSCRIBER,
+            "controls": [control.__dict__ for control in self.controls],
+        }
+        return save_checkpoint(path, tensors, about | card)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "RecordingModel":
+        """The model at `path`, its card. Raises CheckpointError if it is not a sound one."""
+        tensors, card = load_checkpoint(path)
+        try:
+            controls = (Control(**control) for control in card["controls"])
+            model = cls(card["plant"], ControlSpace(controls, card["control_set"]))
+            model.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path} is a checkpoint, but not of a model that reads recordings; learn one with "
+                "`mirrornet learn --controls patch`."
+            ) from error
+        return model.eval()
+
+
+def find_notes(frames: Frames) -> list[HeardNote]:
+    """The notes of one voice, from what is heard frame by frame in one recording."""
+    classes = frames.pitch_logits[0]
+    held = 1 - classes[SILENT].exp()
+    starts, likely = _starts(frames)
+    if not starts:
+        return []
+    onsets = centroid(frames.onset_logits, torch.tensor([starts]))[0]
+    notes, held_list = [], held.tolist()
+    for start, onset, end in zip(starts, onsets, [*starts[1:], len(held)], strict=True):
+        stop = _held_until(held_list, start, end)
+        if stop - start < SHORTEST:
+            continue
+        own = slice(start + 1, stop)
+        weight = held[own]
+        scores = (classes[:SILENT, own] * weight).sum(1) / weight.sum()
+        pitch = int(scores.argmax())
+        tune = float((frames.tune[0, pitch, own] * weight).sum() / weight.sum())
+        notes.append(
+            HeardNote(
+                LOWEST_MIDI + pitch,
+                min(max(tune, -1.0), 1.0),
+                float(onset) * FRAME_S,
+                (stop - 0.5) * FRAME_S,
+                0.0,
+                float(likely[start].clamp(max=1) * scores[pitch].exp()),
+            )
+        )
+    return notes
+
+
+def _starts(frames: Frames) -> tuple[list[int], Float[Tensor, " frame"]]:
+    """In which frames notes start, and how likely each frame is a start: by an onset that is heard,
+    or, as in a slur, because from there on another pitch is."""
+    onset = frames.onset_logits[0].sigmoid()
+    # An onset between two frames is shared by them.
+    likely = 3 * F.avg_pool1d(onset[None], 3, 1, 1)[0]
+    nearest = F.max_pool1d(onset[None], 2 * APART + 1, 1, APART)[0]
+    heard = torch.nonzero((onset == nearest) & (likely > ONSET))[:, 0].tolist()
+    classes = frames.pitch_logits[0]
+    sure, pitch = classes[:SILENT].exp().max(0)
+    steady = torch.where(sure > HELD, pitch, -1).tolist()
+    slurs = []
+    for change in range(STEADY, len(steady) - STEADY):
+        before, after = steady[change - STEADY : change], steady[change : change + STEADY]
+        if len({*before}) == len({*after}) == 1 and -1 not in (before[0], after[0]):
+            around = onset[change - POOLED : change + POOLED + 1]
+            start = change - POOLED + int(around.argmax())
+            if before[0] != after[0] and all(abs(start - other) > SLURRED for other in heard):
+                slurs.append(start)
+                likely[start] = torch.maximum(likely[start], sure[change : change + STEADY].mean())
+    return sorted({*heard, *slurs}), likely
+
+
+def _held_until(held: list[float], start: int, end: int) -> int:
+    """The frame after the last in which a note that starts at `start` is held, before `end`."""
+    missed, stop, longest = 0, start + 1, LONGEST_ATTACK
+    for frame in range(start + 1, end):
+        if held[frame] > HELD:
+            missed, stop, longest = 0, frame + 1, LONGEST_GAP
+        elif (missed := missed + 1) > longest:
+            break
+    return stop

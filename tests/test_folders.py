@@ -1,0 +1,85 @@
+"""A folder of recordings: all that can be used are matched, whatever the others are."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mirrornet import folders
+from mirrornet.cli import main
+from mirrornet.errors import AudioError
+from mirrornet.folders import match_folder
+from mirrornet.plants.vital import Vital
+from tests.test_patch import a_note
+
+RATE_HZ = 16000
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    folder = tmp_path / "sounds"
+    (folder / "inside").mkdir(parents=True)
+    vital = Vital("patch", RATE_HZ)
+    soundfile.write(folder / "a note.wav", vital.play([a_note(60)], 0.6), RATE_HZ)
+    soundfile.write(folder / "inside" / "b.flac", vital.play([a_note(67)], 0.6), RATE_HZ)
+    (folder / "broken.wav").write_bytes(b"RIFFnonsense")
+    soundfile.write(folder / "silent.wav", np.zeros(RATE_HZ), RATE_HZ)
+    (folder / "notes.txt").write_text("no sound")
+    soundfile.write(folder / ".hidden.wav", vital.play([a_note(60)], 0.6), RATE_HZ)
+    return folder
+
+
+def test_a_folder_is_matched_and_goes_on_where_it_stopped(sounds, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    assert main(["match", str(sounds), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "2 of 4 sounds matched" in said.out
+    assert "broken.wav: " in said.err
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert {row["file"]: row["notes"] for row in rows} == {
+        "a note.wav": "1",
+        "broken.wav": "",
+        str(Path("inside/b.flac")): "1",
+        "silent.wav": "",
+    }
+    problems = {row["file"]: row["problem"] for row in rows}
+    assert "damaged" in problems["broken.wav"]
+    assert "silent" in problems["silent.wav"]
+    page = (out / "index.html").read_text()
+    assert 'href="a%20note.wav/report.html"' in page
+    assert (out / "a note.wav" / "match.vital").is_file()
+    assert not (out / "broken.wav").exists()
+
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*/*")}
+    started = []
+    popen = folders.subprocess.Popen
+    monkeypatch.setattr(
+        folders.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k)
+    )
+    assert main(["match", str(sounds), "--out", str(out)]) == 0
+    assert len(started) == 2  # those that failed are tried again
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*/*")} == before
+
+
+def test_a_process_that_crashes_costs_its_file_only(sounds, tmp_path, monkeypatch):
+    popen = folders.subprocess.Popen
+
+    def crash(command, **options):
+        if command[4].endswith("b.flac"):
+            command = [command[0], "-c", "import os; os.abort()"]
+        return popen(command, **options)
+
+    monkeypatch.setattr(folders.subprocess, "Popen", crash)
+    found = match_folder(sounds, tmp_path / "out", [], 2)
+    problems = {one.file.name: one.problem for one in found}
+    assert problems["a note.wav"] == ""
+    assert "its process ended" in problems["b.flac"]
+
+
+def test_a_folder_without_sounds_is_said_to_be(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="no sound files"):
+        match_folder(tmp_path / "empty", tmp_path / "out", [], 1)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,58 @@
+"""Learning to read recordings: it learns, and goes on where it was stopped."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mirrornet import learning_phrases, runs
+from mirrornet.learning_phrases import PhraseRecipe, learn_phrases
+from mirrornet.plants.farm import Farm
+
+TINY = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, batch=3)
+
+
+@pytest.fixture(autouse=True)
+def _one_core(monkeypatch):
+    monkeypatch.setattr(learning_phrases, "usable_cores", lambda: 1)
+
+
+@pytest.fixture(scope="module")
+def farm():
+    with Farm("vital", workers=1, controls="patch") as farm:
+        yield farm
+
+
+def test_a_stopped_learning_goes_on_to_the_same_weights(farm, tmp_path, monkeypatch):
+    whole = learn_phrases(TINY, farm, tmp_path / "whole")
+    log = runs.Run.log
+
+    def stop(self, step, **values):
+        log(self, step, **values)
+        raise KeyboardInterrupt
+
+    # Played again, babble may differ in its last bit.
+    shutil.copytree(tmp_path / "whole" / "babble", tmp_path / "stopped" / "babble")
+    shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "stopped" / "run.json")
+    monkeypatch.setattr(runs, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(runs.Run, "log", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn_phrases(TINY, farm, tmp_path / "stopped", resume=True)
+    monkeypatch.setattr(runs.Run, "log", log)
+    again = learn_phrases(TINY, farm, tmp_path / "stopped", resume=True)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+
+
+def test_it_learns_the_few_phrases_it_hears(farm, tmp_path):
+    few = replace(TINY, note_epochs=40, gain_db=0.0)
+    model = learn_phrases(few, farm, tmp_path / "run")
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["notes"] for line in lines if '"notes"' in line]
+    assert losses[-1] < 0.5 * losses[0]
+    assert model.controls == farm.controls
+    heard = np.zeros((128, 200), np.float32)
+    assert len(model.transcribe(heard).knobs) == 16

@@ -1,0 +1,118 @@
+"""From what is heard frame by frame to notes, and from what notes say to one patch."""
+
+import numpy as np
+import pytest
+import torch
+
+from mirrornet.hearing import FRAME_S
+from mirrornet.mirror import shipped
+from mirrornet.networks.salience import harmonic_places
+from mirrornet.networks.transcriber import SILENT, Frames, Opinions, Transcriber
+from mirrornet.plants.patch import PATCH
+from mirrornet.transcription import CONTEXT, WINDOW, RecordingModel, find_notes
+
+FRAMES = 300
+
+
+def played(*notes: tuple[int, float, float], tune: float = 0.0) -> Frames:
+    """What a perfect ear hears of notes `(midi, first frame, end frame)`."""
+    onsets, held = torch.full((FRAMES,), -8.0), torch.full((74, FRAMES), -8.0)
+    held[SILENT] = 8.0
+    for midi, first, end in notes:
+        low, share = int(first), first - int(first)
+        onsets[low] = torch.logit(torch.tensor(1 - share - 1e-4))
+        onsets[low + 1] = torch.logit(torch.tensor(share + 1e-4))
+        own = slice(low, round(end))
+        held[SILENT, own], held[midi - 24, own] = -8.0, 8.0
+    tunes = torch.full((1, 73, FRAMES), tune)
+    return Frames(onsets[None], held.log_softmax(0)[None], tunes)
+
+
+def test_notes_are_found_where_they_are_played():
+    notes = find_notes(played((60, 10.0, 50), (72, 80.5, 120), (24, 200.25, 299), tune=-0.3))
+    assert [note.pitch_midi for note in notes] == [60, 72, 24]
+    onsets = [note.onset_s / FRAME_S for note in notes]
+    np.testing.assert_allclose(onsets, [10, 80.5, 200.25], atol=0.05)
+    ends = [note.offset_s / FRAME_S for note in notes]
+    np.testing.assert_allclose(ends, [50, 120, 299], atol=1)
+    assert [note.tune for note in notes] == pytest.approx([-0.3] * 3)
+    assert all(note.sure > 0.9 for note in notes)
+
+
+def test_a_note_said_again_is_two_and_a_moment_missed_is_none():
+    frames = played((60, 10.0, 100), (60, 60.0, 100))
+    frames.pitch_logits[:, :, 80:82] = played().pitch_logits[:, :, 80:82]
+    notes = find_notes(frames)
+    assert [note.pitch_midi for note in notes] == [60, 60]
+    assert notes[0].offset_s == pytest.approx(60 * FRAME_S, abs=FRAME_S)
+    assert notes[1].offset_s == pytest.approx(100 * FRAME_S, abs=FRAME_S)
+
+
+def test_silence_holds_no_notes():
+    assert find_notes(played()) == []
+    silent = RecordingModel.load(shipped("patch")).transcribe(np.zeros((128, 300), np.float32))
+    assert silent.notes == []
+    assert (silent.sure == 0).all()
+
+
+def test_a_doubtful_note_says_so():
+    frames = played((60, 10.0, 50))
+    frames.pitch_logits[:, 62 - 24, 10:50] = frames.pitch_logits[:, 60 - 24, 10:50]
+    frames = frames._replace(pitch_logits=frames.pitch_logits.log_softmax(1))
+    assert find_notes(frames)[0].sure < 0.6
+
+
+def test_a_long_recording_is_read_in_parts_as_if_it_were_whole():
+    torch.manual_seed(0)
+    model = RecordingModel("vital", PATCH).eval()
+    heard = torch.rand(128, 2 * WINDOW + 777)
+    with torch.inference_mode():
+        whole = model.transcriber.listen(heard[None])
+        parts = model._frames(heard.numpy())
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert CONTEXT < WINDOW
+
+
+def test_harmonics_are_read_where_the_cochlea_puts_them():
+    """220 Hz is channel 31; its second harmonic an octave, 24 channels, higher."""
+    places = harmonic_places().reshape(12, 3, 73, 128)
+    a3 = places[:, 1, 57 - 24].argmax(-1)
+    assert a3[2] == 31
+    assert a3[3] == 31 + 24
+    assert a3[1] == 31 - 24
+    assert (places.sum(-1) <= 1 + 1e-6).all()
+
+
+def test_the_surer_notes_count_more():
+    network = Transcriber(2)
+    level, knobs = torch.zeros(1, 2), torch.tensor([[[0.2, 0.8], [0.5, 0.5]]])
+    said = Opinions(level, knobs, torch.tensor([[[400.0, 4.0], [100.0, 100.0]]]))
+    agreed, variance = network.agree(said, torch.ones(1, 2))
+    assert agreed[0, 0] == pytest.approx((0.2 * 400 + 0.8 * 4) / 404)
+    assert variance[0, 0] < variance[0, 1]
+    only, _ = network.agree(said, torch.tensor([[0.0, 1.0]]))
+    assert only[0, 0] == pytest.approx(0.8)
+
+
+def test_a_circular_knob_goes_through_its_circle():
+    network = Transcriber(2, (1,))
+    knobs = torch.tensor([[0.3, 0.02], [0.9, 0.98], [0.1, 0.5]])
+    np.testing.assert_allclose(network.knobs_of(network.values(knobs)), knobs, atol=1e-6)
+    across = network.values(knobs)[:2].mean(0, keepdim=True)
+    assert float(network.knobs_of(across)[0, 1]) % 1 == pytest.approx(0.0, abs=1e-6) or float(
+        network.knobs_of(across)[0, 1]
+    ) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_model_saved_in_half_precision_reads_the_same(tmp_path):
+    torch.manual_seed(0)
+    model = RecordingModel("vital", PATCH).eval()
+    model.save(tmp_path / "model.json", {}, half=True)
+    again = RecordingModel.load(tmp_path / "model.json")
+    assert again.controls == PATCH
+    assert again.plant == "vital"
+    heard = torch.rand(1, 128, 100)
+    with torch.inference_mode():
+        one, other = (m.transcriber.listen(heard).tune for m in (model, again))
+    np.testing.assert_allclose(other, one, atol=2e-3)
