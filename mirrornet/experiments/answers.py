@@ -39,13 +39,13 @@ class Answer:
         return fingerprint(self.controls)[:8]
 
 
-def kept(file: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The controls in `file`, made first if there are none."""
+def kept(file: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays in `file`, made first if there is none."""
     if not file.is_file():
-        controls = make()
+        made = make()
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, lambda path: save_file({"controls": controls}, path))
-    return load_file(file)["controls"]
+        write_atomically(file, lambda path: save_file(made, path))
+    return load_file(file)
 
 
 def score_all(

@@ -7,7 +7,8 @@ candidates so many times. Ours does both: what its encoder answers is refined wi
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from ..babbling import listen, random_melodies
-from ..checkpoints import fingerprint, provenance
+from ..checkpoints import provenance
 from ..files import write_atomically
 from ..mirror import MirrorNet, load_model
 from ..peers.cma_es import CmaEs
@@ -30,7 +31,7 @@ from . import settings
 from .answers import Answer, kept, score_all
 from .curves import benchmark_curves
 from .evaluation import Heard, Melodies, imagine_all, refine_all
-from .matchers import EPOCHS, Babble, Learned, learn_all, ms_per_melody
+from .matchers import EPOCHS, Babble, Learner, learners
 from .settings import Setting
 from .tables import learned_table, print_table, renders_table, sounds_table
 
@@ -62,9 +63,9 @@ def run_benchmark(
     resume: bool = False,
 ) -> Path:
     """Compare, and write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` with a picture (PNG)
-    beside it. What is learned, found and scored is kept in `runs`, what searches found beside the
-    results; with `resume` nothing of it is done again. What is learned from the babble alone serves
-    every experiment.
+    beside it. What is learned and scored is kept in `runs`, and goes on there with `resume`; what
+    is learned from the babble alone serves every experiment. All answers are kept in a folder
+    beside the results, and whoever has answered is not asked again: delete them to start afresh.
 
     Raises OutputError if there is such a run and `resume` is not asked for, MirrorNetError if a
     package of mirrornet[bench] is missing.
@@ -84,6 +85,9 @@ def run_benchmark(
         "seed": seed,
     }
     papers = paper_records(setting, seed, results)
+    kept_in = results / name
+    if kept_in.is_dir():
+        print(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
     torch.set_num_threads(usable_cores())
     with setting.target_farm() as players:  # first, as it may not be installed
         run = Run(runs / name, about, resume)
@@ -101,18 +105,19 @@ def run_benchmark(
     with Farm("vital", controls=setting.controls) as farm:
         controls = random_melodies(farm.controls, "babble", max(plan.babbles), seed)
         babble = Babble(*listen(farm, controls, what="Babbling", folder=babbled.part("babble")))
-        learned = learn_all(plan.babbles, farm, babble, targets, babbled.folder, run.folder, seed)
-        best = [one for one in learned if one.babble == max(plan.babbles)]
-        answers = [one.answer(few.heard) for one in best] + trivial(farm, few)
-        for one in best:
-            if isinstance(one.model, MirrorNet):
-                answers += refined(one, one.model, farm, few.heard, plan.refined, run.folder, seed)
-        places = results / name, run.folder
-        answers += searched(setting, plan, farm, babble, few.heard, *places, seed)
-        first = score_all(setting, farm, true, [o.answer(true.heard) for o in learned], run)
+        places = babbled.folder, run.folder
+        methods = learners(plan.babbles, farm, babble, targets, *places, seed)
+        learned = [one.answer(true.heard, kept_in) for one in methods]
+        answers = trivial(farm, few)
+        for one, learner in zip(learned, methods, strict=True):
+            if learner.babble == max(plan.babbles):
+                one = replace(one, controls=one.controls[:SEARCHED])
+                answers.append(one)
+                if learner.family == "ours":
+                    answers += refined(one, learner, farm, few.heard, plan.refined, kept_in, seed)
+        answers += searched(setting, plan, farm, babble, few.heard, kept_in, run.folder, seed)
+        first = score_all(setting, farm, true, learned, run)
         found = score_all(setting, farm, true, answers, run)
-    for record, one in zip(first, learned, strict=True):
-        record["ms_per_melody"] = ms_per_melody(one.model)
     result = {
         "benchmark": setting.name,
         "what": setting.what,
@@ -144,28 +149,36 @@ def trivial(farm: Farm, true: Melodies) -> list[Answer]:
 
 
 def refined(
-    learned: Learned,
-    model: MirrorNet,
+    guessed: Answer,
+    learner: Learner,
     farm: Farm,
     heard: Heard,
     marks: Sequence[int],
-    folder: Path,
+    answers: Path,
     seed: int,
 ) -> list[Answer]:
-    """Ours with the decoder, and with ever more renders."""
-    method = learned.method.replace("encoder", "MirrorNet")
-    guesses = learned.answer(heard).controls
-    file = f"{method} {{}}, {fingerprint(guesses, heard)[:8]}.safetensors"
-    folder = folder / "refined"
-    imagined = kept(folder / file.format(0), lambda: imagine_all(model, heard, guesses))
-    answers = [Answer(method, "ours", 0, imagined, learned.cost)]
-    for renders in marks:
-        controls = kept(
-            folder / file.format(renders),
-            lambda n=renders: refine_all(model, farm, heard, imagined, n, seed),
-        )
-        answers.append(Answer(method, "ours", renders, controls, learned.cost))
-    return answers
+    """Ours with the decoder, and with ever more renders; what was found is kept in `answers`."""
+    method = guessed.method.replace("encoder", "MirrorNet")
+
+    def imagined() -> dict[str, np.ndarray]:
+        return {"controls": imagine_all(ours(), heard, guessed.controls)}
+
+    def practised(renders: int) -> dict[str, np.ndarray]:
+        return {"controls": refine_all(ours(), farm, heard, found[0].controls, renders, seed)}
+
+    def ours() -> MirrorNet:
+        model = learner.learn()[0]
+        assert isinstance(model, MirrorNet)
+        return model
+
+    cost = {key: n for key, n in guessed.cost.items() if key != "ms_per_melody"}
+    found: list[Answer] = []
+    for renders in (0, *marks):
+        file = f"{method}, {renders} renders, {guessed.digest}.safetensors"
+        make = partial(practised, renders) if renders else imagined
+        controls = kept(answers / file, make)["controls"]
+        found.append(Answer(method, "ours", renders, controls, cost))
+    return found
 
 
 def searched(
@@ -204,15 +217,14 @@ def searched(
         parts = []
         for first in range(0, len(heard), TOGETHER):
             some = heard[first : first + TOGETHER]
-            name = f"{method}, {renders} renders, {first + 1}, {fingerprint(some, starts)[:8]}"
+            name = f"{method}, {renders} renders, melodies {first + 1}-{first + len(some)}"
 
             def course(make=make, first=first, some=some, renders=renders, marks=marks, name=name):
                 ledger = folder / "searches" / name
-                return search(
-                    lambda i: make(first + i), farm, some, renders, marks, ledger
-                ).controls
+                found = search(lambda i: make(first + i), farm, some, renders, marks, ledger)
+                return {"controls": found.controls}
 
-            parts.append(kept(answers / f"{name}.safetensors", course))
+            parts.append(kept(answers / f"{name}.safetensors", course)["controls"])
         found += [
             Answer(method, "search", mark, controls, cost)
             for mark, controls in zip(marks, np.concatenate(parts, 1), strict=True)

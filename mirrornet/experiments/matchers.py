@@ -6,11 +6,13 @@ controls, so that only ours can.
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ..audio import load_audio
@@ -22,7 +24,7 @@ from ..mirror import MirrorNet
 from ..peers import ast, cnn
 from ..peers.supervised import learn_supervised
 from ..plants.farm import Farm
-from .answers import Answer
+from .answers import Answer, kept
 from .evaluation import Controls, Heard, Matcher
 
 # Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
@@ -51,30 +53,32 @@ class Babble(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A matcher, and what it took: `babble` is what it heard, `renders` all that was played."""
+class Learner:
+    """How a matcher comes about: `babble` is what it hears, `renders` all that is played."""
 
     method: str
     family: str
-    model: Matcher
     babble: int
     renders: int
-    cpu_s: float
+    learn: Callable[[], tuple[Matcher, float]]
+    """The matcher, and the CPU seconds of learning; what was learned before is not again."""
 
-    @property
-    def cost(self) -> dict[str, float]:
-        return {
-            "babble": self.babble,
-            "learning_renders": self.renders,
-            "learning_cpu_s": self.cpu_s,
-        }
+    def answer(self, heard: Heard, folder: Path) -> Answer:
+        """What it answers, kept in `folder`: as long as that is there, nothing is learned."""
 
-    def answer(self, heard: Heard) -> Answer:
-        controls = self.model.guess(torch.from_numpy(heard)).numpy().astype(float)
-        return Answer(self.method, self.family, 0, controls, self.cost)
+        def ask() -> dict[str, np.ndarray]:
+            model, cpu_s = self.learn()
+            controls = model.guess(torch.from_numpy(heard)).numpy().astype(float)
+            figures = {"learning_cpu_s": cpu_s, "ms_per_melody": ms_per_melody(model)}
+            return {"controls": controls} | {key: np.array(n) for key, n in figures.items()}
+
+        found = kept(folder / f"{self.method}, babble {self.babble}.safetensors", ask)
+        figures = {key: float(n) for key, n in found.items() if key != "controls"}
+        cost = {"babble": self.babble, "learning_renders": self.renders} | figures
+        return Answer(self.method, self.family, 0, found["controls"], cost)
 
 
-def learn_all(
+def learners(
     sizes: Sequence[int],
     farm: Farm,
     babble: Babble,
@@ -82,31 +86,42 @@ def learn_all(
     folder: Path,
     listened: Path,
     seed: int,
-) -> list[Learned]:
+) -> list[Learner]:
     """Ours from the babble alone, ours after listening to `targets`, and the learned peers: of each
     one for each size of babble.
 
-    What knows only the babble stands in `folder`, what listened in `listened`; what stands there
-    is not learned again.
+    What knows only the babble stands in `folder`, what listened in `listened`.
     """
-    learned = []
     listening = MirrorRecipe().listening()
-    for size in sizes:
-        heard = babble.first(size)
+
+    def ours(size: int) -> tuple[MirrorNet, float]:
         plan = MirrorRecipe(babble=size, epochs=EPOCHS[size]["mirror"])
-        ours = _learn_ours(plan, farm, heard, targets[:0], folder / f"mirror-{size}", seed)
-        learned.append(Learned("encoder, babble only", "ours", ours[0], size, size, ours[1]))
+        return _learn_ours(plan, farm, babble, targets[:0], folder / f"mirror-{size}", seed)
+
+    def ours_listened(size: int) -> tuple[MirrorNet, float]:
+        start, cpu_s = ours(size)
         place = listened / f"mirror-{size}"
-        again = _learn_ours(listening, farm, heard, targets, place, seed, ours[0])
+        heard = babble.first(size)
+        model, more_s = _learn_ours(listening, farm, heard, targets, place, seed, start)
+        return model, cpu_s + more_s
+
+    def peer(key: str, size: int) -> tuple[Matcher, float]:
+        _, kind, recipe = PEERS[key]
+        place = folder / f"{key}-{size}"
+        recipe = replace(recipe, epochs=EPOCHS[size][key])
+        model = learn_supervised(kind, recipe, *babble.first(size), place, seed, True, "cpu")
+        return model, _cpu_s(place)
+
+    found = []
+    for size in sizes:
         renders = size + listening.rounds * len(targets)
-        cpu_s = ours[1] + again[1]
-        learned.append(Learned(LISTENED, "ours", again[0], size, renders, cpu_s))
-        for key, (label, kind, recipe) in PEERS.items():
-            place = folder / f"{key}-{size}"
-            recipe = replace(recipe, epochs=EPOCHS[size][key])
-            model = learn_supervised(kind, recipe, *heard, place, seed, True, "cpu")
-            learned.append(Learned(label, "learned", model, size, size, _cpu_s(place)))
-    return learned
+        found += [
+            Learner("encoder, babble only", "ours", size, size, partial(ours, size)),
+            Learner(LISTENED, "ours", size, renders, partial(ours_listened, size)),
+        ]
+        for key, (label, _, _) in PEERS.items():
+            found.append(Learner(label, "learned", size, size, partial(peer, key, size)))
+    return found
 
 
 def _learn_ours(
