@@ -38,6 +38,7 @@ from .options import (
     Refine,
     Resume,
     RunFolder,
+    Seconds,
     Seed,
     Sound,
     Start,
@@ -92,7 +93,7 @@ def demo(out: DemoFolder = None) -> None:
         if out != wanted:
             print(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
-    found = _match(DATA / "demo-melody.flac", "vital", "patch", None, DEMO_RENDERS, 0, out)
+    found = _match(DATA / "demo-melody.flac", "vital", "patch", None, DEMO_RENDERS, None, 0, out)
     _say_result(found, out, [note["pitch_midi"] for note in truth["notes"]])
 
 
@@ -101,7 +102,8 @@ def match(
     plant: Plant = "vital",
     controls: ControlSet = "patch",
     model: Model = None,
-    refine: Refine = 0,
+    refine: Refine = None,
+    seconds: Seconds = None,
     seed: Seed = 0,
     out: MatchFolder = None,
 ) -> None:
@@ -113,9 +115,9 @@ def match(
     """
     out = Path(f"{sound.resolve().stem}-match") if out is None else out
     if sound.is_dir():
-        _match_folder(sound, plant, controls, model, refine, seed, out)
+        _match_folder(sound, plant, controls, model, refine, seconds, seed, out)
         return
-    _say_result(_match(sound, plant, controls, model, refine, seed, out), out)
+    _say_result(_match(sound, plant, controls, model, refine, seconds, seed, out), out)
 
 
 def learn(
@@ -376,28 +378,44 @@ def _give_up_stdout() -> None:
 
 
 def _match(
-    sound: Path, plant: str, controls: str, model: Path | None, refine: int, seed: int, out: Path
+    sound: Path,
+    plant: str,
+    controls: str,
+    model: Path | None,
+    refine: int | None,
+    seconds: float | None,
+    seed: int,
+    out: Path,
 ) -> "Match":
     """Match and save, with the place for the results checked before the work."""
     _check_place(out)
     print(f"Listening to {sound} ...", flush=True)
     from .matching import load_reader, match
 
-    found = match(sound, plant, load_reader(model, controls), refine, seed)
+    found = match(sound, plant, load_reader(model, controls), refine, seconds, seed)
     found.save(out)
     return found
 
 
 def _match_folder(
-    folder: Path, plant: str, controls: str, model: Path | None, refine: int, seed: int, out: Path
+    folder: Path,
+    plant: str,
+    controls: str,
+    model: Path | None,
+    refine: int | None,
+    seconds: float | None,
+    seed: int,
+    out: Path,
 ) -> None:
     from .folders import match_folder
     from .matching import load_reader
     from .plants.farm import usable_cores
 
     load_reader(model, controls)  # said once, not for each file, if there is none
-    options = ["--plant", plant, "--controls", controls, "--refine", str(refine)]
-    options += ["--seed", str(seed), *(["--model", str(model.resolve())] if model else [])]
+    options = ["--plant", plant, "--controls", controls, "--seed", str(seed)]
+    options += [] if refine is None else ["--refine", str(refine)]
+    options += [] if seconds is None else ["--seconds", str(seconds)]
+    options += ["--model", str(model.resolve())] if model else []
     found = match_folder(folder, out, options, usable_cores())
     failed = sum(bool(one.problem) for one in found)
     if failed == len(found):

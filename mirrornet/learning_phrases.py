@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .checkpoints import provenance
 from .hearing import FRAME_S
-from .networks.disguise import disguise
+from .networks.disguise import disguise, tremble
 from .phrases import babble_phrases, frame_labels
 from .plants.farm import Farm, usable_cores
 from .runs import Run
@@ -132,4 +132,5 @@ def half_disguised(
 ) -> Float[Tensor, "batch channel=128 frame"]:
     """The second half of the phrases in disguise, at a mean of 1 again."""
     plain = len(S) // 2
-    return torch.cat([S[:plain], torch.expm1(4 * disguise(compressed(S[plain:]), chance)) / 4])
+    heard = compressed(tremble(S[plain:], chance))
+    return torch.cat([S[:plain], torch.expm1(4 * disguise(heard, chance)) / 4])

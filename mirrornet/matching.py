@@ -3,6 +3,7 @@
 Recordings are matched in `recordings.py`; here, the melodies of the paper: five notes in 2 s.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from .allowance import allowed
 from .checkpoints import load_checkpoint
 from .errors import CheckpointError, ControlError
 from .hearing import hear
@@ -47,7 +49,8 @@ def match(
     sound: str | Path | tuple[np.ndarray, int],
     plant: str | Plant = "vital",
     model: MirrorNet | RecordingModel | str | Path | None = None,
-    refine: int = 0,
+    refine: int | None = None,
+    seconds: float | None = None,
     seed: int = 0,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
@@ -59,14 +62,17 @@ def match(
         model: what reads the sound, or its path: a RecordingModel for any recording, a MirrorNet
             for the melodies of the paper. None: what ships for the plant's controls, which are
             those for recordings if only its name is given.
-        refine: how many real renders may be spent on improving the answer, which otherwise is what
-            encoder and decoder make of the sound.
+        refine, seconds: how many real renders, and how much time, may be spent on improving the
+            answer, whichever ends first; with neither, it is what encoder and decoder make of the
+            sound. Ctrl-C ends the improving with the best found so far.
         seed: where the chance in refinement starts; the same seed gives the same match.
 
     Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
     """
-    if refine < 0:
+    if refine is not None and refine < 0:
         raise ControlError(f"refine is a number of renders, 0 or more; got {refine}.")
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise ControlError(f"seconds is a time, 0 or more; got {seconds}.")
     if model is None or isinstance(model, str | Path):
         model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
     name = plant if isinstance(plant, str) else plant.name
@@ -84,15 +90,16 @@ def match(
     # The products in refinement are too small for more threads, which would wait for each other.
     with threadpool_limits(1, "blas"):
         if isinstance(model, RecordingModel):
-            return match_recording(sound, plant, model, refine, seed)
-        return _match_melody(sound, plant, model, refine, seed)
+            return match_recording(sound, plant, model, refine, seconds, seed)
+        return _match_melody(sound, plant, model, refine, seconds, seed)
 
 
 def _match_melody(
     sound: str | Path | tuple[np.ndarray, int],
     plant: Plant,
     model: MirrorNet,
-    refine: int,
+    refine: int | None,
+    seconds: float | None,
     seed: int,
 ) -> Match:
     """A melody of five notes in 2 s, whose knobs move from note to note."""
@@ -103,9 +110,10 @@ def _match_melody(
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
     if model.hearing == "loudness":
         controls = imagine(model, listened, controls)
-    if refine:
-        practice = practise(model.controls, target_heard, controls, refine, model, seed)
-        controls = _practise(plant, practice)
+    if refine or seconds:
+        with allowed(refine, seconds) as allowance:
+            practice = practise(model.controls, target_heard, controls, allowance, model, seed)
+            controls = _practise(plant, practice)
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)
     heard = hear(audio, rate_hz)

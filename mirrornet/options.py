@@ -77,10 +77,17 @@ Model = Annotated[
     ),
 ]
 Refine = Annotated[
-    int,
-    arg(
-        metavar="TIMES",
-        help="how often the synthesizer may be played to improve on the first answer",
+    int | None,
+    _explained(
+        "TIMES",
+        "how often the synthesizer may be played to improve on the first answer; Ctrl-C ends that "
+        "with the best so far; default: not at all, or, with --seconds, as often as there is time",
+    ),
+]
+Seconds = Annotated[
+    float | None,
+    _explained(
+        "SECONDS", "for how long it may be played to improve on the first answer; default: any time"
     ),
 ]
 

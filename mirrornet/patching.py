@@ -5,7 +5,6 @@ and followed by bounded least squares; where that no longer helps, what is left 
 changes of a few knobs at a time, larger after a success, smaller after a failure.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .allowance import Allowance
 from .hearing import FRAME_S, hear_recording
 from .imagining import bounded_step
 from .melody import Note
 from .plants import Plant
-from .progress import Progress
 
 EXCERPT_S = 4.0
 REHEARSAL_RATE_HZ = 16000  # at which Vital plays three times as fast as at 44.1 kHz
@@ -47,10 +46,10 @@ def improve_patch(
     plant: Plant,
     notes: Sequence[Note],
     target: Float[np.ndarray, " sample"],
-    renders: int,
+    allowance: Allowance,
     seed: int = 0,
 ) -> list[Note]:
-    """The notes with better knobs, `renders` renders of an excerpt later.
+    """The notes with better knobs, after as many renders of an excerpt as are allowed.
 
     `target` is what they are to sound like, at the plant's rate. Pitches, times, levels and tunings
     stay.
@@ -61,9 +60,8 @@ def improve_patch(
     if plant.sample_rate_hz > REHEARSAL_RATE_HZ:  # what is heard is below 4 kHz
         kind: Any = type(plant)
         plant = kind(controls=plant.controls.name, sample_rate_hz=REHEARSAL_RATE_HZ)
-    practice = _Practice(plant, some, heard, renders)
-    with Progress("Refining", renders) as practice.progress:
-        best = practice.run(np.random.default_rng(seed))
+    practice = _Practice(plant, some, heard, allowance)
+    best = practice.run(np.random.default_rng(seed))
     return [practice.with_knobs(note, best.knobs) for note in notes]
 
 
@@ -88,11 +86,8 @@ def excerpt(notes: Sequence[Note], duration_s: float) -> tuple[float, float, lis
 
 
 class _Practice:
-    progress: Progress
-
-    def __init__(self, plant: Plant, notes: list[Note], target: Heard, renders: int):
-        self.plant, self.notes, self.renders = plant, notes, renders
-        self.total, self.least = renders, math.inf
+    def __init__(self, plant: Plant, notes: list[Note], target: Heard, allowance: Allowance):
+        self.plant, self.notes, self.allowance = plant, notes, allowance
         self.controls = plant.controls.shared
         self.target = target
 
@@ -100,7 +95,7 @@ class _Practice:
         values = self.notes[0].controls
         knobs = np.array([float(c.from_physical(values[c.name])) for c in self.controls])
         best = self.play(knobs)
-        while self.renders > len(knobs) + 1:
+        while self.allowance.left > len(knobs) + 1:
             before = best.error
             best = self.follow(best, self.measure(best))
             if best.error > WORTH * before:
@@ -108,13 +103,11 @@ class _Practice:
         return self.explore(best, chance)
 
     def play(self, knobs: Knobs) -> Trial:
-        self.renders -= 1
         duration_s = self.target.shape[-1] * FRAME_S
         audio = self.plant.play([self.with_knobs(n, knobs) for n in self.notes], duration_s)
         heard = hear_recording(audio, self.plant.sample_rate_hz)
         error = float(np.mean((heard - self.target) ** 2) / np.var(self.target))
-        self.least = min(self.least, error)
-        self.progress.at(self.total - self.renders, f"{100 * self.least:.3g} % of variance")
+        self.allowance.spend(error)
         return Trial(knobs, heard, error)
 
     def with_knobs(self, note: Note, knobs: Knobs) -> Note:
@@ -128,8 +121,10 @@ class _Practice:
 
     def measure(self, best: Trial) -> Float[np.ndarray, "point knob"]:
         """The slopes of what is heard along each knob, each moved towards the middle."""
-        slopes = np.empty((best.heard.size, len(self.controls)))
+        slopes = np.zeros((best.heard.size, len(self.controls)))
         for number, control in enumerate(self.controls):
+            if not self.allowance.left:
+                break
             change = COARSE.get(control.name, PROBE)
             moved = best.knobs.copy()
             moved[number] += change if moved[number] < 0.5 else -change
@@ -142,7 +137,7 @@ class _Practice:
         residual = (self.target - best.heard).ravel().astype(float)
         start = best.knobs
         for damping in DAMPINGS:
-            if not self.renders:
+            if not self.allowance.left:
                 break
             step = bounded_step(slopes, residual, damping, -start, 1 - start)
             trial = self.play(self.within(start + step))
@@ -151,7 +146,7 @@ class _Practice:
 
     def explore(self, best: Trial, chance: np.random.Generator) -> Trial:
         size = FIRST_CHANGE
-        while self.renders > 0:
+        while self.allowance.left:
             knobs = best.knobs.copy()
             some = chance.choice(len(knobs), CHANGED, replace=False)
             knobs[some] += size * chance.standard_normal(CHANGED)

@@ -6,7 +6,7 @@ it, so a network can learn to read recordings that come with no labels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,18 @@ BEATS_S = (0.12, 0.8)  # from the quickest to the slowest tempo
 LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0)  # of notes, in beats
 SOFTEST = 1e-6  # mean of a spectrogram; of what is softer, only the filter's leak is left
 PLUCKED = 0.05  # sustain below which a note is over once it has decayed
+PURE = 0.1  # wave below which a tone is its fundamental and nothing else
+LOWEST_PURE = 44  # MIDI pitch; the cochlea hears no fundamental below
+
+# How a phrase is played, and how often: as the knobs happen to stand, which seldom is as on an
+# instrument; struck, each note ringing into the next ones; or blown and bowed, softly and slurred.
+MANNERS = {"any": 0.5, "struck": 0.25, "blown": 0.25}
 
 # Knobs that are mostly at rest in music are so in babble: the power of a uniform number.
 RARE = {
     "attack": 1.6,
     "release": 1.4,
-    "noise": 4.0,
+    "noise": 6.0,  # in a flood of it no pitch can be heard
     "resonance": 1.5,
     "filter_blend": 3.0,
     "unison": 4.0,
@@ -67,12 +73,19 @@ def shared_knobs(space: ControlSpace) -> list[str]:
 
 def random_phrase(space: ControlSpace, generator: np.random.Generator) -> list[Note]:
     """One phrase of `PHRASE_S` on a plant with the control set `patch`."""
-    patch = random_patch(space, generator)
+    manner = str(generator.choice(list(MANNERS), p=list(MANNERS.values())))
+    patch = random_patch(space, generator, manner)
     uniform, chance = generator.uniform, generator.random
     low, high = PITCHES_MIDI[0], PITCHES_MIDI[-1]
+    if patch["wave"] < PURE:
+        low = LOWEST_PURE
     centre, reach = uniform(low + 4, high - 4), uniform(2, 14)
     beat_s = np.exp(uniform(*np.log(BEATS_S)))
     held = generator.choice([uniform(0.25, 0.6), uniform(0.7, 0.95), 1.0])
+    if manner == "struck" and chance() < 0.6:
+        held = uniform(1, 6)
+    elif manner == "blown":
+        held = uniform(0.85, 1.15)
     said_again, rests = uniform(0, 0.4), uniform(0, 0.3)
     loudness, swell = uniform(0.5, 1.0), uniform(0, 0.25)
     longest_s = _longest_s(space, patch)
@@ -108,8 +121,10 @@ def _longest_s(space: ControlSpace, patch: dict[str, float]) -> float:
     return float(attack.to_physical(patch["attack"]) + decay.to_physical(patch["decay"]))
 
 
-def random_patch(space: ControlSpace, generator: np.random.Generator) -> dict[str, float]:
-    """Knobs of a whole recording, 0..1."""
+def random_patch(
+    space: ControlSpace, generator: np.random.Generator, manner: str = "any"
+) -> dict[str, float]:
+    """Knobs of a whole recording, 0..1, for one of the `MANNERS` of playing."""
     patch = {}
     for name in shared_knobs(space):
         value = generator.random() ** RARE.get(name, 1.0)
@@ -117,7 +132,22 @@ def random_patch(space: ControlSpace, generator: np.random.Generator) -> dict[st
         if name in ("sustain", "filter_env", "vibrato_depth") and generator.random() < 0.4:
             value = {"sustain": float(generator.random() < 0.5), "filter_env": 0.5}.get(name, 0.0)
         patch[name] = value
+    chance = generator.random
+    if manner == "struck":
+        patch |= {"sustain": 0.0, "attack": 0.3 * chance(), "decay": 0.4 + 0.6 * chance()}
+    elif manner == "blown":
+        patch |= {"sustain": 0.5 + 0.5 * chance(), "attack": 0.3 + 0.6 * chance()}
+        patch |= {"release": 0.25 + 0.6 * chance(), "wave": chance() ** 1.5}
     return patch
+
+
+def one_voice(phrase: Sequence[Note]) -> list[Note]:
+    """The notes as they are heard: each until the next starts, though it may ring on."""
+    ends_s = [note.onset_s for note in phrase[1:]] + [np.inf]
+    return [
+        replace(note, offset_s=min(note.offset_s, end_s))
+        for note, end_s in zip(phrase, ends_s, strict=True)
+    ]
 
 
 def babble_phrases(
@@ -167,7 +197,7 @@ def as_arrays(
 ) -> tuple[Float[np.ndarray, "note=40 value=5"], Float[np.ndarray, " knob"]]:
     """A phrase as numbers: what differs from note to note, and what does not."""
     notes = np.full((MOST_NOTES, 5), np.nan, np.float32)
-    for row, note in zip(notes, phrase, strict=False):
+    for row, note in zip(notes, one_voice(phrase), strict=False):
         own = (_zero_to_one(space, note, name) for name in ("level", "tune"))
         row[:] = note.pitch_midi, note.onset_s, note.offset_s, *own
     knobs = [_zero_to_one(space, phrase[0], name) for name in shared_knobs(space)]

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .allowance import Allowance
 from .controls import ControlSpace
 from .hearing import FRAME_S, frame_times_s
 from .imagining import bounded_step, decoder_slopes, round_pitch
@@ -51,24 +52,24 @@ def practise(
     space: ControlSpace,
     target: Spectrogram,
     controls: Controls,
-    renders: int,
+    allowance: Allowance,
     model: MirrorNet | None = None,
     seed: int = 0,
 ) -> Practice:
-    """Yields up to `renders` controls to play, wants to be sent the linear spectrogram of each, and
-    returns the best controls heard. The first to play are `controls` themselves.
+    """Yields controls to play, as many as are allowed, wants to be sent the linear spectrogram of
+    each, and returns the best controls heard. The first to play are `controls` themselves.
 
     `target` is loudness-compressed. A `model` that hears loudness lends its decoder's Jacobian for
     the first steps. Pitches are brought to semitones and stay.
     """
-    practice = _Practice(space, target, renders)
+    practice = _Practice(space, target, allowance)
     best = yield from practice.play(round_pitch(space, controls))
-    if model and model.hearing == "loudness" and practice.renders:
+    if model and model.hearing == "loudness" and practice.allowance.left:
         slopes = _decoder_slopes(model, practice, best)
         best = yield from practice.correct(best, slopes, DECODER_STEPS)
     for probe in PROBE_SIZES:
         # Measuring pays only if renders are left to use what was measured.
-        while practice.renders > practice.renders_to_measure:
+        while practice.allowance.left > practice.to_measure:
             before = best.error
             best, slopes = yield from practice.measure(best, probe)
             best = yield from practice.correct(best, slopes, MEASURED_STEPS)
@@ -85,25 +86,27 @@ class _Practice:
     knob by knob. What a note sounds like depends on its knobs, its onset and the next one's.
     """
 
-    def __init__(self, space: ControlSpace, target: Spectrogram, renders: int):
-        self.target, self.renders = target.astype(np.float64), renders
+    def __init__(self, space: ControlSpace, target: Spectrogram, allowance: Allowance):
+        self.target, self.allowance = target.astype(np.float64), allowance
+        self.variance = float(np.var(self.target)) or 1.0
         self.melody_s = target.shape[-1] * FRAME_S
         self.duration = space.row("duration")
         self.knobs = [n for n, c in enumerate(space) if c.name not in ("pitch", "duration")]
         self.circular = np.array([space[row].circular for row in self.knobs])[:, None]
-        self.renders_to_measure = 2 + len(self.knobs)
+        self.to_measure = 2 + len(self.knobs)
 
     def play(self, controls: Controls) -> Trial:
-        self.renders -= 1
         linear = yield controls
-        return Heard(controls, linear, self.target)
+        heard = Heard(controls, linear, self.target)
+        self.allowance.spend(heard.error / self.variance)
+        return heard
 
     def correct(self, best: Heard, slopes: Slopes, trials: int) -> Trial:
         """Gauss-Newton steps, each from the best answer so far."""
         least, damping, most = DAMPING
         touches = self.touches(best)
         failures = 0
-        while trials and self.renders and failures < FAILURES:
+        while trials and self.allowance.left and failures < FAILURES:
             place, sounding = self.place(best.controls), self.sounding(best)
             low, high = self.bounds(best.controls)
             residual = self.target - best.compressed
@@ -158,7 +161,7 @@ class _Practice:
         """Spend what is left on random changes of knobs, kept note by note where they help."""
         size = np.full(best.controls.shape[-1], FIRST_CHANGE)
         heard, sounding = best, self.sounding(best)
-        while self.renders > 1:
+        while self.allowance.left > 1:
             controls = best.controls.copy()
             change = size * generator.standard_normal((len(self.knobs), len(size)))
             controls[self.knobs] = self.within(controls[self.knobs] + change)
@@ -173,7 +176,7 @@ class _Practice:
                     size[note] *= 1.5
                 else:
                     size[note] *= 0.9
-        if self.renders:  # what was put together has not been heard as a whole
+        if self.allowance.left:  # what was put together has not been heard as a whole
             whole = yield from self.play(best.controls)
             heard = min(heard, whole, key=lambda answer: answer.error)
         return heard

@@ -10,7 +10,7 @@ CONSOLE = rich.console.Console(stderr=True)
 class Progress:
     """`with Progress("Babbling", total) as progress: progress.at(done, note)`."""
 
-    def __init__(self, what: str, total: int):
+    def __init__(self, what: str, total: float):
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -24,7 +24,7 @@ class Progress:
         )
         self._task = self._bar.add_task(what, total=total, note="")
 
-    def at(self, done: int, note: str = "") -> None:
+    def at(self, done: float, note: str = "") -> None:
         """`done` of the total are done."""
         self._bar.update(self._task, completed=done, note=note)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .allowance import allowed
 from .audio import from_samples, load_audio
 from .controls import ControlSpace
 from .errors import AudioError
@@ -38,11 +39,12 @@ def match_recording(
     sound: str | Path | tuple[np.ndarray, int],
     plant: Plant,
     model: RecordingModel,
-    refine: int = 0,
+    refine: int | None = None,
+    seconds: float | None = None,
     seed: int = 0,
 ) -> Match:
     """The notes of a recording, 0.1 s to 10 minutes long, and the patch that plays them, improved
-    by `refine` renders of an excerpt.
+    by `refine` renders of an excerpt, or for so many `seconds`.
 
     Raises AudioError for a sound that cannot be used, or in which no notes are heard.
     """
@@ -57,8 +59,9 @@ def match_recording(
             "played, between C1 and C7."
         )
     found = _played(plant, notes, target, target_heard)
-    if refine:
-        better = improve_patch(plant, found.notes, target, refine, seed)
+    if refine or seconds:
+        with allowed(refine, seconds) as allowance:
+            better = improve_patch(plant, found.notes, target, allowance, seed)
         found = min(found, _played(plant, better, target, target_heard), key=lambda one: one.error)
     knobs = shared_knobs(plant.controls)
     return Match(

@@ -8,13 +8,10 @@ lock              held by the process that is at work here
 """
 
 import json
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -24,6 +21,7 @@ from torch import Tensor, nn
 from .checkpoints import load_checkpoint, save_checkpoint
 from .errors import OutputError
 from .files import write_atomically
+from .interrupts import deferred_interrupt
 from .progress import Progress
 
 SAVE_EVERY_S = 60.0
@@ -106,7 +104,7 @@ class Run:
         with (
             Progress(what, total) as self._progress,
             _tensorboard(self.folder / "tensorboard", first) as self._board,
-            _deferred_interrupt() as interrupt,
+            deferred_interrupt() as interrupt,
         ):
             self._progress.at(first)
             for step in range(first, total):
@@ -187,26 +185,3 @@ def _tensorboard(folder: Path, first: int) -> Iterator[Any]:
         return
     with SummaryWriter(str(folder), purge_step=first) as board:
         yield board
-
-
-class _Interrupt:
-    asked = False
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[_Interrupt]:
-    """The first Ctrl-C only sets `asked`; the second one interrupts."""
-    interrupt = _Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt  # only the main thread hears signals
-        return
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        interrupt.asked = True
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield interrupt
-    finally:
-        signal.signal(signal.SIGINT, before)

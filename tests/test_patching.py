@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mirrornet.allowance import Allowance
 from mirrornet.hearing import hear_recording
 from mirrornet.melody import Note
 from mirrornet.patching import EXCERPT_S, MOST_NOTES, excerpt, improve_patch
@@ -27,7 +28,7 @@ def test_renders_bring_the_patch_closer(vital: Vital):
     target = vital.play(melody({"wave": 75.0, "cutoff": 1500.0, "decay": 0.3}))
     heard = hear_recording(target, RATE_HZ)[:, :180]
     start = melody({"wave": 55.0, "cutoff": 3000.0, "sustain": 70.0})
-    found = improve_patch(vital, start, target, renders=60)
+    found = improve_patch(vital, start, target, Allowance(60))
     errors = [
         np.mean((hear_recording(vital.play(notes, 1.6), RATE_HZ)[:, :180] - heard) ** 2)
         for notes in (start, found)
@@ -45,7 +46,7 @@ def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch):
     play = vital.play
     target = play(melody({}))
     monkeypatch.setattr(vital, "play", lambda *given: played.append(1) or play(*given))
-    improve_patch(vital, melody({"wave": 40.0}), target, renders=23)
+    improve_patch(vital, melody({"wave": 40.0}), target, Allowance(23))
     assert len(played) == 23
 
 

@@ -13,6 +13,7 @@ from mirrornet.phrases import (
     as_arrays,
     babble_phrases,
     frame_labels,
+    one_voice,
     random_phrase,
     shared_knobs,
 )
@@ -28,8 +29,8 @@ def phrases(count: int):
 def test_phrases_are_of_one_voice_and_one_patch():
     for phrase in phrases(50):
         assert 1 <= len(phrase) <= MOST_NOTES
-        for one, following in pairwise(phrase):
-            assert one.offset_s <= following.onset_s + 1e-9
+        for one, following in pairwise(one_voice(phrase)):
+            assert one.onset_s < one.offset_s <= following.onset_s
         assert all(n.offset_s - n.onset_s > 0.9 * SHORTEST_NOTE_S for n in phrase[:-1])
         assert phrase[-1].offset_s <= PHRASE_S
         for name in shared_knobs(PATCH):
@@ -46,6 +47,14 @@ def test_phrases_reach_all_pitches_and_knobs():
         values = control.from_physical([phrase[0].controls[name] for phrase in many])
         assert values.min() < 0.1, name
         assert values.max() > 0.9, name
+
+
+def test_some_phrases_ring_and_some_are_slurred():
+    many = phrases(200)
+    lapped = [any(a.offset_s > b.onset_s for a, b in pairwise(phrase)) for phrase in many]
+    ringing = [p for p, laps in zip(many, lapped, strict=True) if laps]
+    assert 0.1 < np.mean(lapped) < 0.5
+    assert {p[0].controls["sustain"] > 0 for p in ringing} == {True, False}
 
 
 def test_a_plucked_note_ends_when_it_has_decayed():

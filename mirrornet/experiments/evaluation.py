@@ -10,6 +10,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from ..allowance import Allowance
 from ..babbling import listen, random_melodies
 from ..controls import ControlSpace
 from ..errors import PlantError
@@ -187,7 +188,7 @@ def refine_all(
 ) -> Controls:
     """`practising.practise` for each melody, all in step, so that every worker is kept busy."""
     practices = [
-        practise(model.controls, sound, start, renders, model, seed)
+        practise(model.controls, sound, start, Allowance(renders), model, seed)
         for sound, start in zip(heard, controls, strict=True)
     ]
     best: list[np.ndarray | None] = [None] * len(practices)

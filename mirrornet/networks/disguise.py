@@ -10,12 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..cochlea import loudness_compress
+from ..hearing import FRAME_S
 
 COLOUR_DB = 12.0  # standard deviation of the smooth gain over channels
 ROUGHNESS_DB = 3.0  # of the gain of each channel by itself
 CONTRAST = 0.3  # powers from 1 - this to 1 + this
 NOISE_DB = (-60.0, -15.0)  # noise floor, of the mean level
 ROOM_FRAMES = 20.0  # longest reverberation, time constant
+TREMBLING = 0.3  # share of sounds whose loudness does
+TREMOLO_HZ, TREMOLO_DEPTH = (3.0, 9.0), 0.6
 
 
 def disguise(
@@ -43,3 +46,15 @@ def disguise(
     floor = S.mean((1, 2), keepdim=True) * 10 ** (uniform(*NOISE_DB) / 20)
     S = S + floor * (0.5 + torch.rand(S.shape, generator=generator).to(heard))
     return loudness_compress(S)
+
+
+def tremble(
+    S: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
+) -> Float[Tensor, "batch channel=128 frame"]:
+    """Uncompressed spectrograms, some of them with a tremolo, which is no row of onsets."""
+    chance = torch.rand(4, len(S), 1, 1, generator=generator).to(S)
+    depth = TREMOLO_DEPTH * chance[0] * (chance[1] < TREMBLING)
+    low, high = TREMOLO_HZ
+    rate_hz = low + (high - low) * chance[2]
+    times_s = FRAME_S * torch.arange(S.shape[-1]).to(S)
+    return S * (1 + depth * torch.sin(2 * torch.pi * (rate_hz * times_s + chance[3])))

@@ -1,0 +1,65 @@
+"""How often a plant may be played to better an answer, and for how long."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .interrupts import Interrupt, deferred_interrupt
+from .progress import Progress
+
+
+class Allowance:
+    """A number of renders, a time, or both: whichever ends first."""
+
+    def __init__(
+        self,
+        renders: int | None,
+        seconds: float | None = None,
+        interrupt: Interrupt | None = None,
+        progress: Progress | None = None,
+    ):
+        self._renders, self._seconds = renders, seconds
+        self._interrupt, self._progress = interrupt, progress
+        self._began_s, self._spent, self._least = time.monotonic(), 0, math.inf
+
+    @property
+    def left(self) -> int:
+        """Renders that may still be spent; of a time, as many as the pace so far promises."""
+        if self._interrupt and self._interrupt.asked:
+            return 0
+        left = math.inf if self._renders is None else self._renders - self._spent
+        if self._seconds is not None:
+            passed_s = self._passed_s
+            if passed_s >= self._seconds:
+                return 0
+            pace_s = max(passed_s / self._spent, 1e-6) if self._spent else self._seconds
+            left = min(left, math.ceil((self._seconds - passed_s) / pace_s))
+        return int(left)
+
+    def spend(self, error: float) -> None:
+        """Note a render and how far off it was, as a share of the target's variance."""
+        self._spent += 1
+        self._least = min(self._least, error)
+        if self._progress:
+            done = self._passed_s if self._renders is None else self._spent
+            self._progress.at(done, f"{100 * self._least:.3g} % of variance")
+
+    @property
+    def _passed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+
+@contextmanager
+def allowed(renders: int | None, seconds: float | None) -> Iterator[Allowance]:
+    """An allowance with a bar that shows the best so far. The first Ctrl-C ends it, and who plays
+    under it then gives that; a second Ctrl-C interrupts."""
+    timed = renders is None
+    total = (seconds or 0) if timed else renders
+    with (
+        deferred_interrupt() as interrupt,
+        Progress("Refining (s)" if timed else "Refining", total) as progress,
+    ):
+        yield Allowance(renders, seconds, interrupt, progress)
+        if interrupt.asked:
+            progress.say("Stopped. This is the best so far; Ctrl-C again to leave it.")
