@@ -248,8 +248,8 @@ def bench(
     Learned peers hear the same babble for the same time; searches and our refinement play the
     synthesizer as often, CMA-ES ten times as often for another instrument. 1: melodies of the
     synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
-    With --recordings, which needs no other option: how well notes are read, against pYIN with onset
-    detection.
+    With --recordings: how well notes are read, against pYIN with onset detection, and how close the
+    patch is, against CMA-ES and the nearest of the babble in the same time.
 
     Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
     runs/.
@@ -260,7 +260,7 @@ def bench(
         from .transcription import RecordingModel
 
         model = RecordingModel.load(shipped("patch"))
-        print(f"Written to {run_recordings(model, seed)}.")
+        print(f"Written to {run_recordings(model, seed, resume=resume)}.")
         return
     from .experiments.benchmark import run_benchmark
     from .experiments.settings import find_setting

@@ -107,8 +107,8 @@ BenchBudget = Annotated[
 Recordings = Annotated[
     bool,
     arg(
-        help="in place of an experiment: how well notes are read from phrases of the synthesizer "
-        "itself and of ten instruments that it never heard"
+        help="in place of an experiment: how well recordings are matched, of the synthesizer "
+        "itself, of ten instruments that it never heard, of a voice, and real ones"
     ),
 ]
 Targets = Annotated[

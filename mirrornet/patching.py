@@ -54,13 +54,7 @@ def improve_patch(
     `target` is what they are to sound like, at the plant's rate. Pitches, times, levels and tunings
     stay.
     """
-    start_s, end_s, some = excerpt(notes, len(target) / plant.sample_rate_hz)
-    part = slice(round(start_s * plant.sample_rate_hz), round(end_s * plant.sample_rate_hz))
-    heard = hear_recording(target[part], plant.sample_rate_hz)
-    if plant.sample_rate_hz > REHEARSAL_RATE_HZ:  # what is heard is below 4 kHz
-        kind: Any = type(plant)
-        plant = kind(controls=plant.controls.name, sample_rate_hz=REHEARSAL_RATE_HZ)
-    practice = _Practice(plant, some, heard, allowance)
+    practice = _Practice(plant, notes, target, allowance)
     best = practice.run(np.random.default_rng(seed))
     return [practice.with_knobs(note, best.knobs) for note in notes]
 
@@ -85,22 +79,24 @@ def excerpt(notes: Sequence[Note], duration_s: float) -> tuple[float, float, lis
     return start_s, end_s, list(moved)
 
 
-class _Practice:
-    def __init__(self, plant: Plant, notes: list[Note], target: Heard, allowance: Allowance):
-        self.plant, self.notes, self.allowance = plant, notes, allowance
-        self.controls = plant.controls.shared
-        self.target = target
+class Rehearsal:
+    """An excerpt of a recording, played with other and other knobs."""
 
-    def run(self, chance: np.random.Generator) -> Trial:
-        values = self.notes[0].controls
-        knobs = np.array([float(c.from_physical(values[c.name])) for c in self.controls])
-        best = self.play(knobs)
-        while self.allowance.left > len(knobs) + 1:
-            before = best.error
-            best = self.follow(best, self.measure(best))
-            if best.error > WORTH * before:
-                break
-        return self.explore(best, chance)
+    def __init__(
+        self,
+        plant: Plant,
+        notes: Sequence[Note],
+        target: Float[np.ndarray, " sample"],
+        allowance: Allowance,
+    ):
+        start_s, end_s, self.notes = excerpt(notes, len(target) / plant.sample_rate_hz)
+        part = slice(round(start_s * plant.sample_rate_hz), round(end_s * plant.sample_rate_hz))
+        self.target = hear_recording(target[part], plant.sample_rate_hz)
+        if plant.sample_rate_hz > REHEARSAL_RATE_HZ:  # what is heard is below 4 kHz
+            kind: Any = type(plant)
+            plant = kind(controls=plant.controls.name, sample_rate_hz=REHEARSAL_RATE_HZ)
+        self.plant, self.allowance = plant, allowance
+        self.controls = plant.controls.shared
 
     def play(self, knobs: Knobs) -> Trial:
         duration_s = self.target.shape[-1] * FRAME_S
@@ -118,6 +114,19 @@ class _Practice:
     def within(self, knobs: Knobs) -> Knobs:
         circular = [control.circular for control in self.controls]
         return np.where(circular, knobs % 1, np.clip(knobs, 0, 1))
+
+
+class _Practice(Rehearsal):
+    def run(self, chance: np.random.Generator) -> Trial:
+        values = self.notes[0].controls
+        knobs = np.array([float(c.from_physical(values[c.name])) for c in self.controls])
+        best = self.play(knobs)
+        while self.allowance.left > len(knobs) + 1:
+            before = best.error
+            best = self.follow(best, self.measure(best))
+            if best.error > WORTH * before:
+                break
+        return self.explore(best, chance)
 
     def measure(self, best: Trial) -> Float[np.ndarray, "point knob"]:
         """The slopes of what is heard along each knob, each moved towards the middle."""

@@ -58,11 +58,13 @@ def match_recording(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
             "played, between C1 and C7."
         )
-    found = _played(plant, notes, target, target_heard)
+    found = play_at_levels(plant, notes, target, target_heard)
     if refine or seconds:
         with allowed(refine, seconds) as allowance:
             better = improve_patch(plant, found.notes, target, allowance, seed)
-        found = min(found, _played(plant, better, target, target_heard), key=lambda one: one.error)
+        found = min(
+            found, play_at_levels(plant, better, target, target_heard), key=lambda one: one.error
+        )
     knobs = shared_knobs(plant.controls)
     return Match(
         plant,
@@ -79,19 +81,21 @@ def match_recording(
     )
 
 
-class _Played(NamedTuple):
+class Played(NamedTuple):
+    """Notes, and how they sound in comparison with a target."""
+
     notes: list[Note]
     audio: Float[np.ndarray, " sample"]
     heard: Float[np.ndarray, "channel=128 frame"]
     error: float
 
 
-def _played(
+def play_at_levels(
     plant: Plant,
     notes: Sequence[Note],
     target: Float[np.ndarray, " sample"],
     target_heard: Float[np.ndarray, "channel=128 frame"],
-) -> _Played:
+) -> Played:
     """The notes at the levels that the target has, and how they sound."""
     # The plant's velocity scales a note and changes nothing else: each is played once.
     top = plant.controls[plant.controls.row("level")].high
@@ -106,7 +110,7 @@ def _played(
     audio = _mixed(plant, notes, sounds, len(target))
     del sounds  # of ten minutes, hundreds of megabytes
     heard = hear_recording(audio, plant.sample_rate_hz)
-    return _Played(list(notes), audio, heard, spectrogram_error(target_heard, heard))
+    return Played(list(notes), audio, heard, spectrogram_error(target_heard, heard))
 
 
 def _mixed(

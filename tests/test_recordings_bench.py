@@ -1,5 +1,6 @@
 """The benchmark of recordings: what it plays, and how it scores."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -8,34 +9,56 @@ import pytest
 pytest.importorskip("mir_eval")
 pytest.importorskip("librosa")
 
-from mirrornet.experiments.recordings import (
+from mirrornet.experiments import material, recordings
+from mirrornet.experiments.material import (
     INSTRUMENTS,
     RATE_HZ,
     SOUND_S,
     TUNED_ON,
+    Recording,
+    Source,
     instrument_phrases,
-    note_scores,
     plant_phrases,
+    sources,
+    sung,
+    voice_phrases,
+    whistled,
+)
+from mirrornet.experiments.reading import (
+    ReadNote,
+    as_read,
+    note_scores,
+    pitch_class_share,
     read_with_pyin,
 )
+from mirrornet.experiments.recordings import run_recordings
+from mirrornet.experiments.tables import recorded_sounds_table, recordings_table
 from mirrornet.melody import Note
+from mirrornet.mirror import shipped
+from mirrornet.transcription import RecordingModel
 
 PLAYED = [Note(60, 0.0, 0.4), Note(64, 0.5, 0.9), Note(67, 1.0, 1.8), Note(67, 2.0, 2.4)]
 
 
 def test_scores_are_those_of_mir_eval():
-    assert note_scores(PLAYED, PLAYED) == {"onset_f1": 1, "note_f1": 1, "note_offset_f1": 1}
+    assert set(note_scores(PLAYED, as_read(PLAYED)).values()) == {1.0}
     assert set(note_scores(PLAYED, []).values()) == {0.0}
     other = [
-        Note(60, 0.04, 0.4),  # right
-        Note(65, 0.5, 0.9),  # another pitch
-        Note(67, 1.0, 1.2),  # ends too soon
-        Note(67, 2.06, 2.4),  # 60 ms late
+        ReadNote(60.4, 0.04, 0.4),  # right
+        ReadNote(64.6, 0.5, 0.9),  # another pitch
+        ReadNote(67, 1.0, 1.2),  # ends too soon
+        ReadNote(67, 2.06, 2.4),  # 60 ms late
     ]
     scores = note_scores(PLAYED, other)
     assert scores["onset_f1"] == pytest.approx(3 / 4)
     assert scores["note_f1"] == pytest.approx(2 / 4)
     assert scores["note_offset_f1"] == pytest.approx(1 / 4)
+
+
+def test_a_note_is_as_high_as_it_is_tuned_and_over_when_the_next_starts():
+    ringing = [Note(60, 0.0, 2.0, {"tune": 45.0}), Note(62, 0.5, 2.0, {"tune": 45.0})]
+    heard = [ReadNote(60.6, 0.0, 0.5), ReadNote(62.5, 0.5, 2.0)]
+    assert set(note_scores(ringing, heard).values()) == {1.0}
 
 
 def test_no_instrument_is_scored_that_was_tuned_on():
@@ -44,13 +67,73 @@ def test_no_instrument_is_scored_that_was_tuned_on():
 
 def test_the_same_seed_gives_the_same_phrases():
     pytest.importorskip("tinysoundfont")
-    notes, sound = next(instrument_phrases(73, 0))
-    again, other = next(instrument_phrases(73, 1))
-    assert notes == next(instrument_phrases(73, 0))[0]
-    assert notes != again
-    assert len(sound) == len(other) == round(SOUND_S * RATE_HZ)
-    assert all(a.offset_s <= b.onset_s + 1e-9 for a, b in pairwise(notes))
-    assert np.abs(next(plant_phrases(0))[1]).max() > 1e-3
+    flute = next(instrument_phrases(73, 0))
+    other = next(instrument_phrases(73, 1))
+    assert flute.notes == next(instrument_phrases(73, 0)).notes
+    assert flute.notes != other.notes
+    assert len(flute.sound) == len(other.sound) == round(SOUND_S * RATE_HZ)
+    assert all(a.offset_s <= b.onset_s + 1e-9 for a, b in pairwise(flute.notes))
+    assert np.abs(next(plant_phrases(0)).sound).max() > 1e-3
+
+
+@pytest.mark.parametrize("voice", [sung, whistled])
+def test_a_voice_sings_its_notes(voice):
+    recording = next(voice_phrases(0, voice))
+    read = read_with_pyin(recording.sound)
+    assert note_scores(recording.notes, read)["onset_f1"] > 0.3
+    long = max(recording.notes, key=lambda note: note.offset_s - note.onset_s)
+    middle = int(0.5 * (long.onset_s + long.offset_s) * RATE_HZ)
+    excerpt = recording.sound[middle - 4096 : middle + 4096] * np.hanning(8192)
+    spectrum = np.abs(np.fft.rfft(excerpt, 1 << 16))
+    hz = 440 * 2 ** ((long.pitch_midi - 69) / 12)
+    near = round(hz * (1 << 16) / RATE_HZ)
+    around = spectrum[near - 60 : near + 60]
+    assert abs(around.argmax() - 60) < 25
+    assert around.max() > 5 * np.median(spectrum)
+
+
+def test_the_share_of_a_pitch_class():
+    read = [ReadNote(36.2, 0.0, 1.0), ReadNote(47.8, 1.0, 3.0), ReadNote(43, 3.0, 4.0)]
+    assert pitch_class_share(read, 0) == pytest.approx(3 / 4)
+    assert pitch_class_share([], 0) == 0
+
+
+def test_real_recordings_are_there_if_they_are_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(material, "SAMPLES", tmp_path / "missing")
+    assert "real" not in {source.kind for source in sources(0, INSTRUMENTS)}
+    monkeypatch.setattr(material, "SAMPLES", tmp_path)
+    assert sources(0, INSTRUMENTS)[-1].kind == "real"
+
+
+def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
+    recording = Recording(next(voice_phrases(0, sung)).sound[: 2 * RATE_HZ], PLAYED)
+    known = Recording(recording.sound, pitch_class=9)
+    few = [
+        Source("the synthesizer itself", "plant", lambda: iter([recording]), 1),
+        Source("flute", "instrument", lambda: iter([recording]), 1),
+        Source("real", "real", lambda: iter([known]), 1),
+    ]
+    monkeypatch.setattr(recordings, "sources", lambda *_: few)
+    monkeypatch.setattr(recordings, "TIME_S", 0.5)
+    monkeypatch.setattr(recordings, "BABBLE", 4)
+    model = RecordingModel.load(shipped("patch"))
+    path = run_recordings(model, 0, tmp_path / "results", tmp_path / "runs")
+    result = json.loads(path.read_text())
+    flute, real = result["rows"][1:]
+    methods = {"ours, at once", "ours", "nearest in the babble", "CMA-ES"}
+    assert set(flute["notes"]) == {"ours", "pYIN and onsets"}
+    assert set(real["notes"]["ours"]) == {"pitch_class"}
+    assert set(flute["sound"]) == set(real["sound"]) == methods
+    errors = {method: scores["spectrogram_error"] for method, scores in flute["sound"].items()}
+    assert errors["ours"] <= errors["ours, at once"]
+    page = (path.with_suffix("") / "index.html").read_text()
+    assert page.count("<audio") == 3 * (len(methods) + 1)
+    assert len(list(path.with_suffix("").rglob("*.ogg"))) == page.count("<audio")
+    assert len(recordings_table(result)) == 1 + 2 + 1
+    assert len(recorded_sounds_table(result)) == 1 + len(methods) * (3 + 1)
+    monkeypatch.setattr(recordings, "row_of", None)
+    again = run_recordings(model, 0, tmp_path / "results", tmp_path / "runs", resume=True)
+    assert json.loads(again.read_text())["rows"] == result["rows"]
 
 
 def test_pyin_reads_a_plain_tune():

@@ -1,171 +1,187 @@
-"""How well recordings are read: phrases of the plant itself, and of instruments it never heard.
+"""How well recordings are read and matched, on material that nobody tuned on.
 
-The notes that were played are known. They are compared, as mir_eval defines it, with what is read
-from the sound, by ours and by librosa's pYIN with its onset detection. Nothing was tuned on the
-instruments that are scored; `TUNED_ON` names those that were listened to in between.
+Notes that were played are compared, as mir_eval defines it, with those that are read from the
+sound. Then the sound: the patch that ours finds in a time, against the nearest of the babble and
+CMA-ES in the same time.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
 import numpy as np
-from jaxtyping import Float
+import soundfile
+import torch
 
+from ..allowance import Allowance
 from ..audio import resample
-from ..checkpoints import provenance
+from ..checkpoints import fingerprint, provenance
+from ..export import level_matched
 from ..files import write_atomically
 from ..hearing import hear_recording
-from ..melody import Note
+from ..metrics import field_metrics
+from ..patching import Rehearsal, Trial, improve_patch
+from ..peers.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
 from ..peers.search import bench_module
-from ..phrases import PHRASE_S, random_phrase
+from ..phrases import Phrases, babble_phrases
 from ..plants import load_plant
-from ..plants.soundfont import SoundFont
+from ..plants.farm import Farm
 from ..progress import Progress
+from ..recordings import Played, plant_notes, play_at_levels
+from ..runs import Run
 from ..transcription import RecordingModel
-from .tables import print_table, recordings_table
+from .material import INSTRUMENTS, RATE_HZ, TUNED_ON, Sound, Source, sources
+from .reading import OURS, Scores, read_scores
+from .tables import print_table, recorded_sounds_table, recordings_table
 
-INSTRUMENTS = {
-    0: "piano",
-    4: "electric piano",
-    11: "vibraphone",
-    24: "nylon guitar",
-    40: "violin",
-    56: "trumpet",
-    65: "alto saxophone",
-    68: "oboe",
-    73: "flute",
-    80: "square lead",
-}
-TUNED_ON = {
-    5: "electric piano 2",
-    12: "marimba",
-    19: "church organ",
-    26: "jazz guitar",
-    33: "electric bass",
-    42: "cello",
-    57: "trombone",
-    71: "clarinet",
-    75: "pan flute",
-    81: "saw lead",
-}
-PHRASES = 12  # of each instrument
-SOUND_S = 7.0  # of each phrase, its last note's ringing included
-STREAM = 12  # of random numbers, apart from those of babble
-RATE_HZ = 44100
-PYIN_RATE_HZ = 22050
-
-Sound = Float[np.ndarray, " sample"]
-Reader = Callable[[Sound], Sequence[Any]]
+MATCHED = 3  # recordings of each source whose sound is matched; of real ones all are
+SHOWN = 6  # real recordings on the page; of others the first of each source
+SHOWN_RATE_HZ = 22050
+TIME_S = 8.0  # of one core, for each method and sound, once the notes are known
+BABBLE = 1000  # phrases that the nearest are looked for in
 
 
 def run_recordings(
-    model: RecordingModel, seed: int = 0, results: Path = Path("results"), tuning: bool = False
+    model: RecordingModel,
+    seed: int = 0,
+    results: Path = Path("results"),
+    runs: Path = Path("runs"),
+    resume: bool = False,
+    tuning: bool = False,
 ) -> Path:
-    """Read all phrases, and write `results/recordings-seed-SEED.json`.
+    """Read and match all recordings, and write `results/recordings-seed-SEED.json`, with a page to
+    listen to beside it. What is done is kept in `runs`, and goes on there with `resume`.
 
     Raises MirrorNetError if a package of mirrornet[bench] is missing, PlantError without the sound
-    font.
+    font, OutputError if there is such a run and `resume` is not asked for.
     """
-    bench_module("mir_eval")
-    readers: dict[str, Reader] = {
-        "ours": lambda sound: model.transcribe(hear_recording(sound, RATE_HZ)).notes,
-        "pYIN and onsets": read_with_pyin,
-    }
-    chosen = TUNED_ON if tuning else INSTRUMENTS
-    sources = {"the synthesizer itself": plant_phrases(seed)}
-    sources |= {f"{name} ({p})": instrument_phrases(p, seed) for p, name in chosen.items()}
-    rows = []
-    with Progress("Reading recordings", len(sources) * PHRASES) as progress:
-        for source, phrases in sources.items():
-            scores: dict[str, list[dict[str, float]]] = {name: [] for name in readers}
-            for notes, sound in phrases:
-                for name, read in readers.items():
-                    scores[name].append(note_scores(notes, read(sound)))
-                progress.at(len(rows) * PHRASES + len(scores["ours"]))
-            means = {
-                name: {key: float(np.mean([one[key] for one in each])) for key in each[0]}
-                for name, each in scores.items()
-            }
-            rows.append({"source": source, "phrases": PHRASES, "scores": means})
+    for package in ("mir_eval", "librosa", "cma"):
+        bench_module(package)
+    torch.set_num_threads(1)
     name = f"recordings-{'tuning-' if tuning else ''}seed-{seed}"
-    result = {"seed": seed, "tuned_on": list(TUNED_ON.values()), "rows": rows, **provenance()}
+    weights = fingerprint(*(tensor.numpy() for tensor in model.state_dict().values()))
+    about = {"benchmark": name, "model": weights, "time_s": TIME_S, "babble": BABBLE}
+    run = Run(runs / f"bench-{name}", about, resume)
+    with Farm(model.plant, controls=model.controls.name) as farm:
+        babble = babble_phrases(farm, BABBLE, seed, run.part("babble"))
+    matchers = Matchers(model, babble, seed)
+    chosen = sources(seed, TUNED_ON if tuning else INSTRUMENTS)
+    rows = []
+    with Progress("Reading and matching", len(chosen)) as progress:
+        for source in chosen:
+            file = run.folder / f"{source.name}.json"
+            if not file.is_file():
+                text = json.dumps(row_of(source, matchers, results / name))
+                write_atomically(file, lambda path, text=text: path.write_text(text))
+            rows.append(json.loads(file.read_bytes()))
+            progress.at(len(rows))
+    result = {"seed": seed, "tuned_on": list(TUNED_ON.values()), **about}
+    result |= {"rows": rows, **provenance()}
     path = results / f"{name}.json"
     results.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=1) + "\n"))
-    print_table(recordings_table(result))
+    write_page(results / name)
+    for table in (recordings_table, recorded_sounds_table):
+        print_table(table(result))
     return path
 
 
-def plant_phrases(seed: int) -> Iterator[tuple[list[Note], Sound]]:
-    """Phrases as the plant babbles them, from seeds that learning never sees."""
-    plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
-    for number in range(PHRASES):
-        phrase = random_phrase(plant.controls, np.random.default_rng((seed, number, STREAM)))
-        yield phrase, plant.play(phrase, PHRASE_S)
-
-
-def instrument_phrases(program: int, seed: int) -> Iterator[tuple[list[Note], Sound]]:
-    """Phrases of a General MIDI instrument, MIDI 50 to 84."""
-    plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
-    for number in range(PHRASES):
-        notes = _phrase(np.random.default_rng((seed, program, number, STREAM)))
-        yield notes, plant.play(notes, SOUND_S)
-
-
-def _phrase(generator: np.random.Generator, low: int = 50, high: int = 84) -> list[Note]:
-    """A random walk in steps of a tempo: half, whole and double beats, rests, notes said again."""
-    centre = generator.uniform(low + 8, high - 8)
-    beat_s = np.exp(generator.uniform(np.log(0.15), np.log(0.5)))
-    held = generator.uniform(0.6, 1.0)
-    pitch, at_s = centre, generator.uniform(0, 0.4)
-    notes = []
-    while at_s < SOUND_S - 1:
-        span_s = max(beat_s * generator.choice([0.5, 1, 1, 1, 2]), 0.1)
-        if generator.random() > 0.1:
-            if generator.random() > 0.12:
-                pitch = centre + 0.8 * (pitch - centre) + 4 * generator.standard_normal()
-                pitch = float(np.clip(pitch, low, high))
-            end_s = at_s + max(span_s * held, 0.08)
-            notes.append(Note(round(pitch), float(at_s), float(end_s)))
-        at_s += span_s
-    return notes
-
-
-def note_scores(played: Sequence[Note], read: Sequence[Any]) -> dict[str, float]:
-    """F-measures as mir_eval defines them: onsets within 50 ms; these and the pitch within half a
-    semitone; and, in addition, offsets within 50 ms or a fifth of the note's length."""
-    transcription = bench_module("mir_eval.transcription")
-    if not read:
-        return {"onset_f1": 0.0, "note_f1": 0.0, "note_offset_f1": 0.0}
-
-    def intervals_and_hz(notes: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        spans = [[note.onset_s, max(note.offset_s, note.onset_s + 0.01)] for note in notes]
-        return np.array(spans), 440 * 2 ** ((np.array([n.pitch_midi for n in notes]) - 69) / 12)
-
-    (true, true_hz), (found, found_hz) = intervals_and_hz(played), intervals_and_hz(read)
-    score = transcription.precision_recall_f1_overlap
+def row_of(source: Source, matchers: "Matchers", sounds_folder: Path) -> dict:
+    """The scores of a source, and some of its sounds in a folder."""
+    notes, sounds = [], []
+    real = source.kind == "real"
+    for number, recording in enumerate(source.recordings()):
+        notes.append(read_scores(matchers.model, recording))
+        if real or number < MATCHED:
+            shown = number < (SHOWN if real else 1)
+            name = f"{source.name} {number + 1}" if real else source.name
+            place = sounds_folder / name if shown else None
+            sounds.append(matchers.scores(recording.sound, place))
     return {
-        "onset_f1": transcription.onset_precision_recall_f1(true, found)[2],
-        "note_f1": score(true, true_hz, found, found_hz, offset_ratio=None)[2],
-        "note_offset_f1": score(true, true_hz, found, found_hz, offset_ratio=0.2)[2],
+        "source": source.name,
+        "kind": source.kind,
+        "recordings": source.count,
+        "notes": means(notes),
+        "matched": len(sounds),
+        "sound": means(sounds),
     }
 
 
-def read_with_pyin(sound: Sound) -> list[Note]:
-    """The usual way without learning: librosa's onsets, and between two of them the median of the
-    pitch that pYIN tracks, up to the last frame in which it hears one."""
-    librosa = bench_module("librosa")
-    sound = resample(sound, RATE_HZ, PYIN_RATE_HZ)
-    low_hz, high_hz = librosa.midi_to_hz(24), librosa.midi_to_hz(96)
-    hz, voiced, _ = librosa.pyin(sound, fmin=low_hz, fmax=high_hz, sr=PYIN_RATE_HZ)
-    times_s = librosa.times_like(hz, sr=PYIN_RATE_HZ)
-    onsets_s = librosa.onset.onset_detect(y=sound, sr=PYIN_RATE_HZ, units="time")
-    notes = []
-    for start_s, end_s in zip(onsets_s, [*onsets_s[1:], np.inf], strict=True):
-        own = voiced & (times_s >= start_s) & (times_s < end_s)
-        if own.any():
-            pitch = round(float(np.median(librosa.hz_to_midi(hz[own]))))
-            notes.append(Note(pitch, float(start_s), float(times_s[own].max())))
-    return notes
+def means(scores: Sequence[Scores]) -> Scores:
+    """Of every figure of every method, over the recordings that have it."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for one in scores:
+        for method, figures in one.items():
+            for key, value in figures.items():
+                found.setdefault(method, {}).setdefault(key, []).append(value)
+    return {m: {k: float(np.mean(v)) for k, v in own.items()} for m, own in found.items()}
+
+
+class Matchers:
+    """Ours and its peers on the sound of a recording. The notes are those that ours reads: what
+    differs is the patch."""
+
+    def __init__(self, model: RecordingModel, babble: Phrases, seed: int):
+        self.model, self.babble, self.seed = model, babble, seed
+        self.looks = looks_of(babble)
+        self.plant = load_plant(model.plant, controls=model.controls.name, sample_rate_hz=RATE_HZ)
+
+    def scores(self, sound: Sound, place: Path | None) -> Scores:
+        """What each method's match is like, in `TIME_S`; none if no notes are heard. The sounds go
+        into the folder `place`."""
+        heard = hear_recording(sound, RATE_HZ)
+        transcript = self.model.transcribe(heard)
+        notes = plant_notes(self.plant, transcript, len(sound) / RATE_HZ)
+        if not notes:
+            return {}
+        first = play_at_levels(self.plant, notes, sound, heard)
+
+        def better(look_for: Callable[[Rehearsal], Trial]) -> Played:
+            rehearsal = Rehearsal(self.plant, first.notes, sound, Allowance(None, TIME_S))
+            knobs = look_for(rehearsal).knobs
+            own = [rehearsal.with_knobs(note, knobs) for note in first.notes]
+            return play_at_levels(self.plant, own, sound, heard)
+
+        refined = improve_patch(self.plant, first.notes, sound, Allowance(None, TIME_S), self.seed)
+        nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.notes))
+        found = {
+            "ours, at once": first,
+            OURS: min(
+                first, play_at_levels(self.plant, refined, sound, heard), key=lambda p: p.error
+            ),
+            "nearest in the babble": better(lambda rehearsal: search_patch(rehearsal, nearest)),
+            "CMA-ES": better(lambda rehearsal: cma_es(rehearsal, (self.seed, 0))),
+        }
+        scores = {}
+        for method, played in found.items():
+            target, audio = level_matched(sound, played.audio)
+            scores[method] = {"spectrogram_error": played.error} | field_metrics(target, audio)
+            if place:
+                save_ogg(place / f"{method}.ogg", audio)
+                save_ogg(place / "target.ogg", target)
+        return scores
+
+
+def save_ogg(path: Path, sound: Sound) -> None:
+    """Small, so that many can be kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = resample(sound.astype(np.float32), RATE_HZ, SHOWN_RATE_HZ)
+    write_atomically(path, lambda file: soundfile.write(file, small, SHOWN_RATE_HZ, format="OGG"))
+
+
+def write_page(folder: Path) -> None:
+    """A page to listen to: a row for each recording, the target first."""
+    places = sorted(place for place in folder.iterdir() if place.is_dir())
+    rows = []
+    for place in places:
+        sounds = sorted(place.glob("*.ogg"), key=lambda path: path.name != "target.ogg")
+        cells = "".join(
+            f"<td>{escape(sound.stem)}<br>"
+            f'<audio controls preload="none" src="{quote(f"{place.name}/{sound.name}")}"></audio>'
+            for sound in sounds
+        )
+        rows.append(f"<tr><th>{escape(place.name)}{cells}")
+    page = f"<!doctype html><meta charset=utf-8><title>Recordings</title><table>{''.join(rows)}\n"
+    write_atomically(folder / "index.html", lambda path: path.write_text(page))

@@ -173,17 +173,40 @@ def tuning_table(result: dict[str, Any]) -> Rows:
 
 
 def recordings_table(result: dict[str, Any]) -> Rows:
-    """A row for each instrument: F-measures of ours and of the usual way; their means last."""
+    """A row for each source: F-measures of ours and of the usual way; instruments' means last."""
     keys = {"onset_f1": "onsets", "note_f1": "notes", "note_offset_f1": "with offsets"}
-    readers = list(result["rows"][0]["scores"])
+    scored = [row for row in result["rows"] if "note_f1" in row["notes"].get("ours", {})]
+    readers = list(scored[0]["notes"])
     rows = [["F1 of", *(f"{what}, {name}" for what in keys.values() for name in readers)]]
-    table = [
-        [row["scores"][name][key] for key in keys for name in readers] for row in result["rows"]
-    ]
-    for row, cells in zip(result["rows"], table, strict=True):
-        rows.append([row["source"], *(f"{cell:.3f}" for cell in cells)])
-    means = (sum(column) / len(column) for column in zip(*table[1:], strict=True))
+    figures = {
+        row["source"]: [row["notes"][name][key] for key in keys for name in readers]
+        for row in scored
+    }
+    for source, cells in figures.items():
+        rows.append([source, *(f"{cell:.3f}" for cell in cells)])
+    instruments = [figures[row["source"]] for row in scored if row["kind"] == "instrument"]
+    means = (sum(column) / len(column) for column in zip(*instruments, strict=True))
     return [*rows, ["mean of the instruments", *(f"{mean:.3f}" for mean in means)]]
+
+
+def recorded_sounds_table(result: dict[str, Any]) -> Rows:
+    """A row for each source and method: how far the match is from the recording; the instruments'
+    means last."""
+    names = ("input to plant (% of variance)", "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+    rows = [["sound of", "matched by", *names]]
+    scored = [row for row in result["rows"] if row["sound"]]
+    methods = list(scored[0]["sound"])
+    for row in scored:
+        for method in methods:
+            scores = row["sound"][method]
+            rows.append([row["source"], method, *(SCORES[name](scores) for name in names)])
+    instruments = [row["sound"] for row in scored if row["kind"] == "instrument"]
+    for method in methods:
+        own = [sound[method] for sound in instruments]
+        means = {key: sum(one[key] for one in own) / len(own) for key in own[0]}
+        cells = (SCORES[name](means) for name in names)
+        rows.append(["mean of the instruments", method, *cells])
+    return rows
 
 
 def print_table(rows: Rows) -> None:
@@ -241,6 +264,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "tuning": lambda: tuning_table(result("tuning-seed-0")),
         "ablations": lambda: ablation_table(result("ablations-seed-0")),
         "recordings": lambda: recordings_table(result("recordings-seed-0")),
+        "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
     }

@@ -1,0 +1,209 @@
+"""Recordings that nobody tuned on: the plant's own, other instruments', a voice's, and real ones.
+
+Where the notes are known, they come with the sound. The voice and the whistle are made by a program
+(a source through the resonances of a vowel), so that no recording of anyone is needed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ..audio import load_audio
+from ..melody import Note
+from ..phrases import PHRASE_S, random_phrase
+from ..plants import load_plant
+from ..plants.soundfont import SoundFont
+
+INSTRUMENTS = {
+    0: "piano",
+    4: "electric piano",
+    11: "vibraphone",
+    24: "nylon guitar",
+    40: "violin",
+    56: "trumpet",
+    65: "alto saxophone",
+    68: "oboe",
+    73: "flute",
+    80: "square lead",
+}
+TUNED_ON = {
+    5: "electric piano 2",
+    12: "marimba",
+    19: "church organ",
+    26: "jazz guitar",
+    33: "electric bass",
+    42: "cello",
+    57: "trombone",
+    71: "clarinet",
+    75: "pan flute",
+    81: "saw lead",
+}
+# Of Debian's package sonic-pi-samples, all CC0 from freesound.org: those of one pitched voice, and
+# the pitch class that the file's name gives.
+SAMPLES = Path("/usr/share/sonic-pi/samples")
+REAL = {
+    "ambi_glass_hum": None,
+    "ambi_glass_rub": None,
+    "ambi_piano": None,
+    "bass_dnb_f": 5,
+    "bass_drop_c": 0,
+    "bass_hard_c": 0,
+    "bass_hit_c": 0,
+    "bass_thick_c": 0,
+    "bass_trance_c": 0,
+    "bass_voxy_c": 0,
+    "bass_woodsy_c": 0,
+    "glitch_bass_g": 7,
+    "guit_e_slide": None,
+    "guit_harmonics": None,
+    "perc_bell": None,
+}
+PHRASES = 12  # of each source
+SOUND_S = 7.0  # of each phrase, its last note's ringing included
+STREAM = 12  # of random numbers, apart from those of babble
+RATE_HZ = 44100
+
+# Resonances of a low voice, Hz, and their bandwidths (G. Peterson, H. Barney 1952, rounded).
+VOWELS_HZ = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410))
+BANDWIDTHS_HZ = (80, 100, 140)
+HIGHEST_HZ = 10000
+GLIDE_S, VIBRATO_HZ = 0.05, 5.5
+
+Sound = Float[np.ndarray, " sample"]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound at `RATE_HZ`, and the notes that were played, where they are known."""
+
+    sound: Sound
+    notes: Sequence[Note] = ()
+    """None where they are not known."""
+    pitch_class: int | None = None
+    """0 for C, where that alone is known of them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What plays, and its recordings, made when they are asked for."""
+
+    name: str
+    kind: str
+    """plant, instrument, program or real"""
+    recordings: Callable[[], Iterator[Recording]]
+    count: int
+
+
+def sources(seed: int, instruments: dict[int, str]) -> list[Source]:
+    """All of them; real ones where the package is installed."""
+    found = [Source("the synthesizer itself", "plant", lambda: plant_phrases(seed), PHRASES)]
+    for program, name in instruments.items():
+        make = lambda program=program: instrument_phrases(program, seed)  # noqa: E731
+        found.append(Source(f"{name} ({program})", "instrument", make, PHRASES))
+    found.append(Source("a voice", "program", lambda: voice_phrases(seed, sung), PHRASES))
+    found.append(Source("a whistle", "program", lambda: voice_phrases(seed, whistled), PHRASES))
+    if SAMPLES.is_dir():
+        found.append(Source("real recordings", "real", real_recordings, len(REAL)))
+    return found
+
+
+def plant_phrases(seed: int) -> Iterator[Recording]:
+    """Phrases as the plant babbles them, from seeds that learning never sees."""
+    plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
+    for number in range(PHRASES):
+        phrase = random_phrase(plant.controls, np.random.default_rng((seed, number, STREAM)))
+        yield Recording(plant.play(phrase, PHRASE_S), phrase)
+
+
+def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
+    """Phrases of a General MIDI instrument, MIDI 50 to 84."""
+    plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
+    for number in range(PHRASES):
+        notes = _tune(np.random.default_rng((seed, program, number, STREAM)), 50, 84, 0.15)
+        yield Recording(plant.play(notes, SOUND_S), notes)
+
+
+def voice_phrases(seed: int, voice: Callable[..., Sound]) -> Iterator[Recording]:
+    """Phrases that a program sings (MIDI 45 to 69) or whistles (72 to 93)."""
+    low, high = (45, 69) if voice is sung else (72, 93)
+    for number in range(PHRASES):
+        generator = np.random.default_rng((seed, low, number, STREAM))
+        notes = _tune(generator, low, high, 0.25)
+        yield Recording(voice(notes, generator), notes)
+
+
+def real_recordings() -> Iterator[Recording]:
+    for name, pitch_class in REAL.items():
+        sound = load_audio(SAMPLES / f"{name}.flac", RATE_HZ)
+        yield Recording(sound[: round(SOUND_S * RATE_HZ)], (), pitch_class)
+
+
+def _tune(generator: np.random.Generator, low: int, high: int, quickest_s: float) -> list[Note]:
+    """A random walk in steps of a tempo: half, whole and double beats, rests, notes said again."""
+    centre = generator.uniform(low + 8, high - 8)
+    beat_s = np.exp(generator.uniform(np.log(quickest_s), np.log(0.5)))
+    held = generator.uniform(0.6, 1.0)
+    pitch, at_s = centre, generator.uniform(0, 0.4)
+    notes = []
+    while at_s < SOUND_S - 1:
+        span_s = max(beat_s * generator.choice([0.5, 1, 1, 1, 2]), 0.1)
+        if generator.random() > 0.1:
+            if generator.random() > 0.12:
+                pitch = centre + 0.8 * (pitch - centre) + 4 * generator.standard_normal()
+                pitch = float(np.clip(pitch, low, high))
+            end_s = at_s + max(span_s * held, 0.08)
+            notes.append(Note(round(pitch), float(at_s), float(end_s)))
+        at_s += span_s
+    return notes
+
+
+def sung(notes: Sequence[Note], generator: np.random.Generator) -> Sound:
+    """A glottal pulse train through the resonances of a vowel, with vibrato, glides and breath."""
+    hz, loudness = _gestures(notes, generator, vibrato_cents=35, attack_s=0.05)
+    vowel_hz = VOWELS_HZ[generator.integers(len(VOWELS_HZ))]
+    phase = 2 * np.pi * np.cumsum(hz) / RATE_HZ
+    sound = np.zeros_like(hz)
+    for harmonic in range(1, int(HIGHEST_HZ / hz.min()) + 1):
+        own_hz = harmonic * hz
+        gain = sum(
+            1 / (1 + ((own_hz - centre) / width) ** 2)
+            for centre, width in zip(vowel_hz, BANDWIDTHS_HZ, strict=True)
+        )
+        gain = (0.05 + gain) / harmonic**0.8 * (own_hz < HIGHEST_HZ)
+        sound += gain * np.sin(harmonic * phase)
+    breath = 0.01 * generator.standard_normal(len(hz))
+    return _at_peak(loudness * (sound + breath))
+
+
+def whistled(notes: Sequence[Note], generator: np.random.Generator) -> Sound:
+    """A tone that is nearly pure, with glides, a slow vibrato and breath."""
+    hz, loudness = _gestures(notes, generator, vibrato_cents=20, attack_s=0.03)
+    phase = 2 * np.pi * np.cumsum(hz) / RATE_HZ
+    breath = 0.05 * generator.standard_normal(len(hz))
+    return _at_peak(loudness * (np.sin(phase) + 0.03 * np.sin(2 * phase) + breath))
+
+
+def _gestures(
+    notes: Sequence[Note], generator: np.random.Generator, vibrato_cents: float, attack_s: float
+) -> tuple[Sound, Sound]:
+    """Fundamental in Hz and loudness, sample by sample: pitch glides from note to note."""
+    times_s = np.arange(round(SOUND_S * RATE_HZ)) / RATE_HZ
+    pitch = np.full_like(times_s, notes[0].pitch_midi)
+    loudness = np.zeros_like(times_s)
+    for note in notes:
+        since_s = times_s - note.onset_s
+        begun = since_s >= 0
+        before = pitch[np.argmax(begun)]
+        way = np.clip(since_s[begun] / GLIDE_S, 0, 1)
+        pitch[begun] = before + (note.pitch_midi - before) * way
+        fade = np.clip(since_s / attack_s, 0, 1) * np.clip((note.offset_s - times_s) / 0.04, 0, 1)
+        loudness = np.maximum(loudness, fade * generator.uniform(0.6, 1.0))
+    vibrato = np.sin(2 * np.pi * (VIBRATO_HZ * times_s + generator.random()))
+    return 440 * 2 ** ((pitch - 69 + 0.01 * vibrato_cents * vibrato) / 12), loudness
+
+
+def _at_peak(sound: Sound) -> Sound:
+    return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
