@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from .interrupts import Interrupt, deferred_interrupt
 from .progress import Progress
 
+NO_END = 1 << 60
+
 
 class Allowance:
-    """A number of renders, a time, or both: whichever ends first."""
+    """A number of renders, a time, or both: whichever ends first. With neither, no end."""
 
     def __init__(
         self,
-        renders: int | None,
+        renders: int | None = None,
         seconds: float | None = None,
         interrupt: Interrupt | None = None,
         progress: Progress | None = None,
@@ -26,16 +28,21 @@ class Allowance:
     @property
     def left(self) -> int:
         """Renders that may still be spent; of a time, as many as the pace so far promises."""
-        if self._interrupt and self._interrupt.asked:
+        if self.stopped:
             return 0
-        left = math.inf if self._renders is None else self._renders - self._spent
+        left = NO_END if self._renders is None else self._renders - self._spent
         if self._seconds is not None:
             passed_s = self._passed_s
             if passed_s >= self._seconds:
                 return 0
             pace_s = max(passed_s / self._spent, 1e-6) if self._spent else self._seconds
             left = min(left, math.ceil((self._seconds - passed_s) / pace_s))
-        return int(left)
+        return left
+
+    @property
+    def stopped(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return bool(self._interrupt and self._interrupt.asked)
 
     def spend(self, error: float) -> None:
         """Note a render and how far off it was, as a share of the target's variance."""
@@ -51,15 +58,13 @@ class Allowance:
 
 
 @contextmanager
-def allowed(renders: int | None, seconds: float | None) -> Iterator[Allowance]:
+def allowed(
+    renders: int | None, seconds: float | None, what: str = "Refining"
+) -> Iterator[Allowance]:
     """An allowance with a bar that shows the best so far. The first Ctrl-C ends it, and who plays
     under it then gives that; a second Ctrl-C interrupts."""
-    timed = renders is None
-    total = (seconds or 0) if timed else renders
-    with (
-        deferred_interrupt() as interrupt,
-        Progress("Refining (s)" if timed else "Refining", total) as progress,
-    ):
+    what, total = (f"{what} (s)", seconds or 0) if renders is None else (what, renders)
+    with deferred_interrupt() as interrupt, Progress(what, total) as progress:
         yield Allowance(renders, seconds, interrupt, progress)
         if interrupt.asked:
             progress.say("Stopped. This is the best so far; Ctrl-C again to leave it.")

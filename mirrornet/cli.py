@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -24,6 +24,7 @@ from .options import (
     BenchBudget,
     BenchNumber,
     Budget,
+    Candidates,
     ControlSet,
     ControlsFile,
     DemoFolder,
@@ -93,7 +94,7 @@ def demo(out: DemoFolder = None) -> None:
         if out != wanted:
             print(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
-    found = _match(DATA / "demo-melody.flac", "vital", "patch", None, DEMO_RENDERS, None, 0, out)
+    found = _match(DATA / "demo-melody.flac", "vital", "patch", None, out, refine=DEMO_RENDERS)
     _say_result(found, out, [note["pitch_midi"] for note in truth["notes"]])
 
 
@@ -104,6 +105,7 @@ def match(
     model: Model = None,
     refine: Refine = None,
     seconds: Seconds = None,
+    candidates: Candidates = 1,
     seed: Seed = 0,
     out: MatchFolder = None,
 ) -> None:
@@ -114,10 +116,11 @@ def match(
     and a table of all; the same command again goes on where it was stopped.
     """
     out = Path(f"{sound.resolve().stem}-match") if out is None else out
+    how = {"refine": refine, "seconds": seconds, "candidates": candidates, "seed": seed}
     if sound.is_dir():
-        _match_folder(sound, plant, controls, model, refine, seconds, seed, out)
+        _match_folder(sound, plant, controls, model, out, how)
         return
-    _say_result(_match(sound, plant, controls, model, refine, seconds, seed, out), out)
+    _say_result(_match(sound, plant, controls, model, out, **how), out)
 
 
 def learn(
@@ -378,44 +381,33 @@ def _give_up_stdout() -> None:
 
 
 def _match(
-    sound: Path,
-    plant: str,
-    controls: str,
-    model: Path | None,
-    refine: int | None,
-    seconds: float | None,
-    seed: int,
-    out: Path,
+    sound: Path, plant: str, controls: str, model: Path | None, out: Path, **how: Any
 ) -> "Match":
     """Match and save, with the place for the results checked before the work."""
     _check_place(out)
     print(f"Listening to {sound} ...", flush=True)
     from .matching import load_reader, match
 
-    found = match(sound, plant, load_reader(model, controls), refine, seconds, seed)
+    found = match(sound, plant, load_reader(model, controls), **how)
     found.save(out)
     return found
 
 
 def _match_folder(
-    folder: Path,
-    plant: str,
-    controls: str,
-    model: Path | None,
-    refine: int | None,
-    seconds: float | None,
-    seed: int,
-    out: Path,
+    folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
 ) -> None:
     from .folders import match_folder
     from .matching import load_reader
     from .plants.farm import usable_cores
 
     load_reader(model, controls)  # said once, not for each file, if there is none
-    options = ["--plant", plant, "--controls", controls, "--seed", str(seed)]
-    options += [] if refine is None else ["--refine", str(refine)]
-    options += [] if seconds is None else ["--seconds", str(seconds)]
-    options += ["--model", str(model.resolve())] if model else []
+    chosen = {"plant": plant, "controls": controls, "model": model and model.resolve(), **how}
+    options = [
+        word
+        for name, value in chosen.items()
+        if value is not None
+        for word in (f"--{name}", str(value))
+    ]
     found = match_folder(folder, out, options, usable_cores())
     failed = sum(bool(one.problem) for one in found)
     if failed == len(found):
@@ -426,7 +418,7 @@ def _match_folder(
 def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> None:
     """What was heard, how close it is, and which files to open; `played`: the true pitches."""
     from .plots import note_name
-    from .report import verdict
+    from .report import candidate_path, percent, verdict
 
     if played:
         print(f"Played: {' '.join(map(note_name, played))}")
@@ -436,6 +428,9 @@ def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> Non
     for warning in found.warnings:
         print(f"Beware: {warning}")
     print(verdict(found.distances["spectrogram_error"]))
+    for number, other in enumerate(found.others, 2):
+        error = percent(other.distances["spectrogram_error"])
+        print(f"Another answer, in {folder / candidate_path(number)}: {error}.")
     print(f"In {folder}:")
     for name, what in WHAT_FILES_ARE.items():
         if (folder / name).exists():

@@ -45,6 +45,7 @@ def save_match(match: Match, folder: str | Path) -> list[Path]:
     - where the plant can write presets: `match.vital`, one for a whole recording; or `presets/`,
       one for each note, and a MIDI file with a track for each.
     - `compare.png`: the picture.
+    - `candidate-2/`, ...: the same for each other answer.
 
     All or nothing: the files are prepared in a hidden folder beside `folder` (inside it, where
     it exists) and then renamed into place. Raises OutputError, having left nothing behind, where
@@ -55,6 +56,10 @@ def save_match(match: Match, folder: str | Path) -> list[Path]:
         _refuse_occupied(folder)
         with _appearing(folder) as staging:
             _write_files(match, staging)
+            for number, other in enumerate(match.others, 2):
+                place = staging / report.candidate_path(number)
+                place.mkdir()
+                _write_files(other, place)
         return sorted(path for path in folder.rglob("*") if path.is_file())
     except OSError as error:
         raise OutputError(
@@ -179,6 +184,7 @@ def controls_json(match: Match) -> str:
                     "name": plots.note_name(note.pitch_midi),
                     "onset_s": float(note.onset_s),
                     "offset_s": float(note.offset_s),
+                    "sure": note.sure,
                     "controls": {name: float(value) for name, value in note.controls.items()},
                 }
                 for note in match.notes
@@ -198,14 +204,21 @@ def controls_csv(match: Match) -> str:
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(
-        ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)", *(labels[k] for k in knobs)]
+        [
+            "note",
+            "name",
+            "pitch (MIDI)",
+            "onset (s)",
+            "offset (s)",
+            "sure",
+            *(labels[k] for k in knobs),
+        ]
     )
     for number, note in enumerate(match.notes, start=1):
         values = [float(note.controls[knob]) for knob in knobs]
-        times = [float(note.onset_s), float(note.offset_s)]
-        writer.writerow(
-            [number, plots.note_name(note.pitch_midi), int(note.pitch_midi), *times, *values]
-        )
+        facts = [number, plots.note_name(note.pitch_midi), int(note.pitch_midi)]
+        facts += [float(note.onset_s), float(note.offset_s)]
+        writer.writerow([*facts, *(note.sure for _ in read), *values])
     return table.getvalue()
 
 

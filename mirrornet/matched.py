@@ -39,6 +39,8 @@ class Match:
     """Of a recording: how much of what can be known of each control was heard, 0..1."""
     warnings: list[str] = field(default_factory=list)
     """What a user should know before trusting the answer, in sentences."""
+    others: list["Match"] = field(default_factory=list, repr=False)
+    """Other answers, the better first, that sound different."""
 
     @property
     def one_patch(self) -> bool:

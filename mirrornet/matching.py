@@ -51,6 +51,7 @@ def match(
     model: MirrorNet | RecordingModel | str | Path | None = None,
     refine: int | None = None,
     seconds: float | None = None,
+    candidates: int = 1,
     seed: int = 0,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
@@ -65,6 +66,8 @@ def match(
         refine, seconds: how many real renders, and how much time, may be spent on improving the
             answer, whichever ends first; with neither, it is what encoder and decoder make of the
             sound. Ctrl-C ends the improving with the best found so far.
+        candidates: how many answers for a recording that sound different, the best with all others
+            as its `others`; they share what refinement may spend.
         seed: where the chance in refinement starts; the same seed gives the same match.
 
     Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
@@ -73,6 +76,8 @@ def match(
         raise ControlError(f"refine is a number of renders, 0 or more; got {refine}.")
     if seconds is not None and not 0 <= seconds < math.inf:
         raise ControlError(f"seconds is a time, 0 or more; got {seconds}.")
+    if candidates < 1:
+        raise ControlError(f"candidates is a number of answers, 1 or more; got {candidates}.")
     if model is None or isinstance(model, str | Path):
         model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
     name = plant if isinstance(plant, str) else plant.name
@@ -90,7 +95,9 @@ def match(
     # The products in refinement are too small for more threads, which would wait for each other.
     with threadpool_limits(1, "blas"):
         if isinstance(model, RecordingModel):
-            return match_recording(sound, plant, model, refine, seconds, seed)
+            return match_recording(sound, plant, model, refine, seconds, candidates, seed)
+        if candidates > 1:
+            raise ControlError("a melody of the paper has one answer; leave out candidates.")
         return _match_melody(sound, plant, model, refine, seconds, seed)
 
 

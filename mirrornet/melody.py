@@ -36,6 +36,8 @@ class Note:
     onset_s: float
     offset_s: float
     controls: dict[str, float] = field(default_factory=dict)
+    sure: float | None = None
+    """How likely it is that there was such a note, 0..1, where it was read from a recording."""
 
 
 def midi_velocity(level_db: float) -> int:

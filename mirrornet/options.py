@@ -90,6 +90,14 @@ Seconds = Annotated[
         "SECONDS", "for how long it may be played to improve on the first answer; default: any time"
     ),
 ]
+Candidates = Annotated[
+    int,
+    arg(
+        metavar="NUMBER",
+        help="how many answers to a recording, which sound different; they share the renders and "
+        "the time",
+    ),
+]
 
 Recipe = Annotated[
     Literal["mirror", "paper"],

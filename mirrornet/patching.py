@@ -106,6 +106,11 @@ class Rehearsal:
         self.allowance.spend(error)
         return Trial(knobs, heard, error)
 
+    def knobs_of(self, note: Note) -> Knobs:
+        """The shared knobs of a note, 0..1."""
+        values = (float(c.from_physical(note.controls[c.name])) for c in self.controls)
+        return np.fromiter(values, float)
+
     def with_knobs(self, note: Note, knobs: Knobs) -> Note:
         pairs = zip(self.controls, self.within(knobs), strict=True)
         shared = {control.name: float(control.to_physical(value)) for control, value in pairs}
@@ -118,10 +123,8 @@ class Rehearsal:
 
 class _Practice(Rehearsal):
     def run(self, chance: np.random.Generator) -> Trial:
-        values = self.notes[0].controls
-        knobs = np.array([float(c.from_physical(values[c.name])) for c in self.controls])
-        best = self.play(knobs)
-        while self.allowance.left > len(knobs) + 1:
+        best = self.play(self.knobs_of(self.notes[0]))
+        while self.allowance.left > len(self.controls) + 1:
             before = best.error
             best = self.follow(best, self.measure(best))
             if best.error > WORTH * before:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from .allowance import allowed
 from .audio import from_samples, load_audio
+from .candidates import different, other_patches
 from .controls import ControlSpace
 from .errors import AudioError
 from .export import TICKS_PER_S
@@ -41,10 +42,12 @@ def match_recording(
     model: RecordingModel,
     refine: int | None = None,
     seconds: float | None = None,
+    candidates: int = 1,
     seed: int = 0,
 ) -> Match:
     """The notes of a recording, 0.1 s to 10 minutes long, and the patch that plays them, improved
-    by `refine` renders of an excerpt, or for so many `seconds`.
+    by `refine` renders of an excerpt, or for so many `seconds`. Of several candidates, which share
+    these, the best; the others are its `others`.
 
     Raises AudioError for a sound that cannot be used, or in which no notes are heard.
     """
@@ -58,27 +61,51 @@ def match_recording(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
             "played, between C1 and C7."
         )
-    found = play_at_levels(plant, notes, target, target_heard)
+    first = play_at_levels(plant, notes, target, target_heard)
+    patches = [first.notes]
+    if candidates > 1:
+        patches += other_patches(plant, first.notes, transcript.sure, target, candidates - 1, seed)
+    found = [first, *(play_at_levels(plant, one, target, target_heard) for one in patches[1:])]
     if refine or seconds:
-        with allowed(refine, seconds) as allowance:
-            better = improve_patch(plant, found.notes, target, allowance, seed)
-        found = min(
-            found, play_at_levels(plant, better, target, target_heard), key=lambda one: one.error
+        for number, played in enumerate(found):
+            what = f"Refining {number + 1} of {len(found)}" if number else "Refining"
+            with allowed(*_shares(refine, seconds, len(found)), what) as allowance:
+                better = improve_patch(plant, played.notes, target, allowance, seed)
+            refined = play_at_levels(plant, better, target, target_heard)
+            found[number] = min(played, refined, key=lambda played: played.error)
+            if allowance.stopped:
+                break
+    kept: list[Played] = []
+    for played in sorted(found, key=lambda played: played.error):
+        if all(different(played.heard, one.heard, target_heard) for one in kept):
+            kept.append(played)
+    warnings = _warnings(transcript)
+    if len(kept) < candidates:
+        warnings.append(f"Of {candidates} candidates, {len(kept)} that sound different were found.")
+    sure = dict(zip(shared_knobs(plant.controls), transcript.sure.tolist(), strict=True))
+    matches = [
+        Match(
+            plant,
+            as_controls(plant.controls, played.notes, len(target) / rate_hz),
+            played.notes,
+            played.audio,
+            target,
+            rate_hz,
+            target_heard,
+            played.heard,
+            {"spectrogram_error": played.error},
+            sure,
+            warnings,
         )
-    knobs = shared_knobs(plant.controls)
-    return Match(
-        plant,
-        as_controls(plant.controls, found.notes, len(target) / rate_hz),
-        found.notes,
-        found.audio,
-        target,
-        rate_hz,
-        target_heard,
-        found.heard,
-        {"spectrogram_error": found.error},
-        dict(zip(knobs, transcript.sure.tolist(), strict=True)),
-        _warnings(transcript),
-    )
+        for played in kept
+    ]
+    return replace(matches[0], others=matches[1:])
+
+
+def _shares(
+    refine: int | None, seconds: float | None, parts: int
+) -> tuple[int | None, float | None]:
+    return refine and refine // parts, seconds and seconds / parts
 
 
 class Played(NamedTuple):
@@ -173,7 +200,7 @@ def plant_notes(plant: Plant, transcript: Transcript, duration_s: float) -> list
             "tune": float(own_tune),
         }
         if offset_s > onset_s:
-            notes.append(Note(note.pitch_midi, onset_s, offset_s, own | shared))
+            notes.append(Note(note.pitch_midi, onset_s, offset_s, own | shared, note.sure))
     return notes
 
 

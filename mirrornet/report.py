@@ -18,6 +18,7 @@ from urllib.parse import quote
 from .plots import note_name
 
 if TYPE_CHECKING:
+    from .controls import Control
     from .matched import Match
     from .melody import Note
 
@@ -43,6 +44,7 @@ the preset it wants.</li>
 target’s.</li>"""
 LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
 PATCH_FILE = "match.vital"
+MOST_DIFFERENT = 4  # knobs that are named where two patches differ
 PATCH_STEPS = """\
 <li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
 <i>Open External Preset</i> and pick <code>match.vital</code>: it then plays the MIDI file as
@@ -99,6 +101,11 @@ def preset_path(notes: Sequence[Note], index: int) -> str:
     return f"presets/note-{index + 1:0{digits}}-{note_name(notes[index].pitch_midi)}.vital"
 
 
+def candidate_path(number: int) -> str:
+    """Where, beside the page, answer number 2 and those after it lie."""
+    return f"candidate-{number}"
+
+
 def has_presets(match: Match) -> bool:
     """Whether the plant can write a note as a preset of its synthesizer."""
     return match.plant.note_preset(match.notes[0]) is not None
@@ -144,6 +151,7 @@ def render_report(
         preset_files=files_,
         warnings="".join(f'<p class="card">{escape(text)}</p>' for text in match.warnings),
         patch=_patch(match) if match.one_patch else "",
+        candidates=_candidates(match) if match.others else "",
     )
 
 
@@ -177,6 +185,38 @@ def _patch(match: Match) -> str:
     )
 
 
+def _candidates(match: Match) -> str:
+    """The other answers, with what each is other in."""
+    rows = []
+    for number, other in enumerate(match.others, 2):
+        place = candidate_path(number)
+        error = other.distances["spectrogram_error"]
+        rows.append(
+            f'<tr><th scope="row"><a href="{place}/report.html">{number}</a></th>'
+            f"<td>{escape(percent(error))}</td>"
+            f'<td><audio controls preload="none" src="{place}/match.wav"></audio></td>'
+            f"<td>{escape(', '.join(_other_in(match, other)))}</td></tr>"
+        )
+    return (
+        '<h2>Other candidates</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
+        '<th scope="col"></th><th scope="col">difference</th><th scope="col">sound</th>'
+        f'<th scope="col">above all other in</th></tr></thead><tbody>{"".join(rows)}</tbody>'
+        "</table></div>"
+    )
+
+
+def _other_in(match: Match, other: Match) -> list[str]:
+    """The knobs in which two patches differ most."""
+
+    def apart(control: Control) -> float:
+        values = (one.notes[0].controls[control.name] for one in (match, other))
+        a, b = (float(control.from_physical(value)) for value in values)
+        return abs(a - b)
+
+    most = sorted(match.plant.controls.shared, key=apart, reverse=True)[:MOST_DIFFERENT]
+    return [control.name.replace("_", " ") for control in most]
+
+
 def _entry(term: str, meaning: str) -> str:
     return f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>"
 
@@ -197,6 +237,7 @@ def _table(match: Match) -> str:
     space = match.plant.controls
     knobs = [c for c in space if c.name not in ("pitch", "duration") and c.scope == "note"]
     columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
+    columns += [("sure", "%")] if match.one_patch else []
     columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
     head = "".join(
         f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
@@ -209,6 +250,8 @@ def _table(match: Match) -> str:
         if presets:
             name = f'<a href="{quote(preset_path(match.notes, index))}">{name}</a>'
         fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
+        if match.one_patch:
+            fixed += ("" if note.sure is None else f"{100 * note.sure:.0f}",)
         cells = "".join(f"<td>{value}</td>" for value in fixed)
         for control in knobs:
             value = note.controls[control.name]

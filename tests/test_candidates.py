@@ -1,0 +1,66 @@
+"""Several answers to one recording: ranked, different to the ear, and saved beside the best."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import mirrornet as mn
+from mirrornet.audio import save_audio
+from mirrornet.candidates import different
+from mirrornet.cli import main
+from mirrornet.plants.vital import Vital
+from tests.test_patching import RATE_HZ, melody
+
+
+@pytest.fixture(scope="module")
+def sound() -> tuple[np.ndarray, int]:
+    return Vital("patch", RATE_HZ).play(melody({"wave": 60.0, "cutoff": 2000.0}), 1.6), RATE_HZ
+
+
+def test_candidates_are_ranked_and_sound_different(sound):
+    match = mn.match(sound, Vital("patch", RATE_HZ), candidates=3)
+    answers = [match, *match.others]
+    assert len(answers) == 3
+    errors = [answer.distances["spectrogram_error"] for answer in answers]
+    assert errors == sorted(errors)
+    for one, other in combinations(answers, 2):
+        assert different(one.heard, other.heard, match.target_heard)
+        assert [n.pitch_midi for n in one.notes] == [n.pitch_midi for n in other.notes]
+        assert one.notes[0].controls != other.notes[0].controls
+
+
+def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_path, capsys):
+    path = tmp_path / "tune.wav"
+    save_audio(path, *sound)
+    out = tmp_path / "out"
+    options = ["--candidates", "2", "--refine", "6", "--out", str(out)]
+    assert main(["match", str(path), *options]) == 0
+    said = capsys.readouterr()
+    assert "Another answer, in" in said.out
+    assert said.err.count("3/3") == 2
+    page = (out / "report.html").read_text()
+    assert "candidate-2/report.html" in page
+    best, other = (
+        json.loads((out / place / "controls.json").read_text()) for place in ("", "candidate-2")
+    )
+    error = "spectrogram_error"
+    assert best["distances"][error] <= other["distances"][error]
+    assert all(0 < note["sure"] <= 1 for note in best["notes"])
+    for name in ("match.wav", "match.vital", "melody.mid", "report.html"):
+        assert (out / "candidate-2" / name).stat().st_size > 50
+
+
+def test_fewer_than_asked_is_said(sound, monkeypatch):
+    monkeypatch.setattr("mirrornet.candidates.DIFFERENT", 10.0)
+    match = mn.match(sound, Vital("patch", RATE_HZ), candidates=2)
+    assert not match.others
+    assert any("candidates" in warning for warning in match.warnings)
+
+
+def test_only_recordings_have_candidates(sound):
+    with pytest.raises(mn.ControlError, match="one answer"):
+        mn.match(sound, model=mn.load_model(), candidates=2)
+    with pytest.raises(mn.ControlError, match="1 or more"):
+        mn.match(sound, candidates=0)
