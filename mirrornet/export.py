@@ -203,17 +203,9 @@ def controls_csv(match: Match) -> str:
     knobs = [name for name in labels if name not in ("pitch", "duration")]
     table = io.StringIO(newline="")
     writer = csv.writer(table)
-    writer.writerow(
-        [
-            "note",
-            "name",
-            "pitch (MIDI)",
-            "onset (s)",
-            "offset (s)",
-            "sure",
-            *(labels[k] for k in knobs),
-        ]
-    )
+    facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
+    read = ["sure"] if match.one_patch else []
+    writer.writerow([*facts, *read, *(labels[knob] for knob in knobs)])
     for number, note in enumerate(match.notes, start=1):
         values = [float(note.controls[knob]) for knob in knobs]
         facts = [number, plots.note_name(note.pitch_midi), int(note.pitch_midi)]
