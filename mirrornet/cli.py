@@ -32,6 +32,7 @@ from .options import (
     ExperimentNumber,
     MatchFolder,
     Model,
+    PatchScope,
     Plant,
     PlantOfFile,
     Recipe,
@@ -106,6 +107,7 @@ def match(
     refine: Refine = None,
     seconds: Seconds = None,
     candidates: Candidates = 1,
+    patch: PatchScope = "shared",
     seed: Seed = 0,
     out: MatchFolder = None,
 ) -> None:
@@ -116,7 +118,13 @@ def match(
     and a table of all; the same command again goes on where it was stopped.
     """
     out = Path(f"{sound.resolve().stem}-match") if out is None else out
-    how = {"refine": refine, "seconds": seconds, "candidates": candidates, "seed": seed}
+    how = {
+        "refine": refine,
+        "seconds": seconds,
+        "candidates": candidates,
+        "patch": patch,
+        "seed": seed,
+    }
     if sound.is_dir():
         _match_folder(sound, plant, controls, model, out, how)
         return

@@ -32,6 +32,7 @@ BEATS_PER_MINUTE = 120
 TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
 HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
+CONTROLLERS = (*range(20, 32), *range(102, 120))  # those that MIDI leaves free
 BEND_CENTS = 200  # the reach of a pitch wheel, unless a synthesizer is told otherwise
 
 
@@ -114,8 +115,20 @@ def bends(match: Match, notes: Sequence[Note]) -> list[int]:
     return [round(8191 * (note.controls["tune"] - common) / BEND_CENTS) for note in notes]
 
 
-def midi(match: Match, tracks: Sequence[tuple[str, Sequence[Note]]]) -> bytes:
-    """A MIDI file (format 1) of named tracks of notes, times within 0.3 ms.
+def controllers(match: Match) -> dict[str, int]:
+    """MIDI controller numbers for the knobs that move from note to note, by the names that the
+    synthesizer gives them; none if all notes are played with one patch."""
+    if match.one_patch:
+        return {}
+    names = match.plant.automation(match.notes[0])
+    return dict(zip(names, CONTROLLERS, strict=False))
+
+
+def midi(
+    match: Match, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
+) -> bytes:
+    """A MIDI file (format 1) of named tracks of notes, times within 0.3 ms; if `automated`, with
+    the `controllers` set before each note.
 
     Every track is as long as the target, so that it loops as the sound does. The pitch wheel moves
     before a note that is out of tune, by its usual two semitones at most.
@@ -128,6 +141,8 @@ def midi(match: Match, tracks: Sequence[tuple[str, Sequence[Note]]]) -> bytes:
         events = []
         wheel = 0
         places = bends(match, notes)
+        numbers = controllers(match) if automated else {}
+        stand: dict[int, int] = {}
         if any(places):  # where the file is looped, it may have been left elsewhere
             events.append((0, 1, mido.Message("pitchwheel", pitch=0)))
         for note, place in zip(notes, places, strict=True):
@@ -137,6 +152,13 @@ def midi(match: Match, tracks: Sequence[tuple[str, Sequence[Note]]]) -> bytes:
             if place != wheel:
                 wheel = place
                 events.append((start, 1, mido.Message("pitchwheel", pitch=wheel)))
+            knobs = match.plant.automation(note) if numbers else {}
+            for knob, number in numbers.items():
+                value = round(127 * min(max(knobs[knob], 0.0), 1.0))
+                if stand.get(number) != value:
+                    stand[number] = value
+                    change = mido.Message("control_change", control=number, value=value)
+                    events.append((start, 1, change))
             events.append((start, 2, mido.Message("note_on", note=pitch, velocity=level)))
             events.append((end, 0, mido.Message("note_off", note=pitch)))
         last = max([length, *(tick for tick, *_ in events)])
@@ -166,6 +188,7 @@ def controls_json(match: Match) -> str:
                 for name, value in match.distances.items()
             },
             "sure": match.sure,
+            "midi_controllers": controllers(match),
             "warnings": match.warnings,
             "controls": [
                 {
@@ -204,7 +227,7 @@ def controls_csv(match: Match) -> str:
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
-    read = ["sure"] if match.one_patch else []
+    read = ["sure"] if match.read else []
     writer.writerow([*facts, *read, *(labels[knob] for knob in knobs)])
     for number, note in enumerate(match.notes, start=1):
         values = [float(note.controls[knob]) for knob in knobs]
@@ -228,7 +251,7 @@ def _write_files(match: Match, folder: Path) -> None:
     _write(folder / "report.html", page.encode())
     _write(folder / "controls.json", controls_json(match).encode())
     _write(folder / "controls.csv", controls_csv(match).encode())
-    _write(folder / "melody.mid", midi(match, [("melody", match.notes)]))
+    _write(folder / "melody.mid", midi(match, [("melody", match.notes)], True))
     if match.one_patch:
         preset = match.plant.note_preset(shared_note(match))
         if preset is not None:

@@ -45,7 +45,14 @@ class Match:
     @property
     def one_patch(self) -> bool:
         """Whether all notes are played with the same preset, as a musician would."""
-        return bool(self.plant.controls.shared)
+        names = [control.name for control in self.plant.controls.shared]
+        patches = {tuple(note.controls[name] for name in names) for note in self.notes}
+        return bool(names) and len(patches) == 1
+
+    @property
+    def read(self) -> bool:
+        """Whether the notes were read from a recording, and so come with how sure they are."""
+        return all(note.sure is not None for note in self.notes)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write every file a user wants into `folder`, which must be new or empty.

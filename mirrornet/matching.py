@@ -22,7 +22,7 @@ from .metrics import spectrogram_error
 from .mirror import MirrorNet, load_model, shipped
 from .plants import Plant, load_plant
 from .practising import Practice, practise
-from .recordings import match_recording
+from .recordings import PatchScope, match_recording
 from .targets import melody_sound
 from .transcription import TRANSCRIBER, RecordingModel
 
@@ -52,6 +52,7 @@ def match(
     refine: int | None = None,
     seconds: float | None = None,
     candidates: int = 1,
+    patch: PatchScope = "shared",
     seed: int = 0,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
@@ -68,6 +69,8 @@ def match(
             sound. Ctrl-C ends the improving with the best found so far.
         candidates: how many answers for a recording that sound different, the best with all others
             as its `others`; they share what refinement may spend.
+        patch: of a recording: one for all notes, which a preset and a MIDI file can play; or one
+            "per-note", as in the melodies of the paper.
         seed: where the chance in refinement starts; the same seed gives the same match.
 
     Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
@@ -78,6 +81,8 @@ def match(
         raise ControlError(f"seconds is a time, 0 or more; got {seconds}.")
     if candidates < 1:
         raise ControlError(f"candidates is a number of answers, 1 or more; got {candidates}.")
+    if candidates > 1 and patch == "per-note":
+        raise ControlError("several candidates are for one shared patch; leave out one of the two.")
     if model is None or isinstance(model, str | Path):
         model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
     name = plant if isinstance(plant, str) else plant.name
@@ -95,7 +100,7 @@ def match(
     # The products in refinement are too small for more threads, which would wait for each other.
     with threadpool_limits(1, "blas"):
         if isinstance(model, RecordingModel):
-            return match_recording(sound, plant, model, refine, seconds, candidates, seed)
+            return match_recording(sound, plant, model, refine, seconds, candidates, patch, seed)
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
         return _match_melody(sound, plant, model, refine, seconds, seed)

@@ -98,6 +98,13 @@ Candidates = Annotated[
         "the time",
     ),
 ]
+PatchScope = Annotated[
+    Literal["shared", "per-note"],
+    arg(
+        help="of a recording: one preset that plays all notes, as a musician would; or knobs that "
+        "move from note to note, as MIDI controllers and a preset for each"
+    ),
+]
 
 Recipe = Annotated[
     Literal["mirror", "paper"],

@@ -79,6 +79,14 @@ def excerpt(notes: Sequence[Note], duration_s: float) -> tuple[float, float, lis
     return start_s, end_s, list(moved)
 
 
+def rehearsal_plant(plant: Plant) -> Plant:
+    """The same plant at a lower rate: what is heard is below 4 kHz."""
+    if plant.sample_rate_hz <= REHEARSAL_RATE_HZ:
+        return plant
+    kind: Any = type(plant)
+    return kind(controls=plant.controls.name, sample_rate_hz=REHEARSAL_RATE_HZ)
+
+
 class Rehearsal:
     """An excerpt of a recording, played with other and other knobs."""
 
@@ -92,10 +100,7 @@ class Rehearsal:
         start_s, end_s, self.notes = excerpt(notes, len(target) / plant.sample_rate_hz)
         part = slice(round(start_s * plant.sample_rate_hz), round(end_s * plant.sample_rate_hz))
         self.target = hear_recording(target[part], plant.sample_rate_hz)
-        if plant.sample_rate_hz > REHEARSAL_RATE_HZ:  # what is heard is below 4 kHz
-            kind: Any = type(plant)
-            plant = kind(controls=plant.controls.name, sample_rate_hz=REHEARSAL_RATE_HZ)
-        self.plant, self.allowance = plant, allowance
+        self.plant, self.allowance = rehearsal_plant(plant), allowance
         self.controls = plant.controls.shared
 
     def play(self, knobs: Knobs) -> Trial:

@@ -8,7 +8,7 @@ once the plant has played the notes.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -23,11 +23,14 @@ from .hearing import hear_recording
 from .matched import Match
 from .melody import Note, duration_controls, midi_velocity
 from .metrics import spectrogram_error
+from .note_patching import improve_notes
 from .patching import improve_patch
 from .phrases import shared_knobs
 from .plants import Plant
 from .plants.base import PITCHES_MIDI
 from .transcription import RecordingModel, Transcript
+
+PatchScope = Literal["shared", "per-note"]
 
 IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
 SHORTEST_S = 0.02
@@ -43,11 +46,13 @@ def match_recording(
     refine: int | None = None,
     seconds: float | None = None,
     candidates: int = 1,
+    patch: PatchScope = "shared",
     seed: int = 0,
 ) -> Match:
     """The notes of a recording, 0.1 s to 10 minutes long, and the patch that plays them, improved
     by `refine` renders of an excerpt, or for so many `seconds`. Of several candidates, which share
-    these, the best; the others are its `others`.
+    these, the best; the others are its `others`. With the patch "per-note" each note has its own,
+    and renders are of the whole.
 
     Raises AudioError for a sound that cannot be used, or in which no notes are heard.
     """
@@ -55,7 +60,7 @@ def match_recording(
     target = recording(sound, rate_hz)
     target_heard = hear_recording(target, rate_hz)
     transcript = model.transcribe(target_heard)
-    notes = plant_notes(plant, transcript, len(target) / rate_hz)
+    notes = plant_notes(plant, transcript, len(target) / rate_hz, patch)
     if not notes:
         raise AudioError(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
@@ -70,7 +75,8 @@ def match_recording(
         for number, played in enumerate(found):
             what = f"Refining {number + 1} of {len(found)}" if number else "Refining"
             with allowed(*_shares(refine, seconds, len(found)), what) as allowance:
-                better = improve_patch(plant, played.notes, target, allowance, seed)
+                improve = improve_patch if patch == "shared" else improve_notes
+                better = improve(plant, played.notes, target, allowance, seed)
             refined = play_at_levels(plant, better, target, target_heard)
             found[number] = min(played, refined, key=lambda played: played.error)
             if allowance.stopped:
@@ -169,14 +175,12 @@ def recording(
             raise AudioError("give the path of a sound file, or (samples, sample_rate_hz).")
 
 
-def plant_notes(plant: Plant, transcript: Transcript, duration_s: float) -> list[Note]:
+def plant_notes(
+    plant: Plant, transcript: Transcript, duration_s: float, patch: PatchScope = "shared"
+) -> list[Note]:
     """What was heard as notes for the plant, in physical units; times as a MIDI file can say
     them."""
     space = plant.controls
-    shared = {
-        name: float(space[space.row(name)].to_physical(value))
-        for name, value in zip(shared_knobs(space), transcript.knobs, strict=True)
-    }
     tune, level = (space[space.row(name)] for name in ("tune", "level"))
     kept = [
         note
@@ -198,6 +202,11 @@ def plant_notes(plant: Plant, transcript: Transcript, duration_s: float) -> list
         own = {
             "level": float(level.to_physical(np.clip(1 + note.level - loudest, 0, 1))),
             "tune": float(own_tune),
+        }
+        knobs = transcript.knobs if patch == "shared" else note.knobs
+        shared = {
+            control.name: float(control.to_physical(value))
+            for control, value in zip(space.shared, knobs, strict=True)
         }
         if offset_s > onset_s:
             notes.append(Note(note.pitch_midi, onset_s, offset_s, own | shared, note.sure))

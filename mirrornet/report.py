@@ -40,6 +40,10 @@ that note does in the match; its macros CUTOFF and LEVEL are there to turn.</li>
 <li>The controls change from note to note, so each note has its own preset. For the whole melody
 drag in <code>presets/one-track-per-note.mid</code> instead: each of its tracks bears the name of
 the preset it wants.</li>
+<li>Or let <code>melody.mid</code> move the knobs of one preset: it sets a MIDI controller for each
+before every note. Right-click a knob, choose <i>Learn MIDI Assignment</i> and send its controller,
+whose number stands in <code>controls.json</code> under <code>midi_controllers</code>; 0 to 127 is a
+knob’s whole range.</li>
 <li>The presets play at the synthesizer’s own level; <code>match.wav</code> was brought to the
 target’s.</li>"""
 LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
@@ -235,9 +239,11 @@ def _scale(error: float) -> str:
 def _table(match: Match) -> str:
     """A row per note; each control with a bar for its place in its range."""
     space = match.plant.controls
-    knobs = [c for c in space if c.name not in ("pitch", "duration") and c.scope == "note"]
+    knobs = [c for c in space if c.name not in ("pitch", "duration")]
+    if match.one_patch:
+        knobs = [control for control in knobs if control.scope == "note"]
     columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
-    columns += [("sure", "%")] if match.one_patch else []
+    columns += [("sure", "%")] if match.read else []
     columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
     head = "".join(
         f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
@@ -250,8 +256,8 @@ def _table(match: Match) -> str:
         if presets:
             name = f'<a href="{quote(preset_path(match.notes, index))}">{name}</a>'
         fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
-        if match.one_patch:
-            fixed += ("" if note.sure is None else f"{100 * note.sure:.0f}",)
+        if note.sure is not None:
+            fixed += (f"{100 * note.sure:.0f}",)
         cells = "".join(f"<td>{value}</td>" for value in fixed)
         for control in knobs:
             value = note.controls[control.name]

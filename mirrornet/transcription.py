@@ -1,6 +1,6 @@
 """From what is heard of a recording to its notes and to the knobs of one patch that plays them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class HeardNote:
     level: float
     """0..1 in the range of the plant's level, up to an offset that all notes share."""
     sure: float
+    knobs: tuple[float, ...] = ()
+    """0..1: the knobs of a patch for this note alone, held halfway to what all notes agree on."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,12 @@ class RecordingModel(nn.Module):
         agreed, variance = self.transcriber.agree(said, torch.ones(1, len(notes)))
         knobs = self.transcriber.knobs_of(agreed)[0].clamp(0, 1).numpy()
         doubt = (variance[0, : len(knobs)].sqrt() / UNSURE).clamp(max=1).numpy()
-        levels = said.level[0].tolist()
+        usual = said.sureness.mean(-1, keepdim=True)
+        held = (said.sureness * said.knobs + usual * agreed[..., None]) / (said.sureness + usual)
+        own = self.transcriber.knobs_of(held[0].T).clamp(0, 1).tolist()
         notes = [
-            HeardNote(n.pitch_midi, n.tune, n.onset_s, n.offset_s, level, n.sure)
-            for n, level in zip(notes, levels, strict=True)
+            replace(note, level=level, knobs=tuple(own_knobs))
+            for note, level, own_knobs in zip(notes, said.level[0].tolist(), own, strict=True)
         ]
         return Transcript(notes, knobs.astype(float), 1 - doubt.astype(float))
 

@@ -43,6 +43,11 @@ class Plant(ABC):
         """The text of a preset that sounds as `note` does; None for a plant without presets."""
         return None
 
+    def automation(self, note: Note) -> dict[str, float]:
+        """Where the synthesizer's own knobs stand for `note`, by the names that its user sees, each
+        as a share of its whole range; none for a plant without knobs."""
+        return {}
+
     def render(
         self, controls: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch sample"]:

@@ -136,6 +136,15 @@ class Vital(Plant):
         preset["settings"].update(self._knobs(note))
         return json.dumps(preset)
 
+    def automation(self, note: Note) -> dict[str, float]:
+        knobs = self._knobs(note)
+        reach = {name: self._synth.get_control_details(name) for name in knobs}
+        return {
+            reach[name].display_name: (value - reach[name].min)
+            / (reach[name].max - reach[name].min)
+            for name, value in knobs.items()
+        }
+
     def _load(self, preset: str) -> None:
         if not self._synth.load_json(preset):
             raise PlantError(

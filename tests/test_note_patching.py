@@ -1,0 +1,110 @@
+"""Knobs that move from note to note: found by listening, and exported as MIDI controllers."""
+
+import io
+import json
+
+import mido
+import numpy as np
+import pytest
+from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
+
+import mirrornet as mn
+from mirrornet.allowance import Allowance
+from mirrornet.export import controllers, midi
+from mirrornet.hearing import hear_recording
+from mirrornet.melody import Note
+from mirrornet.note_patching import improve_notes
+from mirrornet.plants.vital import Vital
+from tests.test_patch import SINE
+
+RATE_HZ = 16000
+WAVES = (10.0, 80.0, 40.0, 100.0)
+
+
+def melody(waves: tuple[float, ...]) -> list[Note]:
+    pitches = (60, 64, 67, 62)
+    return [
+        Note(pitch, 0.4 * n, 0.4 * n + 0.3, SINE | {"wave": wave})
+        for n, (pitch, wave) in enumerate(zip(pitches, waves, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def vital() -> Vital:
+    return Vital("patch", RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def match(vital: Vital) -> mn.Match:
+    sound = vital.play(melody(WAVES), 1.6)
+    return mn.match((sound, RATE_HZ), vital, patch="per-note")
+
+
+def test_each_note_comes_closer_by_itself(vital: Vital):
+    target = vital.play(melody(WAVES), 1.6)
+    heard = hear_recording(target, RATE_HZ)
+    start = melody((50.0, 50.0, 50.0, 50.0))
+    found = improve_notes(vital, start, target, Allowance(40))
+    errors = [
+        np.mean((hear_recording(vital.play(notes, 1.6), RATE_HZ) - heard) ** 2)
+        for notes in (start, found)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+    assert len({note.controls["wave"] for note in found}) == len(WAVES)
+    assert [(n.pitch_midi, n.onset_s) for n in found] == [(n.pitch_midi, n.onset_s) for n in start]
+
+
+def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch):
+    played = []
+    play = vital.play
+    target = play(melody(WAVES), 1.6)
+    monkeypatch.setattr(vital, "play", lambda *given: played.append(1) or play(*given))
+    improve_notes(vital, melody((50.0,) * 4), target, Allowance(7))
+    assert len(played) == 7
+
+
+def test_a_match_has_a_patch_for_each_note(match: mn.Match, tmp_path):
+    assert not match.one_patch
+    assert len({note.controls["wave"] for note in match.notes}) == len(match.notes) == 4
+    match.save(tmp_path / "out")
+    presets = sorted(path.name for path in (tmp_path / "out" / "presets").glob("*.vital"))
+    assert presets == [
+        f"note-{n}-{name}.vital" for n, name in enumerate(("C4", "E4", "G4", "D4"), 1)
+    ]
+    card = json.loads((tmp_path / "out" / "controls.json").read_text())
+    assert card["midi_controllers"] == controllers(match)
+
+
+def test_midi_controllers_put_the_synthesizers_knobs_where_the_match_has_them(match: mn.Match):
+    """Set in Vital as its MIDI learn would, within the 1/127 of a controller."""
+    synth = Synth()
+    assert synth.load_json(match.plant.note_preset(match.notes[0]) or "")
+    handles = synth.get_controls()
+    named = {synth.get_control_details(name).display_name: name for name in handles}
+    numbers = controllers(match)
+    assert len(set(numbers.values())) == len(numbers) >= 18
+    file = mido.MidiFile(file=io.BytesIO(midi(match, [("melody", match.notes)], True)))
+    stand, notes = {}, iter(match.notes)
+    for message in file.tracks[1]:
+        if message.type == "control_change":
+            stand[message.control] = message.value / 127
+        elif message.type == "note_on":
+            note = next(notes)
+            wanted = json.loads(match.plant.note_preset(note) or "")["settings"]
+            for knob, number in numbers.items():
+                details = synth.get_control_details(named[knob])
+                value = details.min + stand[number] * (details.max - details.min)
+                step = (details.max - details.min) / 127
+                assert value == pytest.approx(wanted[named[knob]], abs=step), knob
+    assert next(notes, None) is None
+
+
+def test_one_patch_needs_no_controllers(vital: Vital):
+    match = mn.match((vital.play(melody((60.0,) * 4), 1.6), RATE_HZ), vital)
+    assert match.one_patch
+    assert controllers(match) == {}
+
+
+def test_several_candidates_are_for_a_shared_patch(vital: Vital):
+    with pytest.raises(mn.ControlError, match="leave out one"):
+        mn.match((np.zeros(RATE_HZ), RATE_HZ), vital, patch="per-note", candidates=2)
