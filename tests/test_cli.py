@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from mirrornet import cli, learning, matching, mirror, options
+from mirrornet import learning, matching, mirror, options
 from mirrornet.cli import COMMANDS, main
+from mirrornet.commands import learn as learn_commands
+from mirrornet.commands import match as match_commands
 from mirrornet.export import controls_json
 from mirrornet.matching import Match
 from mirrornet.mirror import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
 
-MELODY = Path(cli.__file__).parent / "data" / "demo-melody.flac"
-FILES = set(cli.WHAT_FILES_ARE) - {"match.vital"}  # with a preset for each note
+MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+FILES = set(match_commands.WHAT_FILES_ARE) - {"match.vital"}  # with a preset for each note
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +39,7 @@ def here(tmp_path, monkeypatch, model) -> Path:
     monkeypatch.chdir(tmp_path)
     for module in (mirror, matching):
         monkeypatch.setattr(module, "shipped", lambda controls: model)
-    monkeypatch.setattr(cli, "DEMO_RENDERS", 2)
+    monkeypatch.setattr(match_commands, "DEMO_RENDERS", 2)
     return tmp_path
 
 
@@ -99,7 +101,9 @@ def test_recipes_and_budgets_are_the_ones_that_exist():
     recipes, budgets = (get_args(get_args(x)[0]) for x in (options.Recipe, options.Budget))
     assert set(recipes) == set(learning.RECIPES)
     assert all(set(budgets) == set(plans) for plans in learning.RECIPES.values())
-    assert set(cli.ABOUT) == {(recipe, budget) for recipe in recipes for budget in budgets}
+    assert set(learn_commands.ABOUT) == {
+        (recipe, budget) for recipe in recipes for budget in budgets
+    }
 
 
 # Match and demo
@@ -198,7 +202,7 @@ def tiny(monkeypatch):
     """Learning that ends within seconds."""
     plan = learning.MirrorRecipe(babble=4, epochs=2, batch=2, batch_e_c=2, rounds=1, round_steps=1)
     monkeypatch.setitem(learning.RECIPES["mirror"], "quick", plan)
-    monkeypatch.setattr(cli, "SEED_TARGETS", 3)
+    monkeypatch.setattr(learn_commands, "SEED_TARGETS", 3)
     monkeypatch.setattr(learning, "usable_cores", lambda: 1)
 
 

@@ -1,0 +1,1 @@
+"""The commands that match, and those that learn: functions whose arguments are the options."""

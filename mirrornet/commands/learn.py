@@ -1,0 +1,202 @@
+"""`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
+
+from pathlib import Path
+
+from ..errors import MirrorNetError
+from ..options import (
+    BenchBudget,
+    BenchNumber,
+    Budget,
+    ControlSet,
+    Device,
+    ExperimentNumber,
+    Plant,
+    Recipe,
+    Recordings,
+    Resume,
+    RunFolder,
+    Seed,
+    Start,
+    Targets,
+    Variant,
+)
+
+SEED_TARGETS = 400  # as in the poster
+# From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
+ABOUT = {
+    ("mirror", "quick"): "12 minutes",
+    ("mirror", "full"): "45 minutes",
+    ("paper", "quick"): "25 minutes",
+    ("paper", "full"): "3 hours",
+}
+ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
+ABOUT_PHRASES = {"quick": "12 minutes", "full": "45 minutes"}  # estimated from their steps
+ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
+    (1, "quick"): "30 minutes",
+    (1, "full"): "4 hours",
+    (3, "quick"): "30 minutes",
+    (3, "full"): "6 hours",
+}
+
+
+def learn(
+    recipe: Recipe = "mirror",
+    budget: Budget = "quick",
+    plant: Plant = "vital",
+    controls: ControlSet = "set1",
+    targets: Targets = "0",
+    start: Start = None,
+    out: RunFolder = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Learn to play a synthesizer by listening to it.
+
+    The synthesizer babbles, the networks learn what its knobs do, and with that to play the
+    targets. No target comes with its knob settings. With `--controls patch` it babbles phrases, and
+    learns to read recordings; that needs no targets. Ctrl-C stops, `--resume` goes on.
+    """
+    if controls == "patch":
+        _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
+        return
+    from ..learning import PaperRecipe, plan_from
+    from ..learning import learn as learn_to_play
+    from ..mirror import HEARING
+    from ..plants.farm import Farm
+    from ..runs import check_folder
+    from ..targets import folder_targets, seed_targets
+
+    _check_device(device)
+    out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
+    check_folder(out, resume)
+    plan, begin = plan_from(recipe, budget, start, controls)
+    hearing = HEARING[plan.architecture]
+    recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
+    with Farm(plant, controls=controls) as farm:
+        if recordings is None:
+            _, heard = seed_targets(farm, "targets", SEED_TARGETS, int(targets), hearing)
+            about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
+        else:
+            heard, about = recordings, f"{len(recordings)} sounds from {targets}"
+        if isinstance(plan, PaperRecipe):
+            plays = f"plays {len(heard)} guesses in each of {plan.rounds} rounds"
+        else:
+            plays = f"babbles {plan.babble} melodies"
+        print(
+            f"{farm.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
+            "cores. Ctrl-C stops it and keeps what was learned.",
+            flush=True,
+        )
+        learn_to_play(plan, farm, heard, out, seed, resume, device, about, begin)
+    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def _learn_recordings(
+    recipe: str,
+    budget: str,
+    plant: str,
+    targets: str,
+    start: str | None,
+    out: Path | None,
+    resume: bool,
+    seed: int,
+    device: str,
+) -> None:
+    if recipe != "mirror" or targets != "0" or start is not None:
+        raise MirrorNetError(
+            "with --controls patch a model learns from babble alone; leave out --recipe, --targets "
+            "and --start."
+        )
+    from ..learning_phrases import PHRASE_RECIPES, learn_phrases
+    from ..plants.farm import Farm
+    from ..runs import check_folder
+
+    _check_device(device)
+    out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
+    check_folder(out, resume)
+    plan = PHRASE_RECIPES[budget]
+    with Farm(plant, controls="patch") as farm:
+        print(
+            f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
+            f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
+            flush=True,
+        )
+        learn_phrases(plan, farm, out, seed, resume, device)
+    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def experiment(
+    number: ExperimentNumber,
+    variant: Variant = None,
+    recipe: Recipe = "mirror",
+    budget: Budget = "quick",
+    start: Start = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Run an experiment of the MirrorNet poster: learn, and score on held-out sounds.
+
+    1: melodies of the synthesizer itself. 2: melodies with vibrato, learned with it (variants ten,
+    ten-paper) or without (seven, seven-paper). 3: another instrument (rhodes, strings, flute,
+    organ, trumpet, guitar). The table, the figure's panels and sounds go into results/, the
+    learning into runs/.
+    """
+    from ..experiments.run import run_experiment
+    from ..experiments.settings import find_setting
+
+    _check_device(device)
+    setting = find_setting(number, variant)
+    print(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    print(f"Learning takes about {_about(recipe, budget, start)} on two cores.", flush=True)
+    written = run_experiment(setting, recipe, budget, start, seed, resume=resume, device=device)
+    print(f"Written to {written}.")
+
+
+def bench(
+    experiment: BenchNumber = 1,
+    variant: Variant = None,
+    budget: BenchBudget = "quick",
+    recordings: Recordings = False,
+    seed: Seed = 0,
+    resume: Resume = False,
+) -> None:
+    """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
+
+    Learned peers hear the same babble for the same time; searches and our refinement play the
+    synthesizer as often, CMA-ES ten times as often for another instrument. 1: melodies of the
+    synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
+    With --recordings: how well notes are read, against pYIN with onset detection, and how close the
+    patch is, against CMA-ES and the nearest of the babble in the same time.
+
+    Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
+    runs/.
+    """
+    if recordings:
+        from ..experiments.recordings import run_recordings
+        from ..mirror import shipped
+        from ..transcription import RecordingModel
+
+        model = RecordingModel.load(shipped("patch"))
+        print(f"Written to {run_recordings(model, seed, resume=resume)}.")
+        return
+    from ..experiments.benchmark import run_benchmark
+    from ..experiments.settings import find_setting
+
+    setting = find_setting(experiment, variant)
+    print(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    about = ABOUT_BENCH[experiment, budget]
+    print(f"The comparison takes about {about} on two cores.", flush=True)
+    print(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
+
+
+def _about(recipe: str, budget: str, start: str | None) -> str:
+    return ABOUT[recipe, budget] if start is None else ABOUT_STARTED
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MirrorNetError("torch finds no CUDA GPU here; leave out --device to use the CPU.")
