@@ -33,6 +33,7 @@ TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
 HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
 CONTROLLERS = (*range(20, 32), *range(102, 120))  # those that MIDI leaves free
+LEAD_S = 0.04  # in which knobs that a synthesizer smooths arrive before a note
 BEND_CENTS = 200  # the reach of a pitch wheel, unless a synthesizer is told otherwise
 
 
@@ -143,6 +144,7 @@ def midi(
         places = bends(match, notes)
         numbers = controllers(match) if automated else {}
         stand: dict[int, int] = {}
+        free = 0  # from this tick on no note is held
         if any(places):  # where the file is looped, it may have been left elsewhere
             events.append((0, 1, mido.Message("pitchwheel", pitch=0)))
         for note, place in zip(notes, places, strict=True):
@@ -153,12 +155,14 @@ def midi(
                 wheel = place
                 events.append((start, 1, mido.Message("pitchwheel", pitch=wheel)))
             knobs = match.plant.automation(note) if numbers else {}
+            early = min(max(start - round(LEAD_S * TICKS_PER_S), free), start)
+            free = end
             for knob, number in numbers.items():
                 value = round(127 * min(max(knobs[knob], 0.0), 1.0))
                 if stand.get(number) != value:
                     stand[number] = value
                     change = mido.Message("control_change", control=number, value=value)
-                    events.append((start, 1, change))
+                    events.append((early, 1, change))
             events.append((start, 2, mido.Message("note_on", note=pitch, velocity=level)))
             events.append((end, 0, mido.Message("note_off", note=pitch)))
         last = max([length, *(tick for tick, *_ in events)])

@@ -94,14 +94,14 @@ def learn_phrases(
     chance = torch.Generator()
     for step in run.steps("Learning", note_steps + patch_steps, model, adams):
         what = "notes" if step < note_steps else "patch"
-        first, steps = (0, note_steps) if what == "notes" else (note_steps, patch_steps)
-        set_lr(adams[what], one_cycle((step - first) / steps) * recipe.lr)
-        rows = batch_rows(step - first, recipe.batch, len(phrases), seed)
+        at, steps = (step, note_steps) if what == "notes" else (step - note_steps, patch_steps)
+        set_lr(adams[what], one_cycle(at / steps) * recipe.lr)
+        rows = batch_rows(at, recipe.batch, len(phrases), seed)
         S, notes, knobs = (on(to, a[rows]) for a in (phrases.heard, phrases.notes, phrases.knobs))
-        chance.manual_seed(seed * 1_000_003 + step)
+        chance.manual_seed(seed * 1_000_003 + at)
         louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
         with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
-            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
+            torch.manual_seed(seed * 1_000_003 + at)  # of dropout
             if what == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
                 heard = compressed(half_disguised(S, chance) * louder)

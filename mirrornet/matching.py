@@ -5,6 +5,7 @@ Recordings are matched in `recordings.py`; here, the melodies of the paper: five
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -71,7 +72,8 @@ def match(
             as its `others`; they share what refinement may spend.
         patch: of a recording: one for all notes, which a preset and a MIDI file can play; or one
             "per-note", as in the melodies of the paper.
-        seed: where the chance in refinement starts; the same seed gives the same match.
+        seed: where the chance in refinement starts; the same seed gives the same match, if no time
+            is set.
 
     Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
     """
@@ -81,6 +83,8 @@ def match(
         raise ControlError(f"seconds is a time, 0 or more; got {seconds}.")
     if candidates < 1:
         raise ControlError(f"candidates is a number of answers, 1 or more; got {candidates}.")
+    if patch not in get_args(PatchScope):
+        raise ControlError(f"a patch is {' or '.join(get_args(PatchScope))}, not {patch!r}.")
     if candidates > 1 and patch == "per-note":
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
     if model is None or isinstance(model, str | Path):
@@ -103,6 +107,10 @@ def match(
             return match_recording(sound, plant, model, refine, seconds, candidates, patch, seed)
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
+        if patch == "per-note":
+            raise ControlError(
+                "a melody of the paper has its knobs per note anyway; leave out patch."
+            )
         return _match_melody(sound, plant, model, refine, seconds, seed)
 
 
@@ -122,7 +130,7 @@ def _match_melody(
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
     if model.hearing == "loudness":
         controls = imagine(model, listened, controls)
-    if refine or seconds:
+    if (refine or seconds) and 0 not in (refine, seconds):
         with allowed(refine, seconds) as allowance:
             practice = practise(model.controls, target_heard, controls, allowance, model, seed)
             controls = _practise(plant, practice)

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
-from .hearing import frame_times_s, hear_recording
+from .errors import PlantError
+from .hearing import FRAME_S, frame_times_s, hear_recording
 from .imagining import bounded_step
 from .melody import Note
 from .patching import (
@@ -45,11 +46,11 @@ def improve_notes(
     """
     practice = _Practice(plant, notes, target, allowance)
     practice.run(np.random.default_rng(seed))
-    return practice.with_knobs(practice.knobs)
+    return practice.with_knobs(practice.whole)
 
 
 class _Practice:
-    """The best knobs of each note so far, and what each sounds like with them."""
+    """The best knobs of each note so far, what each sounds like with them, and the best `whole`."""
 
     def __init__(
         self,
@@ -58,8 +59,8 @@ class _Practice:
         target: Float[np.ndarray, " sample"],
         allowance: Allowance,
     ):
-        self.duration_s = len(target) / plant.sample_rate_hz
         self.wanted = hear_recording(target, plant.sample_rate_hz)
+        self.duration_s = self.wanted.shape[-1] * FRAME_S
         self.plant, self.notes, self.allowance = rehearsal_plant(plant), notes, allowance
         self.shared = plant.controls.shared
         self.circular = np.array([control.circular for control in self.shared])
@@ -71,23 +72,24 @@ class _Practice:
         )
 
     def run(self, chance: np.random.Generator) -> None:
-        first = self.knobs
-        self.heard = self.play(first)
+        self.heard = self.play(self.knobs)
         self.errors = self.errors_of(self.heard)
-        error = self.errors.sum()
+        self.whole, self.whole_error = self.knobs, self.errors.sum()
         while self.allowance.left > len(self.shared) + len(DAMPINGS):
             before = self.errors.sum()
             self.follow(self.measure())
             if self.errors.sum() > WORTH * before:
                 break
         self.explore(chance)
-        # What was put together has not been heard as a whole.
-        if self.knobs is not first and self.errors_of(self.play(self.knobs)).sum() > error:
-            self.knobs = first
+        if self.errors.sum() < self.whole_error:  # put together, but not yet heard as a whole
+            self.attempt(self.knobs)
 
     def play(self, knobs: Knobs) -> Heard:
-        audio = self.plant.play(self.with_knobs(knobs), self.duration_s)
-        heard = hear_recording(audio, self.plant.sample_rate_hz)[:, : self.wanted.shape[-1]]
+        try:
+            audio = self.plant.play(self.with_knobs(knobs), self.duration_s)
+        except PlantError:  # as good as silence
+            audio = np.zeros(round(self.duration_s * self.plant.sample_rate_hz), np.float32)
+        heard = hear_recording(audio, self.plant.sample_rate_hz)
         self.allowance.spend(float(np.mean((heard - self.wanted) ** 2) / np.var(self.wanted)))
         return heard
 
@@ -112,6 +114,8 @@ class _Practice:
         """Play knobs, keep those of the notes that are better, and say which are."""
         heard = self.play(knobs)
         errors = self.errors_of(heard)
+        if errors.sum() < self.whole_error:
+            self.whole, self.whole_error = knobs, errors.sum()
         better = errors < self.errors
         self.knobs = np.where(better[:, None], knobs, self.knobs)
         self.errors = np.minimum(errors, self.errors)
@@ -121,8 +125,11 @@ class _Practice:
 
     def measure(self) -> list[Float[np.ndarray, "point knob"]]:
         """The slopes of what is heard of each note along its knobs, each moved inwards."""
-        slopes = [np.zeros((self.heard[:, own].size, len(self.shared))) for own in self.frames]
+        sizes = (self.heard[:, own].size for own in self.frames)
+        slopes = [np.zeros((size, len(self.shared)), np.float32) for size in sizes]
         for number, control in enumerate(self.shared):
+            if not self.allowance.left:
+                break
             size = COARSE.get(control.name, PROBE)
             moved = self.knobs.copy()
             moved[:, number] += np.where(moved[:, number] < 0.5, size, -size)
@@ -136,6 +143,8 @@ class _Practice:
         """Some steps down the slopes, ever shorter ones."""
         start, residual = self.knobs, self.wanted - self.heard
         for damping in DAMPINGS:
+            if not self.allowance.left:
+                break
             steps = [
                 bounded_step(slope, residual[:, own].ravel().astype(float), damping, -at, 1 - at)
                 if len(own)

@@ -138,7 +138,7 @@ Resume = Annotated[bool, arg(help="go on where it was stopped")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="auto: a CUDA GPU if there is one")]
 Seed = Annotated[
     int,
-    arg(help="where chance starts: the same seed gives the same results"),
+    arg(help="where chance starts: the same seed gives the same results, if no time is set"),
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="NUMBER",

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
+from .errors import PlantError
 from .hearing import FRAME_S, hear_recording
 from .imagining import bounded_step
 from .melody import Note
@@ -105,7 +106,10 @@ class Rehearsal:
 
     def play(self, knobs: Knobs) -> Trial:
         duration_s = self.target.shape[-1] * FRAME_S
-        audio = self.plant.play([self.with_knobs(n, knobs) for n in self.notes], duration_s)
+        try:
+            audio = self.plant.play([self.with_knobs(n, knobs) for n in self.notes], duration_s)
+        except PlantError:  # as good as silence
+            audio = np.zeros(round(duration_s * self.plant.sample_rate_hz), np.float32)
         heard = hear_recording(audio, self.plant.sample_rate_hz)
         error = float(np.mean((heard - self.target) ** 2) / np.var(self.target))
         self.allowance.spend(error)

@@ -31,7 +31,7 @@ BEATS_S = (0.12, 0.8)  # from the quickest to the slowest tempo
 LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0)  # of notes, in beats
 SOFTEST = 1e-6  # mean of a spectrogram; of what is softer, only the filter's leak is left
 PLUCKED = 0.05  # sustain below which a note is over once it has decayed
-PURE = 0.1  # wave below which a tone is its fundamental and nothing else
+PURE = 0.3  # wave below which a tone is little else than its fundamental
 LOWEST_PURE = 44  # MIDI pitch; the cochlea hears no fundamental below
 
 # How a phrase is played, and how often: as the knobs happen to stand, which seldom is as on an

@@ -166,6 +166,7 @@ class _Practice:
             change = size * generator.standard_normal((len(self.knobs), len(size)))
             controls[self.knobs] = self.within(controls[self.knobs] + change)
             trial = yield from self.play(controls)
+            heard = min(heard, trial, key=lambda answer: answer.error)
             for note in range(len(size)):
                 mixed = best.controls.copy()
                 mixed[self.knobs, note] = controls[self.knobs, note]
@@ -176,7 +177,8 @@ class _Practice:
                     size[note] *= 1.5
                 else:
                     size[note] *= 0.9
-        if self.allowance.left:  # what was put together has not been heard as a whole
+        # What was put together has not been heard as a whole.
+        if self.allowance.left or best.error < heard.error:
             whole = yield from self.play(best.controls)
             heard = min(heard, whole, key=lambda answer: answer.error)
         return heard

@@ -17,7 +17,7 @@ from .allowance import allowed
 from .audio import from_samples, load_audio
 from .candidates import different, other_patches
 from .controls import ControlSpace
-from .errors import AudioError
+from .errors import AudioError, ControlError
 from .export import TICKS_PER_S
 from .hearing import hear_recording
 from .matched import Match
@@ -35,6 +35,7 @@ PatchScope = Literal["shared", "per-note"]
 IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
 SHORTEST_S = 0.02
 SURE_ENOUGH = 0.1  # of a note; what is less sure is not played
+MOST_PATCHES = 200
 DOUBTFUL = 0.5  # mean sureness of notes below which a user is warned
 HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not set the others' level
 
@@ -66,21 +67,28 @@ def match_recording(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
             "played, between C1 and C7."
         )
+    if patch == "per-note" and len(notes) > MOST_PATCHES:
+        raise ControlError(
+            f"{len(notes)} notes were heard, and {MOST_PATCHES} can have a patch each; leave out "
+            "per-note, or cut the recording."
+        )
     first = play_at_levels(plant, notes, target, target_heard)
     patches = [first.notes]
     if candidates > 1:
         patches += other_patches(plant, first.notes, transcript.sure, target, candidates - 1, seed)
     found = [first, *(play_at_levels(plant, one, target, target_heard) for one in patches[1:])]
-    if refine or seconds:
-        for number, played in enumerate(found):
-            what = f"Refining {number + 1} of {len(found)}" if number else "Refining"
-            with allowed(*_shares(refine, seconds, len(found)), what) as allowance:
-                improve = improve_patch if patch == "shared" else improve_notes
-                better = improve(plant, played.notes, target, allowance, seed)
-            refined = play_at_levels(plant, better, target, target_heard)
-            found[number] = min(played, refined, key=lambda played: played.error)
-            if allowance.stopped:
-                break
+    for number, played in enumerate(found):
+        renders, time_s = _share(refine, seconds, number, len(found))
+        if 0 in (renders, time_s) or (renders, time_s) == (None, None):
+            continue
+        what = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
+        with allowed(renders, time_s, what) as allowance:
+            improve = improve_patch if patch == "shared" else improve_notes
+            better = improve(plant, played.notes, target, allowance, seed)
+        refined = play_at_levels(plant, better, target, target_heard)
+        found[number] = min(played, refined, key=lambda played: played.error)
+        if allowance.stopped:
+            break
     kept: list[Played] = []
     for played in sorted(found, key=lambda played: played.error):
         if all(different(played.heard, one.heard, target_heard) for one in kept):
@@ -108,10 +116,12 @@ def match_recording(
     return replace(matches[0], others=matches[1:])
 
 
-def _shares(
-    refine: int | None, seconds: float | None, parts: int
+def _share(
+    refine: int | None, seconds: float | None, number: int, parts: int
 ) -> tuple[int | None, float | None]:
-    return refine and refine // parts, seconds and seconds / parts
+    """What one of several candidates may spend; the first get what is left over."""
+    renders = None if refine is None else refine // parts + (number < refine % parts)
+    return renders, None if seconds is None else seconds / parts
 
 
 class Played(NamedTuple):

@@ -1,4 +1,5 @@
-"""The report on a match: one HTML page that needs no network, and no other file but long sounds.
+"""The report on a match: one HTML page that needs no network, and no other file but long sounds
+and other candidates.
 
 How close a match is, in words, follows `spectrogram_error`. The thresholds are this package's
 reading of the number, not the outcome of a listening test.
@@ -36,14 +37,14 @@ CLOSENESS = (
 PRESET_STEPS = """\
 <li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
 <i>Open External Preset</i> and pick a note of the melody from <code>presets/</code>. It sounds as
-that note does in the match; its macros CUTOFF and LEVEL are there to turn.</li>
+that note does in the match.</li>
 <li>The controls change from note to note, so each note has its own preset. For the whole melody
 drag in <code>presets/one-track-per-note.mid</code> instead: each of its tracks bears the name of
 the preset it wants.</li>
-<li>Or let <code>melody.mid</code> move the knobs of one preset: it sets a MIDI controller for each
-before every note. Right-click a knob, choose <i>Learn MIDI Assignment</i> and send its controller,
-whose number stands in <code>controls.json</code> under <code>midi_controllers</code>; 0 to 127 is a
-knob’s whole range.</li>
+<li>Or let <code>melody.mid</code> move the knobs of the first note’s preset, which comes near: it
+sets a MIDI controller for each knob just before every note, in steps of 1/127 of the knob’s range.
+Right-click a knob, choose <i>Learn MIDI Assignment</i> and send its controller, whose number stands
+in <code>controls.json</code> under <code>midi_controllers</code>.</li>
 <li>The presets play at the synthesizer’s own level; <code>match.wav</code> was brought to the
 target’s.</li>"""
 LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
@@ -210,15 +211,17 @@ def _candidates(match: Match) -> str:
 
 
 def _other_in(match: Match, other: Match) -> list[str]:
-    """The knobs in which two patches differ most."""
+    """The knobs in which two patches differ most, as far as they can be heard."""
 
     def apart(control: Control) -> float:
         values = (one.notes[0].controls[control.name] for one in (match, other))
         a, b = (float(control.from_physical(value)) for value in values)
-        return abs(a - b)
+        way = abs(a - b)
+        way = min(way, 1 - way) if control.circular else way
+        return way * match.sure.get(control.name, 0)
 
     most = sorted(match.plant.controls.shared, key=apart, reverse=True)[:MOST_DIFFERENT]
-    return [control.name.replace("_", " ") for control in most]
+    return [control.name.replace("_", " ") for control in most if apart(control) > 0]
 
 
 def _entry(term: str, meaning: str) -> str:

@@ -19,8 +19,9 @@ from .networks.salience import POOLED
 from .networks.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
 
 TRANSCRIBER = "transcriber"  # as cards call a model that reads recordings
-ONSET = 0.2  # how likely an onset must be
-APART = 5  # frames between two onsets, at least
+ONSET = 0.25  # how likely an onset must be
+AROUND = 6  # frames on either side among which a soft onset is spread: 50 ms
+APART = 6  # frames between two onsets, at least
 STEADY = 8  # frames that two pitches must last for one to follow the other without an onset
 SLURRED = 12  # frames to the nearest onset, at least, for such a change to be a start
 SHORTEST = 2  # frames of a note
@@ -182,10 +183,10 @@ def _starts(frames: Frames) -> tuple[list[int], Float[Tensor, " frame"]]:
     """In which frames notes start, and how likely each frame is a start: by an onset that is heard,
     or, as in a slur, because from there on another pitch is."""
     onset = frames.onset_logits[0].sigmoid()
-    # An onset between two frames is shared by them.
-    likely = 3 * F.avg_pool1d(onset[None], 3, 1, 1)[0]
-    nearest = F.max_pool1d(onset[None], 2 * APART + 1, 1, APART)[0]
-    heard = torch.nonzero((onset == nearest) & (likely > ONSET))[:, 0].tolist()
+    window = torch.hann_window(2 * AROUND + 3, periodic=False)[None, None, 1:-1]
+    likely = F.conv1d(onset[None, None], window, padding=AROUND)[0, 0]
+    nearest = F.max_pool1d(likely[None], 2 * APART + 1, 1, APART)[0]
+    heard = torch.nonzero((likely == nearest) & (likely > ONSET))[:, 0].tolist()
     classes = frames.pitch_logits[0]
     sure, pitch = classes[:SILENT].exp().max(0)
     steady = torch.where(sure > HELD, pitch, -1).tolist()

@@ -5,23 +5,16 @@ import signal
 
 import pytest
 
-from mirrornet import allowance
 from mirrornet.allowance import Allowance, allowed
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands until it is moved."""
+class Clock:
+    """It stands until it is moved."""
 
-    class Clock:
-        now_s = 100.0
+    now_s = 100.0
 
-        def monotonic(self) -> float:
-            return self.now_s
-
-    clock = Clock()
-    monkeypatch.setattr(allowance, "time", clock)
-    return clock
+    def __call__(self) -> float:
+        return self.now_s
 
 
 def test_renders_are_counted():
@@ -30,10 +23,15 @@ def test_renders_are_counted():
     allowance.spend(0.5)
     allowance.spend(0.4)
     assert allowance.left == 0
+    allowance.spend(0.3)
+    assert allowance.left == 0
+    assert not Allowance(0).left
+    assert Allowance().left > 1 << 40
 
 
-def test_time_promises_as_many_renders_as_the_pace_allows(clock):
-    allowance = Allowance(None, 10.0)
+def test_time_promises_as_many_renders_as_the_pace_allows():
+    clock = Clock()
+    allowance = Allowance(None, 10.0, clock=clock)
     assert allowance.left == 1  # nothing is known yet
     clock.now_s += 2
     allowance.spend(0.5)
@@ -44,8 +42,9 @@ def test_time_promises_as_many_renders_as_the_pace_allows(clock):
     assert allowance.left == 0
 
 
-def test_of_renders_and_time_the_first_to_end_counts(clock):
-    allowance = Allowance(3, 10.0)
+def test_of_renders_and_time_the_first_to_end_counts():
+    clock = Clock()
+    allowance = Allowance(3, 10.0, clock=clock)
     clock.now_s += 1
     allowance.spend(0.5)
     assert allowance.left == 2

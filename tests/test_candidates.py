@@ -52,6 +52,13 @@ def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_p
         assert (out / "candidate-2" / name).stat().st_size > 50
 
 
+def test_fewer_renders_than_candidates_go_to_the_first(sound, capsys):
+    mn.match(sound, Vital("patch", RATE_HZ), candidates=3, refine=2)
+    said = capsys.readouterr().err
+    assert said.count("1/1") == 2
+    assert "Refining 3" not in said
+
+
 def test_fewer_than_asked_is_said(sound, monkeypatch):
     monkeypatch.setattr("mirrornet.candidates.DIFFERENT", 10.0)
     match = mn.match(sound, Vital("patch", RATE_HZ), candidates=2)

@@ -6,8 +6,9 @@ import torch
 
 from mirrornet.cochlea import loudness_compress
 from mirrornet.errors import ControlError
+from mirrornet.hearing import FRAME_S
 from mirrornet.melody import MELODY_S, duration_controls, note_spans
-from mirrornet.networks.disguise import disguise
+from mirrornet.networks.disguise import disguise, tremble
 from mirrornet.networks.notewise import NotewiseDecoder, as_heard
 from mirrornet.networks.reader import (
     APART,
@@ -107,6 +108,19 @@ def test_centred_durations_agree_with_the_melodys():
     np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-9)
     decoded = note_spans(ours)
     torch.testing.assert_close(decoded, MELODY_S * spans / spans.sum(-1, keepdim=True))
+
+
+def test_some_sounds_tremble_and_the_others_stay():
+    steady = torch.ones(64, 128, 500)
+    shaken = tremble(steady, torch.Generator().manual_seed(0))
+    loudness = shaken[:, 0]
+    assert torch.equal(shaken, loudness[:, None].expand_as(shaken))
+    trembling = loudness.std(-1) > 0.02
+    assert 0.1 < trembling.float().mean() < 0.5
+    assert loudness.min() > 0.3
+    swings = torch.fft.rfft(loudness[trembling] - loudness[trembling].mean(-1, keepdim=True))
+    rates_hz = swings.abs().argmax(-1) / (500 * FRAME_S)
+    assert ((rates_hz > 2.5) & (rates_hz < 9.5)).all()
 
 
 def test_a_disguise_keeps_times_and_changes_the_rest():

@@ -54,13 +54,27 @@ def test_each_note_comes_closer_by_itself(vital: Vital):
     assert [(n.pitch_midi, n.onset_s) for n in found] == [(n.pitch_midi, n.onset_s) for n in start]
 
 
-def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch):
+@pytest.mark.parametrize("renders", [1, 7, 20, 45])
+def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch, renders):
     played = []
     play = vital.play
     target = play(melody(WAVES), 1.6)
     monkeypatch.setattr(vital, "play", lambda *given: played.append(1) or play(*given))
-    improve_notes(vital, melody((50.0,) * 4), target, Allowance(7))
-    assert len(played) == 7
+    improve_notes(vital, melody((50.0,) * 4), target, Allowance(renders))
+    assert renders - 1 <= len(played) <= renders
+
+
+@pytest.mark.parametrize("samples", [4590, 30000, 30001])
+def test_any_length_can_be_refined(samples: int):
+    vital = Vital("patch", 44100)
+    notes = melody(WAVES)[:1]
+    improve_notes(vital, notes, vital.play(notes, 1.0)[:samples], Allowance(2))
+
+
+def test_a_melody_with_many_notes_has_one_patch(vital: Vital, monkeypatch):
+    monkeypatch.setattr("mirrornet.recordings.MOST_PATCHES", 3)
+    with pytest.raises(mn.ControlError, match="leave out per-note"):
+        mn.match((vital.play(melody(WAVES), 1.6), RATE_HZ), vital, patch="per-note")
 
 
 def test_a_match_has_a_patch_for_each_note(match: mn.Match, tmp_path):

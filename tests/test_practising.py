@@ -8,6 +8,7 @@ from mirrornet.allowance import Allowance
 from mirrornet.babbling import random_melodies
 from mirrornet.cochlea import loudness_compress
 from mirrornet.hearing import hear
+from mirrornet.interrupts import Interrupt
 from mirrornet.mirror import load_model
 from mirrornet.plants import Plant, load_plant
 from mirrornet.practising import Practice, compress, practise
@@ -49,6 +50,24 @@ def test_it_spends_its_renders_and_answers_with_the_best_heard(plant, renders):
     answer, played = play_out(practise(plant.controls, target, start, Allowance(renders)), plant)
     assert len(played) == renders
     errors = [error(plant, target, controls) for controls in played]
+    assert error(plant, target, answer) == pytest.approx(min(errors), rel=1e-6)
+
+
+def test_ctrl_c_leaves_the_best_found_while_exploring(plant):
+    """As the command line does it: the next thing asked finds nothing left."""
+    target, start = task(plant, off=0.1)
+    interrupt = Interrupt()
+    practice = practise(plant.controls, target, start, Allowance(None, None, interrupt))
+    controls, errors = next(practice), []
+    try:
+        while True:
+            linear = hear(plant.render(controls), plant.sample_rate_hz, "linear")
+            errors.append(error(plant, target, controls))
+            interrupt.asked = len(errors) >= 150
+            controls = practice.send(linear)
+    except StopIteration as end:
+        answer = end.value
+    assert 150 <= len(errors) <= 152
     assert error(plant, target, answer) == pytest.approx(min(errors), rel=1e-6)
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("mir_eval")
 pytest.importorskip("librosa")
@@ -13,6 +14,7 @@ from mirrornet.experiments import material, recordings
 from mirrornet.experiments.material import (
     INSTRUMENTS,
     RATE_HZ,
+    REAL,
     SOUND_S,
     TUNED_ON,
     Recording,
@@ -32,7 +34,11 @@ from mirrornet.experiments.reading import (
     read_with_pyin,
 )
 from mirrornet.experiments.recordings import run_recordings
-from mirrornet.experiments.tables import recorded_sounds_table, recordings_table
+from mirrornet.experiments.tables import (
+    pitch_class_table,
+    recorded_sounds_table,
+    recordings_table,
+)
 from mirrornet.melody import Note
 from mirrornet.mirror import shipped
 from mirrornet.transcription import RecordingModel
@@ -99,21 +105,25 @@ def test_the_share_of_a_pitch_class():
 
 
 def test_real_recordings_are_there_if_they_are_installed(monkeypatch, tmp_path):
-    monkeypatch.setattr(material, "SAMPLES", tmp_path / "missing")
-    assert "real" not in {source.kind for source in sources(0, INSTRUMENTS)}
     monkeypatch.setattr(material, "SAMPLES", tmp_path)
-    assert sources(0, INSTRUMENTS)[-1].kind == "real"
+    assert "real" not in {source.kind for source in sources(0)}
+    name, pitch_class = next((n, p) for n, p in REAL.items() if p is not None)
+    soundfile.write(tmp_path / f"{name}.flac", np.zeros(4410), RATE_HZ)
+    real = sources(0)[-1]
+    assert (real.kind, real.count) == ("real", 1)
+    assert [recording.pitch_class for recording in real.recordings()] == [pitch_class]
 
 
 def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
     recording = Recording(next(voice_phrases(0, sung)).sound[: 2 * RATE_HZ], PLAYED)
     known = Recording(recording.sound, pitch_class=9)
+    silence = Recording(np.zeros(RATE_HZ, np.float32))
     few = [
         Source("the synthesizer itself", "plant", lambda: iter([recording]), 1),
         Source("flute", "instrument", lambda: iter([recording]), 1),
-        Source("real", "real", lambda: iter([known]), 1),
+        Source("real", "real", lambda: iter([known, silence]), 2),
     ]
-    monkeypatch.setattr(recordings, "sources", lambda *_: few)
+    monkeypatch.setattr(recordings, "sources", lambda _: few)
     monkeypatch.setattr(recordings, "TIME_S", 0.5)
     monkeypatch.setattr(recordings, "BABBLE", 4)
     model = RecordingModel.load(shipped("patch"))
@@ -124,12 +134,13 @@ def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
     assert set(flute["notes"]) == {"ours", "pYIN and onsets"}
     assert set(real["notes"]["ours"]) == {"pitch_class"}
     assert set(flute["sound"]) == set(real["sound"]) == methods
-    errors = {method: scores["spectrogram_error"] for method, scores in flute["sound"].items()}
-    assert errors["ours"] <= errors["ours, at once"]
+    assert (real["matched"], real["unheard"]) == (1, 1)
+    assert all((s["renders"] > 0) == (m != "ours, at once") for m, s in flute["sound"].items())
     page = (path.with_suffix("") / "index.html").read_text()
     assert page.count("<audio") == 3 * (len(methods) + 1)
     assert len(list(path.with_suffix("").rglob("*.ogg"))) == page.count("<audio")
     assert len(recordings_table(result)) == 1 + 2 + 1
+    assert pitch_class_table(result)[1][0] == "real"
     assert len(recorded_sounds_table(result)) == 1 + len(methods) * (3 + 1)
     monkeypatch.setattr(recordings, "row_of", None)
     again = run_recordings(model, 0, tmp_path / "results", tmp_path / "runs", resume=True)

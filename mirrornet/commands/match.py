@@ -122,10 +122,12 @@ def _match(
 def _match_folder(
     folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
 ) -> None:
-    from ..folders import match_folder
+    from ..folders import LONGEST_S, match_folder
     from ..matching import load_reader
     from ..plants.farm import usable_cores
 
+    if (how["seconds"] or 0) > LONGEST_S / 2:
+        raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
     load_reader(model, controls)  # said once, not for each file, if there is none
     chosen = {"plant": plant, "controls": controls, "model": model and model.resolve(), **how}
     options = [

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from ..checkpoints import fingerprint
+from ..errors import OutputError
 from ..files import write_atomically
 from ..plants.farm import Farm
 from ..runs import Run
@@ -39,13 +40,27 @@ class Answer:
         return fingerprint(self.controls)[:8]
 
 
-def kept(file: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays in `file`, made first if there is none."""
+def kept(
+    file: Path, make: Callable[[], dict[str, np.ndarray]], question: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The arrays in `file`, made first if there is none, beside the `question` that they answer.
+
+    Raises OutputError if what is in the file answers another one. (Rounding is let pass: another
+    processor hears the same melody a little differently.)
+    """
     if not file.is_file():
-        made = make()
+        answer = make() | {f"question: {name}": value for name, value in question.items()}
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, lambda path: save_file(made, path))
-    return load_file(file)
+        write_atomically(file, lambda path: save_file(answer, path))
+    found = load_file(file)
+    for name, value in question.items():
+        before = found.pop(f"question: {name}", np.empty(0))
+        if before.shape != value.shape or not np.allclose(before, value, rtol=0, atol=1e-3):
+            raise OutputError(
+                f"{file} holds the answer to another question (its {name} differ); delete it, or "
+                "the whole folder, to ask again."
+            )
+    return found
 
 
 def score_all(

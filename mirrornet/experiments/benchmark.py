@@ -176,7 +176,8 @@ def refined(
     for renders in (0, *marks):
         file = f"{method}, {renders} renders, {guessed.digest}.safetensors"
         make = partial(practised, renders) if renders else imagined
-        controls = kept(answers / file, make)["controls"]
+        question = {"sounds": heard.mean((1, 2))}
+        controls = kept(answers / file, make, question)["controls"]
         found.append(Answer(method, "ours", renders, controls, cost))
     return found
 
@@ -224,7 +225,9 @@ def searched(
                 found = search(lambda i: make(first + i), farm, some, renders, marks, ledger)
                 return {"controls": found.controls}
 
-            parts.append(kept(answers / f"{name}.safetensors", course)["controls"])
+            question = {"sounds": some.mean((1, 2)), "starts": starts[first : first + TOGETHER]}
+            file = answers / f"{name}.safetensors"
+            parts.append(kept(file, course, question)["controls"])
         found += [
             Answer(method, "search", mark, controls, cost)
             for mark, controls in zip(marks, np.concatenate(parts, 1), strict=True)

@@ -60,6 +60,7 @@ class Learner:
     family: str
     babble: int
     renders: int
+    epochs: float
     learn: Callable[[], tuple[Matcher, float]]
     """The matcher, and the CPU seconds of learning; what was learned before is not again."""
 
@@ -72,7 +73,9 @@ class Learner:
             figures = {"learning_cpu_s": cpu_s, "ms_per_melody": ms_per_melody(model)}
             return {"controls": controls} | {key: np.array(n) for key, n in figures.items()}
 
-        found = kept(folder / f"{self.method}, babble {self.babble}.safetensors", ask)
+        name = f"{self.method}, babble {self.babble}.safetensors"
+        question = {"sounds": heard.mean((1, 2)), "epochs": np.array(self.epochs)}
+        found = kept(folder / name, ask, question)
         figures = {key: float(n) for key, n in found.items() if key != "controls"}
         cost = {"babble": self.babble, "learning_renders": self.renders} | figures
         return Answer(self.method, self.family, 0, found["controls"], cost)
@@ -114,13 +117,18 @@ def learners(
 
     found = []
     for size in sizes:
-        renders = size + listening.rounds * len(targets)
+        epochs, renders = EPOCHS[size], size + listening.rounds * len(targets)
         found += [
-            Learner("encoder, babble only", "ours", size, size, partial(ours, size)),
-            Learner(LISTENED, "ours", size, renders, partial(ours_listened, size)),
+            Learner(
+                "encoder, babble only", "ours", size, size, epochs["mirror"], partial(ours, size)
+            ),
+            Learner(
+                LISTENED, "ours", size, renders, epochs["mirror"], partial(ours_listened, size)
+            ),
         ]
         for key, (label, _, _) in PEERS.items():
-            found.append(Learner(label, "learned", size, size, partial(peer, key, size)))
+            make = partial(peer, key, size)
+            found.append(Learner(label, "learned", size, size, epochs[key], make))
     return found
 
 

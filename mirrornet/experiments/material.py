@@ -29,17 +29,28 @@ INSTRUMENTS = {
     73: "flute",
     80: "square lead",
 }
+# Instruments that thresholds and babble were chosen by, and that are not scored.
 TUNED_ON = {
     5: "electric piano 2",
     12: "marimba",
-    19: "church organ",
     26: "jazz guitar",
     33: "electric bass",
+    41: "viola",
     42: "cello",
+    43: "contrabass",
+    46: "harp",
     57: "trombone",
+    58: "tuba",
+    60: "French horn",
+    66: "tenor saxophone",
+    69: "English horn",
+    70: "bassoon",
     71: "clarinet",
+    72: "piccolo",
+    74: "recorder",
     75: "pan flute",
     81: "saw lead",
+    105: "banjo",
 }
 # Of Debian's package sonic-pi-samples, all CC0 from freesound.org: those of one pitched voice, and
 # the pitch class that the file's name gives.
@@ -81,7 +92,7 @@ class Recording:
 
     sound: Sound
     notes: Sequence[Note] = ()
-    """None where they are not known."""
+    """None, where they are not known."""
     pitch_class: int | None = None
     """0 for C, where that alone is known of them."""
 
@@ -97,17 +108,21 @@ class Source:
     count: int
 
 
-def sources(seed: int, instruments: dict[int, str]) -> list[Source]:
+def sources(seed: int) -> list[Source]:
     """All of them; real ones where the package is installed."""
     found = [Source("the synthesizer itself", "plant", lambda: plant_phrases(seed), PHRASES)]
-    for program, name in instruments.items():
+    for program, name in INSTRUMENTS.items():
         make = lambda program=program: instrument_phrases(program, seed)  # noqa: E731
         found.append(Source(f"{name} ({program})", "instrument", make, PHRASES))
     found.append(Source("a voice", "program", lambda: voice_phrases(seed, sung), PHRASES))
     found.append(Source("a whistle", "program", lambda: voice_phrases(seed, whistled), PHRASES))
-    if SAMPLES.is_dir():
-        found.append(Source("real recordings", "real", real_recordings, len(REAL)))
+    if count := len(_installed()):
+        found.append(Source("real recordings", "real", real_recordings, count))
     return found
+
+
+def _installed() -> list[str]:
+    return [name for name in REAL if (SAMPLES / f"{name}.flac").is_file()]
 
 
 def plant_phrases(seed: int) -> Iterator[Recording]:
@@ -136,9 +151,9 @@ def voice_phrases(seed: int, voice: Callable[..., Sound]) -> Iterator[Recording]
 
 
 def real_recordings() -> Iterator[Recording]:
-    for name, pitch_class in REAL.items():
+    for name in _installed():
         sound = load_audio(SAMPLES / f"{name}.flac", RATE_HZ)
-        yield Recording(sound[: round(SOUND_S * RATE_HZ)], (), pitch_class)
+        yield Recording(sound[: round(SOUND_S * RATE_HZ)], (), REAL[name])
 
 
 def _tune(generator: np.random.Generator, low: int, high: int, quickest_s: float) -> list[Note]:

@@ -10,6 +10,7 @@ from ..hearing import hear_recording
 from ..melody import Note
 from ..peers.search import bench_module
 from ..phrases import one_voice
+from ..recordings import SURE_ENOUGH
 from ..transcription import RecordingModel
 from .material import RATE_HZ, Recording, Sound
 
@@ -55,7 +56,11 @@ def as_read(played: Sequence[Note]) -> list[ReadNote]:
 
 def read_with_ours(model: RecordingModel, sound: Sound) -> list[ReadNote]:
     notes = model.transcribe(hear_recording(sound, RATE_HZ)).notes
-    return [ReadNote(n.pitch_midi + 0.5 * n.tune, n.onset_s, n.offset_s) for n in notes]
+    return [
+        ReadNote(note.pitch_midi + 0.5 * note.tune, note.onset_s, note.offset_s)
+        for note in notes
+        if note.sure >= SURE_ENOUGH  # what is less is not played
+    ]
 
 
 def note_scores(played: Sequence[Note], read: Sequence[ReadNote]) -> dict[str, float]:

@@ -68,7 +68,7 @@ class NotewiseDecoder(nn.Module):
         sounding = (times_s[:, None] > onsets_s[:, None, :]).sum(-1).sub(1).clamp(min=0)
         since_onset = times_s - onsets_s.gather(1, sounding)
         since_offset = times_s - offsets_s.gather(1, sounding)
-        time = self.time(_time_features(since_onset, since_offset))
+        time = self.time(time_features(since_onset, since_offset))
         if self.vibrato:
             sounding_knobs = _of_note(knobs.transpose(1, 2), sounding)
             time = time + self.swing(self.vibrato.swing(sounding_knobs, since_onset))
@@ -116,7 +116,7 @@ def _of_note(note: Tensor, sounding: Tensor) -> Tensor:
     return note.gather(1, sounding[..., None].expand(-1, -1, note.shape[-1]))
 
 
-def _time_features(
+def time_features(
     since_onset: Float[Tensor, "batch frame"], since_offset: Float[Tensor, "batch frame"]
 ) -> Float[Tensor, "batch frame feature"]:
     """Time at several scales: rising and saturating, and its logarithm; the same after release."""

@@ -3,9 +3,10 @@
 On the cochlea's logarithmic frequency axis the harmonics of all pitches lie in the same pattern,
 moved up or down. So for each semitone the spectrogram is read at the places of its harmonics (and
 of its lower octave and twelfth, by which it could be mistaken for one), and one small network, the
-same for all pitches, judges what it reads. What it learns of one pitch it knows of all; that is
-what lets it hear pitches of instruments that it has never heard. (Harmonic stacking: R. Bittner et
-al., "Deep salience representations for F0 estimation in polyphonic music", ISMIR 2017.)
+same for all pitches, judges what it reads, knowing which of the places the cochlea can hear. What
+it learns of one pitch it knows of all; that is what lets it hear pitches of instruments that it has
+never heard. (Harmonic stacking: R. Bittner et al., "Deep salience representations for F0 estimation
+in polyphonic music", ISMIR 2017.)
 """
 
 import math
@@ -29,12 +30,16 @@ class Salience(nn.Module):
     both `(batch, pitch=73, frame)`."""
 
     places: Tensor
+    audible: Tensor
 
     def __init__(self, width: int = 48):
         super().__init__()
-        self.register_buffer("places", harmonic_places(), persistent=False)
+        places = harmonic_places()
+        self.register_buffer("places", places, persistent=False)
+        audible = (places.sum(-1) > 0).float().unflatten(0, (-1, PITCHES))
+        self.register_buffer("audible", audible[None, :, :, None], persistent=False)
         self.layers = nn.Sequential(
-            nn.Conv2d(len(HARMONICS) * len(BESIDE), width, 1),
+            nn.Conv2d(2 * len(HARMONICS) * len(BESIDE), width, 1),
             nn.SiLU(),
             nn.Conv2d(width, width, (1, 5), padding=(0, 2)),
             nn.SiLU(),
@@ -49,6 +54,7 @@ class Salience(nn.Module):
         frames = heard.shape[-1]
         pooled = F.avg_pool1d(heard, POOLED, ceil_mode=True)
         read = (self.places @ pooled).unflatten(1, (-1, PITCHES))
+        read = torch.cat([read, self.audible.expand(len(read), -1, -1, read.shape[-1])], 1)
         judged = self.layers(read.contiguous(memory_format=torch.channels_last)).float()
         both = judged.repeat_interleave(POOLED, -1)[..., :frames]
         return both[:, 0], both[:, 1]

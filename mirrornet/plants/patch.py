@@ -134,6 +134,7 @@ def base_preset(synth: Synth) -> str:
         "sample_destination": 0.0,  # filter 1, as the oscillator
         "voice_amplitude": 0.0,
         "velocity_track": 0.0,
+        "env_1_attack_power": 2.0,  # Vital squares it: nearly a straight rise, as instruments have
         "filter_1_on": 1.0,
         "filter_1_model": 0.0,  # analog
         "filter_1_style": 0.0,  # 12 dB
