@@ -33,7 +33,7 @@ WIDE = 124  # characters, in which every table has room for its numbers
 FEW, MANY = 200, 2000  # renders spent on a melody
 # Where learning did not start from the weights that ship.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
-PAGES = ("README.md", "docs/experiments.md", "docs/benchmark.md")
+PAGES = ("README.md", "docs/experiments.md", "docs/recordings.md", "docs/benchmark.md")
 
 
 def _percent(key: str) -> Callable[[dict[str, Any]], str]:
@@ -224,6 +224,11 @@ def recorded_sounds_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
+def means_only(rows: Rows) -> Rows:
+    """A table's heading and the rows of its means."""
+    return [rows[0], *(row for row in rows[1:] if row[0].startswith("mean of"))]
+
+
 def print_table(rows: Rows) -> None:
     """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
     table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)
@@ -281,6 +286,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "ablations": lambda: ablation_table(result("ablations-seed-0")),
         "recordings": lambda: recordings_table(result("recordings-seed-0")),
         "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
+        "recorded-means": lambda: means_only(recorded_sounds_table(result("recordings-seed-0"))),
         "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
