@@ -199,10 +199,12 @@ def plant_notes(
         and note.pitch_midi in PITCHES_MIDI
         and _on_tick(note.onset_s) < duration_s
     ]
+    if not kept:
+        return []
     cents = np.array([tune.to_physical(0.5 + 0.5 * note.tune) for note in kept])
-    common = float(np.median(cents)) if len(cents) else 0.0
+    common = float(np.median(cents))
     cents = np.where(np.abs(cents - common) < IN_TUNE_CENTS, common, cents)
-    loudest = max((note.level for note in kept), default=0.0)
+    loudest = max(note.level for note in kept)
     onsets_s = [_on_tick(note.onset_s) for note in kept]
     notes = []
     for note, own_tune, onset_s, next_s in zip(

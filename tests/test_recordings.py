@@ -209,6 +209,11 @@ def test_a_note_the_plant_can_hardly_play_does_not_silence_the_others(plant):
     assert [n.controls["level"] for n in found] == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=0.5)
 
 
+def test_guesses_alone_are_no_notes(plant):
+    transcript = Transcript([heard(sure=0.05)], np.full(16, 0.5), np.zeros(16))
+    assert plant_notes(plant, transcript, 2.0) == []
+
+
 def test_notes_that_are_mere_guesses_are_not_played_and_none_outlasts_the_next(plant):
     notes = [heard(offset_s=0.6), heard(onset_s=0.5, offset_s=0.9), heard(onset_s=1.5, sure=0.02)]
     found = plant_notes(plant, Transcript(notes, np.full(16, 0.5), np.zeros(16)), 2.0)
