@@ -12,9 +12,9 @@ from jaxtyping import Float
 from .allowance import Allowance
 from .melody import Note
 from .networks.transcriber import UNSURE
-from .patching import Heard, Rehearsal
 from .plants import Plant
 from .progress import Progress
+from .rehearsing import Heard, Rehearsal
 
 DRAWS = 16  # patches heard for each that is asked for
 DIFFERENT = 0.01  # of the target's variance; what differs by less is nearly identical

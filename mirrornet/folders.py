@@ -23,7 +23,7 @@ from urllib.parse import quote
 from .errors import AudioError, OutputError
 from .files import write_atomically
 from .progress import Progress
-from .report import in_words, percent
+from .report import in_words, percent, table_page
 
 KINDS = "aif aifc aiff au caf flac mp3 oga ogg opus w64 wav"
 SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
@@ -64,18 +64,7 @@ def match_folder(folder: Path, out: Path, options: Sequence[str], workers: int) 
     folder, out = folder.resolve(), out.resolve()
     if out == folder:
         raise OutputError(f"{out} holds the sounds themselves; name another folder with --out.")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and out not in path.parents
-    )
-    if not files:
-        raise AudioError(
-            f"there are no sound files in {folder.name}; WAV, FLAC, OGG, AIFF and MP3 are known."
-        )
+    files = sound_files(folder, out)
     _claim(out, options)
     stopped, lock = Event(), Lock()
     done = 0
@@ -97,6 +86,26 @@ def match_folder(folder: Path, out: Path, options: Sequence[str], workers: int) 
             stopped.set()  # on Ctrl-C, nothing goes on alone
     _write_summary(folder, out, found)
     return found
+
+
+def sound_files(folder: Path, out: Path) -> list[Path]:
+    """The sound files in `folder` and in the folders inside, hidden ones and those in `out` passed
+    over. Raises AudioError if there are none."""
+    if not folder.is_dir():
+        raise AudioError(f"there is no folder {folder.name}; give a folder of sound files.")
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and out not in path.parents
+    )
+    if not files:
+        raise AudioError(
+            f"there are no sound files in {folder.name}; WAV, FLAC, OGG, AIFF and MP3 are known."
+        )
+    return files
 
 
 def _claim(out: Path, options: Sequence[str]) -> None:
@@ -163,13 +172,8 @@ def _write_summary(folder: Path, out: Path, found: Sequence[Matched]) -> None:
             shown = f'<a href="{page}">{shown}</a>'
         cells = "".join(f"<td>{escape(text)}</td>" for text in facts.values())
         rows.append(f"<tr><td>{shown}</td>{cells}</tr>")
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Matches</title><style>'
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
-        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
-        "border-bottom:1px solid #dfe3e9}</style>"
-        f"<h1>{len(found)} sounds</h1><table><tr>{head}</tr>{''.join(rows)}</table></html>\n"
-    )
+    table_rows = f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+    page = table_page(f"{len(found)} sounds", table_rows)
     for file, text in (("summary.csv", table.getvalue()), ("index.html", page)):
         content = text.encode("utf-8", "backslashreplace")  # a file's name need not be text
         write_atomically(out / file, lambda path, content=content: path.write_bytes(content))

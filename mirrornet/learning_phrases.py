@@ -7,10 +7,11 @@ contrast, noise, room), so that sounds from elsewhere are read, too.
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from .checkpoints import provenance
 from .hearing import FRAME_S
@@ -30,14 +31,24 @@ from .training import (
 from .transcription import RecordingModel
 
 
+class Part(NamedTuple):
+    """What is learned at a time."""
+
+    name: str
+    weights: list[nn.Parameter]
+    epochs: float
+    weight_decay: float
+
+
 @dataclass(frozen=True)
 class PhraseRecipe:
-    """First it learns to hear notes, then to read the patch from them; no weight serves both. Steps
-    are of `batch` babbled phrases."""
+    """First it learns to hear notes, then to read the patch from them, then to foresee what will be
+    heard; no weight serves two of these. Steps are of `batch` babbled phrases."""
 
     phrases: int = 8064
     note_epochs: float = 10.0
     patch_epochs: float = 40.0
+    sound_epochs: float = 24.0
     batch: int = 32
     lr: float = 1.5e-3  # peaks; see `one_cycle`
     weight_decay: float = 1e-4
@@ -78,44 +89,47 @@ def learn_phrases(
     torch.set_num_threads(usable_cores())
     to = pick_device(device)
     held = frame_labels(phrases.notes, phrases.heard.shape[-1])
-    note_steps, patch_steps = (
-        math.ceil(epochs * len(phrases) / recipe.batch)
-        for epochs in (recipe.note_epochs, recipe.patch_epochs)
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = RecordingModel(farm.name, farm.controls).to(to).train()
     network = model.transcriber
-    weights = {"notes": network.note_weights(), "patch": network.patch_weights()}
-    decays = {"notes": recipe.weight_decay, "patch": recipe.patch_weight_decay}
-    adams = {
-        name: torch.optim.AdamW(own, weight_decay=decays[name]) for name, own in weights.items()
-    }
+    parts = [
+        Part("notes", network.note_weights(), recipe.note_epochs, recipe.weight_decay),
+        Part("patch", network.patch_weights(), recipe.patch_epochs, recipe.patch_weight_decay),
+        Part("sound", [*model.decoder.parameters()], recipe.sound_epochs, recipe.weight_decay),
+    ]
+    adams = {p.name: torch.optim.AdamW(p.weights, weight_decay=p.weight_decay) for p in parts}
+    plan = [
+        (part, at, steps)
+        for part in parts
+        for steps in [math.ceil(part.epochs * len(phrases) / recipe.batch)]
+        for at in range(steps)
+    ]
     chance = torch.Generator()
-    for step in run.steps("Learning", note_steps + patch_steps, model, adams):
-        what = "notes" if step < note_steps else "patch"
-        at, steps = (step, note_steps) if what == "notes" else (step - note_steps, patch_steps)
-        set_lr(adams[what], one_cycle(at / steps) * recipe.lr)
+    for step in run.steps("Learning", len(plan), model, adams):
+        part, at, steps = plan[step]
+        set_lr(adams[part.name], one_cycle(at / steps) * recipe.lr)
         rows = batch_rows(at, recipe.batch, len(phrases), seed)
         S, notes, knobs = (on(to, a[rows]) for a in (phrases.heard, phrases.notes, phrases.knobs))
         chance.manual_seed(seed * 1_000_003 + at)
         louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
         with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
             torch.manual_seed(seed * 1_000_003 + at)  # of dropout
-            if what == "notes":
+            if part.name == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
                 heard = compressed(half_disguised(S, chance) * louder)
                 loss = network.frame_loss(heard, notes, playing, FRAME_S)
-            else:  # no disguise, which would hide the knobs
-                heard = compressed(S * louder)
-                loss = network.patch_loss(heard, notes, knobs, FRAME_S, chance)
+            elif part.name == "patch":  # no disguise, which would hide the knobs
+                loss = network.patch_loss(compressed(S * louder), notes, knobs, FRAME_S, chance)
+            else:
+                loss = model.e_d(S, notes, knobs, chance)
         check_finite(loss, step)
-        adams[what].zero_grad()
+        adams[part.name].zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights[what], recipe.clip)
-        adams[what].step()
-        if step % 20 == 0 or step == note_steps + patch_steps - 1:
-            run.log(step, **{what: loss.item()})
+        torch.nn.utils.clip_grad_norm_(part.weights, recipe.clip)
+        adams[part.name].step()
+        if step % 20 == 0 or step == len(plan) - 1:
+            run.log(step, **{part.name: loss.item()})
     model.to("cpu").eval()
     took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
     model.save(done, {"learned": about, **took, **provenance()})

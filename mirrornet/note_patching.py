@@ -24,10 +24,9 @@ from .patching import (
     LEAST_CHANGE,
     PROBE,
     WORTH,
-    Heard,
-    rehearsal_plant,
 )
 from .plants import Plant
+from .rehearsing import Heard, rehearsal_plant
 
 Knobs = Float[np.ndarray, "note knob"]
 

@@ -68,6 +68,14 @@ ControlSet = Annotated[
         "set1 and set2 for melodies of five notes in 2 s, whose knobs move from note to note",
     ),
 ]
+LearnedControls = Annotated[
+    str | None,
+    _explained(
+        "SET",
+        "which of its knobs to use; `mirrornet plants` lists them; default: patch for a folder of "
+        "recordings, set1 for melodies of the synthesizer's own",
+    ),
+]
 Model = Annotated[
     Path | None,
     _explained(
@@ -130,8 +138,8 @@ Targets = Annotated[
     str,
     arg(
         metavar="FOLDER|SEED",
-        help="what to learn to play: a folder of sounds (five notes in 2 s each), or a number, the "
-        "seed of 400 melodies that the synthesizer itself plays",
+        help="what to learn to play: a folder of recordings (with --controls set1 or set2, of five "
+        "notes in 2 s each), or a number, the seed of 400 melodies that the synthesizer plays",
     ),
 ]
 Resume = Annotated[bool, arg(help="go on where it was stopped")]

@@ -5,7 +5,7 @@ articulation, rests, notes said again, and one patch for all of it. The plant th
 it, so a network can learn to read recordings that come with no labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,30 +153,38 @@ def one_voice(phrase: Sequence[Note]) -> list[Note]:
 def babble_phrases(
     farm: Farm, count: int, seed: int, folder: Path, first: int = 0, what: str = "Babbling"
 ) -> Phrases:
-    """Phrases number `first` to `first + count` of a seed, played and heard, kept in `folder` in
-    shards; what stands there is not played again. Phrases the plant failed on, or that are all but
-    silent, are left out."""
+    """Random phrases number `first` to `first + count` of a seed, as `hear_phrases` gives them."""
+
+    def phrase(number: int) -> list[Note]:
+        return random_phrase(farm.controls, np.random.default_rng((seed, number, STREAM)))
+
+    return hear_phrases(farm, phrase, range(first, first + count), folder, what)
+
+
+def hear_phrases(
+    farm: Farm, phrase: Callable[[int], list[Note]], numbers: range, folder: Path, what: str
+) -> Phrases:
+    """The phrases with these numbers, played and heard, kept in `folder` in shards; what stands
+    there is not played again. Phrases the plant failed on, or that are all but silent, are left
+    out."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
-    with Progress(what, count) as progress:
-        for start in range(first, first + count, SHARD):
-            numbers = range(start, min(start + SHARD, first + count))
-            file = folder / f"{start:06d}.safetensors"
+    with Progress(what, len(numbers)) as progress:
+        for start in range(0, len(numbers), SHARD):
+            some = numbers[start : start + SHARD]
+            file = folder / f"{some[0]:06d}.safetensors"
             if not file.is_file():
-                shard = _play_shard(farm, numbers, seed, progress, start - first)
+                phrases = [phrase(number) for number in some]
+                shard = _hear_shard(farm, phrases, progress, start)
                 write_atomically(file, lambda path, shard=shard: save_file(shard, path))
             shards.append(load_file(file))
-            progress.at(numbers[-1] + 1 - first)
+            progress.at(start + len(some))
     return Phrases(*(np.concatenate([s[k] for s in shards]) for k in ("notes", "knobs", "heard")))
 
 
-def _play_shard(
-    farm: Farm, numbers: range, seed: int, progress: Progress, done: int
+def _hear_shard(
+    farm: Farm, phrases: Sequence[Sequence[Note]], progress: Progress, done: int
 ) -> dict[str, np.ndarray]:
-    space = farm.controls
-    phrases = [
-        random_phrase(space, np.random.default_rng((seed, number, STREAM))) for number in numbers
-    ]
     rows = []
     for number, (phrase, outcome) in enumerate(
         zip(phrases, farm.hear_notes(phrases, PHRASE_S), strict=True), 1
@@ -184,7 +192,8 @@ def _play_shard(
         if isinstance(outcome, PlantError):
             progress.say(f"left out a phrase: {outcome}")
         elif (mean := float(outcome.mean())) > SOFTEST:
-            rows.append((*as_arrays(space, phrase), (outcome / mean).astype(np.float16)))
+            arrays = as_arrays(farm.controls, phrase)
+            rows.append((*arrays, (outcome / mean).astype(np.float16)))
         progress.at(done + number)
     if not rows:
         raise PlantError(f"{farm.name} could not play any of {len(phrases)} phrases; see above.")
@@ -202,6 +211,23 @@ def as_arrays(
         row[:] = note.pitch_midi, note.onset_s, note.offset_s, *own
     knobs = [_zero_to_one(space, phrase[0], name) for name in shared_knobs(space)]
     return notes, np.array(knobs, np.float32)
+
+
+def as_phrase(
+    space: ControlSpace,
+    notes: Float[np.ndarray, "note value=5"],
+    knobs: Float[np.ndarray, " knob"],
+) -> list[Note]:
+    """The inverse of `as_arrays`."""
+    shared = dict(zip(shared_knobs(space), knobs, strict=True))
+    phrase = []
+    for pitch, onset_s, offset_s, level, tune in notes[~np.isnan(notes[:, 0])].tolist():
+        values = {"level": level, "tune": tune} | shared
+        physical = {
+            name: float(space[space.row(name)].to_physical(value)) for name, value in values.items()
+        }
+        phrase.append(Note(round(pitch), onset_s, offset_s, physical))
+    return phrase
 
 
 def _zero_to_one(space: ControlSpace, note: Note, name: str) -> float:

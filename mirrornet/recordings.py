@@ -24,6 +24,7 @@ from .matched import Match
 from .melody import Note, duration_controls, midi_velocity
 from .metrics import spectrogram_error
 from .note_patching import improve_notes
+from .patch_imagining import imagine_transcript
 from .patching import improve_patch
 from .phrases import shared_knobs
 from .plants import Plant
@@ -60,7 +61,7 @@ def match_recording(
     rate_hz = plant.sample_rate_hz
     target = recording(sound, rate_hz)
     target_heard = hear_recording(target, rate_hz)
-    transcript = model.transcribe(target_heard)
+    transcript = read(model, target_heard)
     notes = plant_notes(plant, transcript, len(target) / rate_hz, patch)
     if not notes:
         raise AudioError(
@@ -83,8 +84,10 @@ def match_recording(
             continue
         what = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
         with allowed(renders, time_s, what) as allowance:
-            improve = improve_patch if patch == "shared" else improve_notes
-            better = improve(plant, played.notes, target, allowance, seed)
+            if patch == "shared":
+                better = improve_patch(plant, played.notes, target, allowance, model, seed)
+            else:
+                better = improve_notes(plant, played.notes, target, allowance, seed)
         refined = play_at_levels(plant, better, target, target_heard)
         found[number] = min(played, refined, key=lambda played: played.error)
         if allowance.stopped:
@@ -114,6 +117,12 @@ def match_recording(
         for played in kept
     ]
     return replace(matches[0], others=matches[1:])
+
+
+def read(model: RecordingModel, heard: Float[np.ndarray, "channel=128 frame"]) -> Transcript:
+    """What is heard of a recording, and the knobs with which the decoder expects it. No render."""
+    transcript = model.transcribe(heard)
+    return imagine_transcript(model, transcript, heard) if transcript.notes else transcript
 
 
 def _share(

@@ -160,6 +160,17 @@ def render_report(
     )
 
 
+def table_page(title: str, body: str) -> str:
+    """A plain page with a table, as text."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>'
+        "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
+        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
+        "border-bottom:1px solid #dfe3e9}audio{display:block;height:2rem;width:13rem}</style>"
+        f"<h1>{title}</h1>{body}</html>\n"
+    )
+
+
 def _sound(name: str, wav: bytes | None) -> str:
     """A sound inside the page; a long one, which would make it slow, beside it."""
     return name if wav is None else _embedded("audio/wav", wav)

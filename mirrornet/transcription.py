@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from .checkpoints import load_checkpoint, save_checkpoint
 from .controls import Control, ControlSpace
-from .errors import CheckpointError
+from .errors import CheckpointError, ControlError
 from .hearing import FRAME_S
+from .networks.phrasewise import PhraseDecoder
 from .networks.reader import centroid
 from .networks.salience import POOLED
 from .networks.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
@@ -29,6 +31,7 @@ HELD = 0.5  # how likely a frame of a note is one in which it is held
 LONGEST_GAP = 3  # frames in which a held note may be missed
 LONGEST_ATTACK = 12  # frames after its onset in which it need not be heard yet
 WINDOW, CONTEXT = 2500, 152  # frames read at once, and those on either side that are only context
+SEEN = 160  # frames of a sound that the decoder foresees in a step of learning
 AT_ONCE = 256  # notes that are asked for opinions at once
 
 
@@ -60,7 +63,8 @@ class Transcript:
 
 
 class RecordingModel(nn.Module):
-    """A transcriber with the plant and the controls that it reads recordings for."""
+    """The MirrorNet of recordings, for one plant and its controls: a transcriber, which is the
+    encoder, and a decoder that foresees what the plant will sound like."""
 
     def __init__(self, plant: str, controls: ControlSpace):
         super().__init__()
@@ -68,6 +72,7 @@ class RecordingModel(nn.Module):
         shared = controls.shared
         circular = tuple(n for n, control in enumerate(shared) if control.circular)
         self.transcriber = Transcriber(len(shared), circular)
+        self.decoder = PhraseDecoder(controls)
 
     @torch.inference_mode()
     def transcribe(self, heard: Float[np.ndarray, "channel=128 frame"]) -> Transcript:
@@ -91,6 +96,51 @@ class RecordingModel(nn.Module):
             for note, level, own_knobs in zip(notes, said.level[0].tolist(), own, strict=True)
         ]
         return Transcript(notes, knobs.astype(float), 1 - doubt.astype(float))
+
+    def e_d(
+        self,
+        S: Float[Tensor, "batch channel=128 frame"],
+        notes: Float[Tensor, "batch note value=5"],
+        knobs: Float[Tensor, "batch knob"],
+        chance: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """How far off the decoder is: mean square, as a share of variance, over frames drawn by
+        chance. `S` is not compressed; `notes` and `knobs` are as in `phrases.Phrases`."""
+        heard, times_s = some_frames(S, SEEN, chance)
+        return F.mse_loss(self.decoder(notes, knobs, times_s), heard) / heard.var()
+
+    def e_c(
+        self,
+        S: Float[Tensor, "batch channel=128 frame"],
+        notes: Float[Tensor, "batch note value=5"],
+        chance: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """How far from a sound its notes are, played through the frozen decoder with the levels
+        and the knobs that the transcriber reads; as `e_d`. (A vibrato gets no gradient here; see
+        `Vibrato.held`.)"""
+        levels, knobs = self.read_patch(S, notes)
+        if self.decoder.vibrato:
+            knobs = self.decoder.vibrato.held(knobs[..., None])[..., 0]
+        notes = torch.cat([notes[..., :3], levels[..., None], notes[..., 4:]], -1)
+        heard, times_s = some_frames(S, SEEN, chance)
+        weights = {name: p.detach() for name, p in self.decoder.named_parameters()}
+        expected = functional_call(self.decoder, weights, (notes, knobs, times_s))
+        return F.mse_loss(expected, heard) / heard.var()
+
+    def read_patch(
+        self,
+        S: Float[Tensor, "batch channel=128 frame"],
+        notes: Float[Tensor, "batch note value=5"],
+    ) -> tuple[Float[Tensor, "batch note"], Float[Tensor, "batch knob"]]:
+        """Levels and knobs, 0..1, for what notes sound like; `S` is not compressed."""
+        real = ~notes[..., 0].isnan()
+        onsets = notes[..., 1] / FRAME_S
+        ends = F.pad(onsets[:, 1:], (0, 1), value=torch.nan).nan_to_num(nan=float(S.shape[-1]))
+        places = notes[..., 0].nan_to_num(), onsets.nan_to_num(nan=-9.0), ends
+        said = self.transcriber.opinions(torch.log1p(4 * S) / 4, *places)
+        agreed, _ = self.transcriber.agree(said, real.float())
+        loudest = said.level.masked_fill(~real, -torch.inf).amax(1, keepdim=True)
+        return 1 + said.level - loudest, self.transcriber.knobs_of(agreed).clamp(0, 1)
 
     def _frames(self, heard: Float[np.ndarray, "channel=128 frame"]) -> Frames:
         """Window by window, so that a long recording takes no more memory than a short one."""
@@ -140,12 +190,23 @@ class RecordingModel(nn.Module):
             controls = (Control(**control) for control in card["controls"])
             model = cls(card["plant"], ControlSpace(controls, card["control_set"]))
             model.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, RuntimeError, ControlError) as error:
             raise CheckpointError(
                 f"{path} is a checkpoint, but not of a model that reads recordings; learn one with "
                 "`mirrornet learn --controls patch`."
             ) from error
         return model.eval()
+
+
+def some_frames(
+    S: Float[Tensor, "batch channel=128 frame"], count: int, chance: torch.Generator
+) -> tuple[Float[Tensor, "batch channel=128 seen"], Float[Tensor, "batch seen"]]:
+    """So many frames of each sound, drawn by chance, compressed at a mean of 1, and their times."""
+    seen = torch.rand(len(S), S.shape[-1], generator=chance).to(S).topk(min(count, S.shape[-1]))
+    frames = seen.indices.sort(1).values
+    S = S.gather(2, frames[:, None].expand(-1, S.shape[1], -1))
+    mean = S.mean((1, 2), keepdim=True).clamp(min=1e-6)
+    return torch.log1p(4 * S / mean) / 4, FRAME_S * (frames + 1)
 
 
 def find_notes(frames: Frames) -> list[HeardNote]:

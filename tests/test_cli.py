@@ -237,6 +237,7 @@ def test_ctrl_c_says_how_to_go_on(here):
     (here / "sounds").mkdir()
     (here / "sounds" / "a.flac").write_bytes(MELODY.read_bytes())
     command = [sys.executable, "-m", "mirrornet", "learn", "--targets", "sounds"]
+    command += ["--controls", "set1"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

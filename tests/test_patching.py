@@ -6,9 +6,10 @@ import pytest
 from mirrornet.allowance import Allowance
 from mirrornet.hearing import hear_recording
 from mirrornet.melody import Note
-from mirrornet.patching import EXCERPT_S, MOST_NOTES, excerpt, improve_patch
+from mirrornet.patching import improve_patch
 from mirrornet.phrases import shared_knobs
 from mirrornet.plants.vital import Vital
+from mirrornet.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
 from tests.test_patch import SINE
 
 RATE_HZ = 16000
@@ -65,11 +66,11 @@ def test_the_true_patch_scores_nothing_in_a_soft_and_legato_excerpt(vital: Vital
 
 def test_an_excerpt_holds_as_many_notes_as_possible():
     slow = [Note(60, 2.0 * n, 2.0 * n + 1.5, SINE) for n in range(5)]
-    quick = [Note(72, 10 + 0.2 * n, 10.1 + 0.2 * n, SINE) for n in range(40)]
-    start_s, end_s, notes = excerpt(slow + quick, 20.0)
+    quick = [Note(72, 20 + 0.2 * n, 20.1 + 0.2 * n, SINE) for n in range(40)]
+    start_s, end_s, notes = excerpt(slow + quick, 30.0)
     assert len(notes) == MOST_NOTES
-    assert start_s == 10.0
-    assert end_s == pytest.approx(10 + 0.2 * MOST_NOTES)
+    assert start_s == 20.0
+    assert end_s == pytest.approx(20 + 0.2 * MOST_NOTES)
     assert all(note.pitch_midi == 72 for note in notes)
     assert all(0 <= note.onset_s < EXCERPT_S for note in notes)
     drone = [Note(48, 3.0, 60.0, SINE)]

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from ..errors import MirrorNetError
+from ..errors import AudioError, MirrorNetError
 from ..options import (
     BenchBudget,
     BenchNumber,
     Budget,
-    ControlSet,
     Device,
     ExperimentNumber,
+    LearnedControls,
     Plant,
     Recipe,
     Recordings,
@@ -20,6 +20,7 @@ from ..options import (
     Targets,
     Variant,
 )
+from ..progress import Progress
 
 SEED_TARGETS = 400  # as in the poster
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
@@ -43,7 +44,7 @@ def learn(
     recipe: Recipe = "mirror",
     budget: Budget = "quick",
     plant: Plant = "vital",
-    controls: ControlSet = "set1",
+    controls: LearnedControls = None,
     targets: Targets = "0",
     start: Start = None,
     out: RunFolder = None,
@@ -55,8 +56,11 @@ def learn(
 
     The synthesizer babbles, the networks learn what its knobs do, and with that to play the
     targets. No target comes with its knob settings. With `--controls patch` it babbles phrases, and
-    learns to read recordings; that needs no targets. Ctrl-C stops, `--resume` goes on.
+    learns to read recordings, of whatever kind; with a folder of them as `--targets`, and `--start
+    shipped`, it then listens to these. Ctrl-C stops, `--resume` goes on.
     """
+    if controls is None:
+        controls = "set1" if targets.isdecimal() else "patch"
     if controls == "patch":
         _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
         return
@@ -103,16 +107,20 @@ def _learn_recordings(
     seed: int,
     device: str,
 ) -> None:
-    if recipe != "mirror" or targets != "0" or start is not None:
+    if recipe != "mirror" or (targets.isdecimal() and (targets != "0" or start is not None)):
         raise MirrorNetError(
-            "with --controls patch a model learns from babble alone; leave out --recipe, --targets "
-            "and --start."
+            "with --controls patch a model learns from babble alone, or it starts with what was "
+            "learned (--start shipped) and listens to a folder of recordings (--targets FOLDER); "
+            "leave out all else."
         )
     from ..learning_phrases import PHRASE_RECIPES, learn_phrases
     from ..plants.farm import Farm
     from ..runs import check_folder
 
     _check_device(device)
+    if not targets.isdecimal():
+        _listen_to_folder(plant, Path(targets), start, out, resume, seed, device)
+        return
     out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
     check_folder(out, resume)
     plan = PHRASE_RECIPES[budget]
@@ -124,6 +132,63 @@ def _learn_recordings(
         )
         learn_phrases(plan, farm, out, seed, resume, device)
     print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def _listen_to_folder(
+    plant: str,
+    folder: Path,
+    start: str | None,
+    out: Path | None,
+    resume: bool,
+    seed: int,
+    device: str,
+) -> None:
+    from ..before_after import PAGE, compare, held_out, means
+    from ..folders import sound_files
+    from ..hearing import hear_recording
+    from ..learning_recordings import ListeningRecipe, learn_recordings
+    from ..matching import EXPORT_RATE_HZ
+    from ..mirror import shipped
+    from ..plants import load_plant
+    from ..plants.farm import Farm
+    from ..recordings import recording
+    from ..report import percent
+    from ..runs import check_folder
+    from ..transcription import RecordingModel
+
+    out = Path("runs") / f"{folder.resolve().name}-patch" if out is None else out
+    check_folder(out, resume)
+    files = sound_files(folder.resolve(), out.resolve())
+    if start is None:
+        raise MirrorNetError(
+            "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
+            "melodies of five notes in 2 s, add --controls set1 instead."
+        )
+    learned_from, judged_by = held_out(files, seed)
+    card = shipped("patch") if start == "shipped" else Path(start)
+    model = RecordingModel.load(card / "model.json" if card.is_dir() else card)
+    heard = []
+    with Progress("Hearing", len(learned_from)) as progress:
+        for number, file in enumerate(learned_from, 1):
+            try:
+                heard.append(hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ))
+            except AudioError as error:
+                progress.say(f"left out {file.name}: {error}")
+            progress.at(number)
+    print(
+        f"{len(heard)} of {len(files)} recordings to learn from, {len(judged_by)} held out; "
+        f"listening takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
+        "learned.",
+        flush=True,
+    )
+    with Farm(plant, controls="patch") as farm:
+        learned = learn_recordings(ListeningRecipe(), model, farm, heard, out, seed, resume, device)
+    player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
+    models = {"before": model, "after": learned}
+    scores = compare(player, models, folder.resolve(), judged_by, out / "held-out")
+    before, after = map(percent, means(scores).values())
+    print(f"Held-out recordings differ by {before} of variance before, {after} after; to listen,")
+    print(f"open {out / 'held-out' / PAGE}. To use it: mirrornet match SOUND --model {out}")
 
 
 def experiment(

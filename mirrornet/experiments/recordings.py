@@ -25,14 +25,15 @@ from ..files import write_atomically
 from ..hearing import hear_recording
 from ..melody import Note
 from ..metrics import field_metrics
-from ..patching import Rehearsal, Trial, improve_patch
+from ..patching import improve_patch
 from ..peers.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
 from ..peers.search import bench_module
 from ..phrases import Phrases, babble_phrases
 from ..plants import load_plant
 from ..plants.farm import Farm
 from ..progress import Progress
-from ..recordings import plant_notes, play_at_levels
+from ..recordings import plant_notes, play_at_levels, read
+from ..rehearsing import Rehearsal, Trial
 from ..runs import Run
 from ..transcription import RecordingModel
 from .material import PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
@@ -143,8 +144,7 @@ class Matchers:
         """What each method's match is like, in `TIME_S`; none if no notes are heard. The sounds go
         into the folder `place`."""
         heard = hear_recording(sound, RATE_HZ)
-        transcript = self.model.transcribe(heard)
-        notes = plant_notes(self.plant, transcript, len(sound) / RATE_HZ)
+        notes = plant_notes(self.plant, read(self.model, heard), len(sound) / RATE_HZ)
         if not notes:
             return {}
         first = play_at_levels(self.plant, notes, sound, heard)
@@ -157,7 +157,7 @@ class Matchers:
         nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.notes))
         methods: dict[str, Callable[[Allowance], list[Note]]] = {
             OURS: lambda allowance: improve_patch(
-                self.plant, first.notes, sound, allowance, self.seed
+                self.plant, first.notes, sound, allowance, self.model, self.seed
             ),
             "nearest in the babble": lambda allowance: searched(
                 lambda rehearsal: search_patch(rehearsal, nearest), allowance

@@ -117,8 +117,8 @@ def _of_note(note: Tensor, sounding: Tensor) -> Tensor:
 
 
 def time_features(
-    since_onset: Float[Tensor, "batch frame"], since_offset: Float[Tensor, "batch frame"]
-) -> Float[Tensor, "batch frame feature"]:
+    since_onset: Float[Tensor, "batch *frame"], since_offset: Float[Tensor, "batch *frame"]
+) -> Float[Tensor, "batch *frame feature"]:
     """Time at several scales: rising and saturating, and its logarithm; the same after release."""
     scales = torch.tensor(TIME_SCALES_S, device=since_onset.device)
     onset = since_onset[..., None].clamp(min=0) / scales

@@ -19,7 +19,7 @@ BANDS = 8  # in which the movement of a spectrum is told apart
 
 
 class Vibrato(NamedTuple):
-    """Which of the knobs (controls after pitch and duration) make a vibrato, and its rates."""
+    """Which of the knobs (the controls after those of a note) make a vibrato, and its rates."""
 
     rate: int
     depth: int
@@ -28,16 +28,17 @@ class Vibrato(NamedTuple):
     high_hz: float
 
     @classmethod
-    def of(cls, space: ControlSpace) -> "Vibrato | None":
-        """The vibrato of a control space, if it has one."""
+    def of(cls, space: ControlSpace, others: int = 2) -> "Vibrato | None":
+        """The vibrato of a control space, if it has one; `others` come before its knobs."""
         if "vibrato_rate" not in space.names:
             return None
         rate, depth, phase = (space.row(f"vibrato_{part}") for part in ("rate", "depth", "phase"))
-        return cls(rate - 2, depth - 2, phase - 2, space[rate].low, space[rate].high)
+        range_hz = space[rate].low, space[rate].high
+        return cls(rate - others, depth - others, phase - others, *range_hz)
 
     def swing(
-        self, knobs: Float[Tensor, "batch frame knob"], since_onset: Float[Tensor, "batch frame"]
-    ) -> Float[Tensor, "batch frame feature=4"]:
+        self, knobs: Float[Tensor, "batch *#frame knob"], since_onset: Float[Tensor, "batch *frame"]
+    ) -> Float[Tensor, "batch *frame feature=4"]:
         """Where the pitch stands at each time: depth times the swing and its first overtone."""
         rate_hz = self.low_hz * (self.high_hz / self.low_hz) ** knobs[..., self.rate]
         turns = 2 * math.pi * (rate_hz * since_onset + knobs[..., self.phase])

@@ -16,8 +16,8 @@ from ..hearing import FRAME_S
 from ..melody import Note
 from ..networks.reader import note_windows
 from ..networks.transcriber import from_fundamental
-from ..patching import Rehearsal, Trial
 from ..phrases import Phrases
+from ..rehearsing import Rehearsal, Trial
 from .cma_es import CmaEs
 from .search import Search, Seed
 

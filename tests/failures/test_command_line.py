@@ -35,6 +35,8 @@ def here(tmp_path, monkeypatch, match: Match) -> Path:
     soundfile.write("long.wav", np.tile(tone, 3), 44100)
     (place / "taken").mkdir()
     (place / "taken" / "song.txt").write_text("mine")
+    (place / "sounds").mkdir()
+    soundfile.write("sounds/a.flac", tone, 44100)
     (place / "notes.txt").write_text("practise more")
     (place / "controls.json").write_text(controls_json(match))
     return place
@@ -65,8 +67,13 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("demo --out taken", "taken is taken already; name a new folder with --out."),
         ("learn --plant moog", "there is no plant 'moog'; choose one of vital"),
         ("learn --controls set9", "vital has the control sets set1, set2, patch, not 'set9'."),
-        ("learn --targets gone", "the folder gone cannot be opened (No such file"),
-        ("learn --targets taken", "none of the 1 files in taken can be used"),
+        ("learn --targets gone --controls set1", "the folder gone cannot be opened (No such file"),
+        ("learn --targets taken --controls set1", "none of the 1 files in taken can be used"),
+        ("learn --targets gone --start shipped", "there is no folder gone; give a folder"),
+        ("learn --targets taken --start shipped", "there are no sound files in taken; WAV"),
+        ("learn --targets sounds", "must know the synthesizer: add --start shipped."),
+        ("learn --targets sounds --start model.json", "but not of a model that reads recordings"),
+        ("learn --controls patch --start shipped", "it starts with what was learned"),
         ("learn --device cuda", "torch finds no CUDA GPU here; leave out --device"),
         ("experiment 1 --device cuda", "torch finds no CUDA GPU here"),
         ("render gone.json", "there is no file gone.json; give a controls.json."),

@@ -1,0 +1,97 @@
+"""What learning from a folder of recordings is worth: matches of others of the same folder, before
+and after, with a page to listen to them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from .errors import AudioError
+from .files import write_atomically
+from .plants import Plant
+from .progress import Progress
+from .recordings import match_recording
+from .report import percent, table_page
+from .transcription import RecordingModel
+
+HELD_OUT = 5  # of so many files one is held out
+PAGE = "index.html"
+
+Models = Mapping[str, RecordingModel]
+Scores = dict[str, dict[str, float]]
+
+
+def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
+    """Files to learn from, and those to be judged by: at least one. A single file is both."""
+    if len(files) == 1:
+        return list(files), list(files)
+    order = np.random.default_rng(seed).permutation(len(files))
+    held = {files[n] for n in order[: -(-len(files) // HELD_OUT)]}
+    return [file for file in files if file not in held], [file for file in files if file in held]
+
+
+def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], out: Path) -> Scores:
+    """How far the answers of models are from some files of a folder, without refinement: for each
+    file, the spectrogram error of each model by its name.
+
+    Matches go into `out`, with a page to listen to them; what was matched before is not again. A
+    file that cannot be matched is reported and left out. Raises AudioError if none can be.
+    """
+    scores: Scores = {}
+    with Progress("Comparing", len(files)) as progress:
+        for number, file in enumerate(files, 1):
+            name = file.relative_to(folder)
+            try:
+                scores[str(name)] = {
+                    what: _error(plant, model, file, out / name / what)
+                    for what, model in models.items()
+                }
+            except AudioError as error:
+                progress.say(f"left out {name}: {error}")
+            progress.at(number)
+    if not scores:
+        raise AudioError(f"none of the {len(files)} files held out can be matched; see above.")
+    text = json.dumps({"spectrogram_error": scores}, indent=2) + "\n"
+    write_atomically(out / "scores.json", lambda path: path.write_text(text))
+    page = _page(scores, list(models))
+    write_atomically(out / PAGE, lambda path: path.write_text(page, "utf-8"))
+    return scores
+
+
+def means(scores: Scores) -> dict[str, float]:
+    """The mean over files, for each model."""
+    names = next(iter(scores.values()))
+    return {name: float(np.mean([of_file[name] for of_file in scores.values()])) for name in names}
+
+
+def _error(plant: Plant, model: RecordingModel, file: Path, out: Path) -> float:
+    if not (out / "controls.json").is_file():
+        match_recording(file, plant, model).save(out)
+    return json.loads((out / "controls.json").read_bytes())["distances"]["spectrogram_error"]
+
+
+def _page(scores: Scores, models: Sequence[str]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("file", "your sound", *models))
+    rows = []
+    for file, errors in scores.items():
+        place = quote(Path(file).as_posix())
+        cells = [escape(file), _player(f"{place}/{models[0]}/target.wav")]
+        for name in models:
+            page = f'<a href="{place}/{name}/report.html">{percent(errors[name])}</a>'
+            cells.append(f"{page} {_player(f'{place}/{name}/match.wav')}")
+        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
+    average = "".join(f"<th>{percent(error)}</th>" for error in means(scores).values())
+    rows.append(f"<th>mean</th><th></th>{average}")
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    about = (
+        "<p>Sounds that were held out while the others were learned from, as they are matched "
+        "without refinement: how far, in % of the spectrogram’s variance.</p>"
+    )
+    return table_page("Before and after listening", f"{about}<table><tr>{head}</tr>{body}</table>")
+
+
+def _player(sound: str) -> str:
+    return f'<audio controls preload="none" src="{sound}"></audio>'

@@ -1,0 +1,242 @@
+"""How a model that reads recordings learns from some, of which nothing but the sound is known.
+
+It knows the plant. Now, round after round, the plant plays what it reads in excerpts of them, a
+little changed; it learns to read the knobs of what is heard then, its decoder to foresee it (e_d),
+and to read the excerpts themselves so that the decoder foresees them (e_c). What it hears as notes
+stays as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from .checkpoints import fingerprint, provenance
+from .errors import AudioError
+from .hearing import FRAME_S
+from .learning_phrases import compressed
+from .phrases import (
+    MOST_NOTES,
+    PHRASE_S,
+    SHORTEST_NOTE_S,
+    SOFTEST,
+    Phrases,
+    as_phrase,
+    babble_phrases,
+    hear_phrases,
+)
+from .plants.farm import Farm, usable_cores
+from .recordings import SURE_ENOUGH
+from .runs import Run
+from .training import (
+    batch_rows,
+    check_finite,
+    fast_arithmetic,
+    on,
+    one_cycle,
+    pick_device,
+    set_lr,
+)
+from .transcription import RecordingModel, Transcript
+
+ATTEMPTS = 13  # random numbers of their own, apart from those of babble
+AT_ONCE = 32  # excerpts that are read at a time
+FRAMES = round(PHRASE_S / FRAME_S)
+
+Heard = Float[np.ndarray, "channel=128 frame"]
+
+
+@dataclass(frozen=True)
+class ListeningRecipe:
+    """Steps are of `batch` labelled phrases, attempts and babble in equal parts, and `batch_e_c`
+    excerpts."""
+
+    phrases: int = 512  # babbled, so as not to forget
+    rounds: int = 4  # of playing what is read
+    round_steps: int = 60
+    most_excerpts: int = 256
+    batch: int = 16
+    batch_e_c: int = 8
+    weight_e_c: float = 3.0
+    spread: float = 0.08  # standard deviation of what is added to knobs, to explore around them
+    lr: float = 5e-4  # peak; see `one_cycle`
+    weight_decay: float = 1e-4
+    clip: float = 1.0  # largest norm of the gradients
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """Parts of recordings, `PHRASE_S` each, and what was read in them."""
+
+    notes: Float[np.ndarray, "excerpt note=40 value=5"]
+    """As in `Phrases`, but for the levels."""
+    heard: Float[np.ndarray, "excerpt channel=128 frame=500"]
+    """Uncompressed, at a mean of 1."""
+
+    def __len__(self) -> int:
+        return len(self.notes)
+
+
+def learn_recordings(
+    recipe: ListeningRecipe,
+    model: RecordingModel,
+    farm: Farm,
+    recordings: Sequence[Heard],
+    folder: str | Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> RecordingModel:
+    """`model`, better at recordings like these, which are as `hearing.hear_recording` gives them.
+    Attempts, babble, log, state and the new model go into `folder`.
+
+    Interrupted, it goes on with `resume=True`. Raises OutputError if the folder cannot be used,
+    AudioError if no notes are heard in any of the recordings.
+    """
+    about = {
+        "recipe": type(recipe).__name__,
+        **asdict(recipe),
+        "plant": farm.name,
+        "control_set": farm.controls.name,
+        "recordings_sha256": fingerprint(*recordings),
+        "start_sha256": fingerprint(*(t.cpu().numpy() for t in model.state_dict().values())),
+        "seed": seed,
+    }
+    run = Run(Path(folder), about, resume)
+    done = run.folder / "model.json"
+    if done.is_file():
+        return RecordingModel.load(done)
+    excerpts = cut(model, recordings, recipe.most_excerpts, seed)
+    babble = babble_phrases(farm, recipe.phrases, seed, run.part("babble"))
+    torch.set_num_threads(usable_cores())
+    to = pick_device(device)
+    learned = RecordingModel(model.plant, model.controls)
+    learned.load_state_dict(model.state_dict())
+    learned.to(to).train()
+    weights = [*learned.transcriber.patch_weights(), *learned.decoder.parameters()]
+    adam = torch.optim.AdamW(weights, recipe.lr, weight_decay=recipe.weight_decay)
+    attempts: list[Phrases] = []
+    chance = torch.Generator()
+    half, steps = recipe.batch // 2, recipe.rounds * recipe.round_steps
+    for step in run.steps("Listening", steps, learned, {"adam": adam}):
+        while len(attempts) <= step // recipe.round_steps:
+            attempts.append(_attempt(run, recipe, learned, farm, excerpts, len(attempts), seed))
+        set_lr(adam, recipe.lr * one_cycle(step / steps))
+        tried = sum(len(one) for one in attempts)
+        own = batch_rows(step, recipe.batch - half, tried, seed)
+        parts = [_rows(attempts, own), _rows([babble], batch_rows(step, half, len(babble), seed))]
+        S, notes, knobs = (on(to, np.concatenate(part)) for part in zip(*parts, strict=True))
+        rows = batch_rows(step, recipe.batch_e_c, len(excerpts), seed + 1)
+        targets, read = on(to, excerpts.heard[rows]), on(to, excerpts.notes[rows])
+        chance.manual_seed(seed * 1_000_003 + step)
+        with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
+            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
+            losses = {
+                "patch": learned.transcriber.patch_loss(
+                    compressed(S), notes, knobs, FRAME_S, chance
+                ),
+                "e_d": learned.e_d(S, notes, knobs, chance),
+                "e_c": learned.e_c(targets, read, chance),
+            }
+            loss = losses["patch"] + losses["e_d"] + recipe.weight_e_c * losses["e_c"]
+        check_finite(loss, step)
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
+        adam.step()
+        if step % 5 == 0 or step == steps - 1:
+            run.log(step, **{name: value.item() for name, value in losses.items()})
+    learned.to("cpu").eval()
+    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
+    learned.save(done, {"learned": about, **took, **provenance()})
+    return learned
+
+
+def cut(model: RecordingModel, recordings: Sequence[Heard], most: int, seed: int = 0) -> Excerpts:
+    """Excerpts of recordings, each from a note's start on, with what is read in them: all, or so
+    many at most. Raises AudioError if there are none."""
+    found = []
+    for heard in recordings:
+        found += _cut(model.transcribe(heard), np.expm1(4 * heard) / 4)
+    if not found:
+        raise AudioError("no notes were heard in the recordings; give some of one voice at a time.")
+    chosen = np.random.default_rng(seed).permutation(len(found))[:most]
+    notes, heard = (np.stack([found[n][part] for n in chosen]) for part in (0, 1))
+    return Excerpts(notes, heard)
+
+
+def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray]]:
+    found, notes = [], [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
+    while notes:
+        # The first onset stays where a frame ends.
+        start = max(int(notes[0].onset_s / FRAME_S) - 1, 0)
+        end_s = (start + FRAMES) * FRAME_S
+        inside = [note for note in notes if note.onset_s < end_s - SHORTEST_NOTE_S][:MOST_NOTES]
+        notes = notes[len(inside) :]
+        rows = np.full((MOST_NOTES, 5), np.nan, np.float32)
+        for row, note in zip(rows, inside, strict=False):
+            times_s = note.onset_s - start * FRAME_S, min(note.offset_s, end_s) - start * FRAME_S
+            row[:] = note.pitch_midi, *times_s, 1.0, 0.5 + 0.5 * note.tune
+        heard = np.zeros((len(S), FRAMES), np.float32)
+        part = S[:, start : start + FRAMES]
+        heard[:, : part.shape[1]] = part
+        if (mean := heard.mean()) > SOFTEST:
+            found.append((rows, heard / mean))
+    return found
+
+
+def _attempt(
+    run: Run,
+    recipe: ListeningRecipe,
+    model: RecordingModel,
+    farm: Farm,
+    excerpts: Excerpts,
+    number: int,
+    seed: int,
+) -> Phrases:
+    """What is read in the excerpts, a little changed, as played and heard."""
+    levels, knobs = read_all(model, excerpts)
+    chance = np.random.default_rng((seed, number, ATTEMPTS))
+    knobs = knobs + chance.normal(0, recipe.spread, knobs.shape)
+    circular = [control.circular for control in farm.controls.shared]
+    knobs = np.where(circular, knobs % 1, knobs.clip(0, 1))
+    notes = excerpts.notes.copy()
+    notes[..., 3] = levels.clip(0, 1)
+
+    def phrase(row: int):
+        return as_phrase(farm.controls, notes[row], knobs[row])
+
+    folder = run.part(f"round-{number:02d}")
+    return hear_phrases(farm, phrase, range(len(notes)), folder, f"Round {number + 1}")
+
+
+@torch.inference_mode()
+def read_all(
+    model: RecordingModel, excerpts: Excerpts
+) -> tuple[Float[np.ndarray, "excerpt note"], Float[np.ndarray, "excerpt knob"]]:
+    """Levels and knobs that the model reads in excerpts."""
+    learning, to = model.training, next(model.parameters()).device
+    model.eval()
+    parts = []
+    for start in range(0, len(excerpts), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        read = model.read_patch(on(to, excerpts.heard[some]), on(to, excerpts.notes[some]))
+        parts.append([part.cpu().numpy() for part in read])
+    model.train(learning)
+    levels, knobs = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return levels, knobs
+
+
+def _rows(parts: Sequence[Phrases], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sounds, notes and knobs of some of the phrases of several plays, counted through."""
+    ends = np.cumsum([len(part) for part in parts])
+    of = np.searchsorted(ends, rows, side="right")
+    chosen = [(parts[n], row - (ends[n] - len(parts[n]))) for n, row in zip(of, rows, strict=True)]
+    return (
+        np.stack([part.heard[at] for part, at in chosen]),
+        np.stack([part.notes[at] for part, at in chosen]),
+        np.stack([part.knobs[at] for part, at in chosen]),
+    )

@@ -1,0 +1,172 @@
+"""Learning from recordings: from their sound alone, on and on, and with a page that tells."""
+
+import json
+import shutil
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from mirrornet import learning_recordings, runs
+from mirrornet.before_after import held_out
+from mirrornet.cli import main
+from mirrornet.errors import AudioError
+from mirrornet.experiments import material
+from mirrornet.experiments.material import voice_phrases
+from mirrornet.hearing import FRAME_S, hear_recording
+from mirrornet.learning_recordings import ListeningRecipe, cut, learn_recordings, read_all
+from mirrornet.melody import Note
+from mirrornet.mirror import shipped
+from mirrornet.phrases import random_patch
+from mirrornet.plants.farm import Farm
+from mirrornet.plants.patch import PATCH
+from mirrornet.plants.vital import Vital
+from mirrornet.transcription import RecordingModel
+
+RATE_HZ = 16000
+TINY = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
+
+
+@pytest.fixture(scope="module")
+def sounds() -> list[np.ndarray]:
+    """Phrases of six notes, all with one patch."""
+    knobs = random_patch(PATCH, np.random.default_rng(3), "blown") | {"noise": 0.0}
+    physical = {name: float(PATCH[PATCH.row(name)].to_physical(v)) for name, v in knobs.items()}
+    found = []
+    for start in (55, 60, 64):
+        notes = [
+            Note(start + 2 * n, 0.1 + 0.4 * n, 0.45 + 0.4 * n, physical | {"level": 0.0, "tune": 0})
+            for n in range(6)
+        ]
+        found.append(Vital("patch", RATE_HZ).play(notes, 3.0))
+    return found
+
+
+@pytest.fixture(scope="module")
+def heard(sounds) -> list[np.ndarray]:
+    return [hear_recording(sound, RATE_HZ) for sound in sounds]
+
+
+@pytest.fixture(scope="module")
+def model() -> RecordingModel:
+    return RecordingModel.load(shipped("patch"))
+
+
+@pytest.fixture(scope="module")
+def farm():
+    with Farm("vital", workers=1, controls="patch") as farm:
+        yield farm
+
+
+@pytest.fixture(autouse=True)
+def _one_core(monkeypatch):
+    monkeypatch.setattr(learning_recordings, "usable_cores", lambda: 1)
+
+
+def test_an_excerpt_begins_with_a_note_and_holds_what_is_heard_then(model, heard):
+    long = np.concatenate([heard[0]] * 3, -1)  # 9 s
+    excerpts = cut(model, [long], 99)
+    assert len(excerpts) == 2
+    pitches = []
+    for notes, S in zip(excerpts.notes, excerpts.heard, strict=True):
+        real = notes[~np.isnan(notes[:, 0])]
+        assert 0 <= real[0, 1] <= 2 * FRAME_S
+        assert (real[:, 2] <= 4.0).all()
+        assert S.mean() == pytest.approx(1, abs=1e-3)
+        pitches.append([int(midi) for midi in real[:, 0]])
+    assert [55, 57, 59, 61, 63, 65] in [row[:6] for row in pitches]
+    assert len(cut(model, [long], 1)) == 1
+
+
+def test_silence_cannot_be_learned_from(model):
+    with pytest.raises(AudioError, match="no notes were heard"):
+        cut(model, [np.zeros((128, 300), np.float32)], 9)
+
+
+def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, farm, tmp_path):
+    sung = list(islice(voice_phrases(0, material.sung), 4))
+    heard = [hear_recording(phrase.sound, material.RATE_HZ) for phrase in sung]
+    recipe = replace(TINY, phrases=8, round_steps=15, lr=1e-3)
+    learned = learn_recordings(recipe, model, farm, heard, tmp_path / "run")
+    excerpts = cut(model, heard, 99)
+    S, notes = torch.from_numpy(excerpts.heard), torch.from_numpy(excerpts.notes)
+    errors = []
+    for one in (model, learned):
+        with torch.no_grad():
+            errors.append(float(one.e_c(S, notes, torch.Generator().manual_seed(1))))
+    assert errors[1] < 0.9 * errors[0]
+    # Notes are heard as before.
+    before, after = (one.transcribe(heard[0]).notes for one in (model, learned))
+    assert [note.pitch_midi for note in before] == [note.pitch_midi for note in after]
+    levels, knobs = read_all(learned, excerpts)
+    assert levels.shape == (len(excerpts), 40)
+    assert knobs.shape == (len(excerpts), 16)
+
+
+def test_a_stopped_listening_goes_on_to_the_same_weights(model, farm, heard, tmp_path, monkeypatch):
+    whole = learn_recordings(TINY, model, farm, heard, tmp_path / "whole")
+    log = runs.Run.log
+
+    def stop(self, step, **values):
+        log(self, step, **values)
+        raise KeyboardInterrupt
+
+    # Played again, babble may differ in its last bit.
+    for part in ("babble", "round-00"):
+        shutil.copytree(tmp_path / "whole" / part, tmp_path / "stopped" / part)
+    shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "stopped" / "run.json")
+    monkeypatch.setattr(runs, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(runs.Run, "log", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn_recordings(TINY, model, farm, heard, tmp_path / "stopped", resume=True)
+    monkeypatch.setattr(runs.Run, "log", log)
+    again = learn_recordings(TINY, model, farm, heard, tmp_path / "stopped", resume=True)
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(tensor, again.state_dict()[name], msg=name)
+
+
+def test_files_are_held_out_and_a_single_one_is_both():
+    files = [Path(f"{n}.wav") for n in range(11)]
+    learned_from, judged_by = held_out(files, seed=0)
+    assert len(judged_by) == 3
+    assert sorted(learned_from + judged_by) == sorted(files)
+    assert held_out(files, seed=0) == (learned_from, judged_by)
+    assert held_out(files, seed=1) != (learned_from, judged_by)
+    assert held_out(files[:1], seed=0) == (files[:1], files[:1])
+    assert [len(part) for part in held_out(files[:2], seed=0)] == [1, 1]
+
+
+def test_the_command_learns_from_a_folder_and_tells_before_and_after(
+    sounds, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(learning_recordings, "ListeningRecipe", lambda: TINY)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number, sound in enumerate(sounds):
+        soundfile.write(folder / f"take {number}.wav", sound, RATE_HZ)
+    (folder / "broken.wav").write_bytes(b"RIFFnonsense")
+    command = ["learn", "--recipe", "mirror", "--targets", "mine", "--start", "shipped"]
+    assert main([*command, "--seed", "2"]) == 0
+    said = capsys.readouterr()
+    assert "broken.wav" in said.err
+    assert "of variance before" in said.out
+    assert "mirrornet match SOUND --model runs/mine-patch" in said.out
+    out = tmp_path / "runs" / "mine-patch" / "held-out"
+    scores = json.loads((out / "scores.json").read_text())["spectrogram_error"]
+    page = (out / "index.html").read_text()
+    for name, errors in scores.items():
+        assert errors["before"] > 0
+        assert errors["after"] > 0
+        for sound in ("before/target.wav", "before/match.wav", "after/match.wav"):
+            assert (out / name / sound).is_file()
+            assert f"{name.replace(' ', '%20')}/{sound}" in page
+    assert main([*command, "--seed", "2"]) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert main([*command, "--seed", "2", "--resume"]) == 0
+    one = str(folder / "take 1.wav")
+    assert main(["match", one, "--model", "runs/mine-patch", "--out", "found"]) == 0
