@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
+from .hearing import frame_times_s
 from .imagining import bounded_step
 from .melody import Note
 from .patch_imagining import imagine_patch, patch_slopes
@@ -22,7 +23,8 @@ from .rehearsing import Rehearsal, Trial
 from .transcription import RecordingModel
 
 IMAGINED = 2  # patches that are imagined and heard
-PULL = 0.05  # back to the first knobs
+PULL = 0.3  # back to the first knobs
+EVERY = 4  # frames, of which one is asked for the decoder's slopes
 PROBE = 0.08  # how far a knob is moved to measure its slope
 COARSE = {"unison": 0.25}  # knobs that take steps
 DAMPINGS = (0.03, 0.3, 3.0)
@@ -71,8 +73,9 @@ class _Practice(Rehearsal):
                 best = min(best, self.play(knobs), key=self.cost)
         while self.allowance.left:
             before = self.cost(best)
-            slopes = patch_slopes(model, rows, best.knobs, best.heard.shape[-1])
-            best = self.follow(best, slopes)
+            times_s = frame_times_s(best.heard.shape[-1])[::EVERY]
+            slopes = patch_slopes(model, rows, best.knobs, times_s)
+            best = self.follow(best, slopes, EVERY)
             if self.cost(best) > WORTH * before:
                 break
         return best
@@ -81,7 +84,7 @@ class _Practice(Rehearsal):
         """The error, and a little of the way from where it began: what makes no difference to it
         had better stay."""
         way = trial.knobs - self.first
-        return trial.error + PULL * float(np.square(way).sum())
+        return trial.error * (1 + PULL * float(np.square(way).sum()))
 
     def measure(self, best: Trial) -> Float[np.ndarray, "point knob"]:
         """The slopes of what is heard along each knob, each moved towards the middle."""
@@ -96,9 +99,9 @@ class _Practice(Rehearsal):
             slopes[:, number] = difference.ravel() / (moved[number] - best.knobs[number])
         return slopes
 
-    def follow(self, best: Trial, slopes: Float[np.ndarray, "point knob"]) -> Trial:
-        """The best of some steps down the slopes, ever shorter ones."""
-        residual = (self.target - best.heard).ravel().astype(float)
+    def follow(self, best: Trial, slopes: Float[np.ndarray, "point knob"], every: int = 1) -> Trial:
+        """The best of some steps down the slopes (of every so many frames), ever shorter ones."""
+        residual = (self.target - best.heard)[:, ::every].ravel().astype(float)
         start = best.knobs
         for damping in DAMPINGS:
             if not self.allowance.left:

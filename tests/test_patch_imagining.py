@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mirrornet.allowance import Allowance
-from mirrornet.hearing import FRAME_S, hear_recording
+from mirrornet.hearing import FRAME_S, frame_times_s, hear_recording
 from mirrornet.mirror import shipped
 from mirrornet.patch_imagining import imagine_patch, imagine_transcript, patch_slopes
 from mirrornet.patching import improve_patch
@@ -63,9 +63,9 @@ def test_all_knobs_of_a_transcript_move_alike(model, vital):
 
 def test_slopes_foretell_what_a_knob_does(model, rehearsal):
     rows, knobs = as_arrays(PATCH, rehearsal.notes)
-    frames = rehearsal.target.shape[-1]
-    slopes = patch_slopes(model, rows[: len(rehearsal.notes)], knobs.astype(float), frames)
-    assert slopes.shape == (128 * frames, len(knobs))
+    times_s = frame_times_s(rehearsal.target.shape[-1])
+    slopes = patch_slopes(model, rows[: len(rehearsal.notes)], knobs.astype(float), times_s)
+    assert slopes.shape == (128 * len(times_s), len(knobs))
     cutoff = [control.name for control in PATCH.shared].index("cutoff")
     moved = knobs.astype(float)
     moved[cutoff] -= 0.05
