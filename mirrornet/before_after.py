@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from .errors import AudioError
+from .errors import AudioError, MirrorNetError, PlantError
 from .files import write_atomically
 from .plants import Plant
 from .progress import Progress
@@ -25,7 +25,8 @@ Scores = dict[str, dict[str, float]]
 
 
 def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
-    """Files to learn from, and those to be judged by: at least one. A single file is both."""
+    """Files to learn from, and those to be judged by: one in `HELD_OUT`, at least one. A single
+    file is both."""
     if len(files) == 1:
         return list(files), list(files)
     order = np.random.default_rng(seed).permutation(len(files))
@@ -38,7 +39,7 @@ def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], o
     file, the spectrogram error of each model by its name.
 
     Matches go into `out`, with a page to listen to them; what was matched before is not again. A
-    file that cannot be matched is reported and left out. Raises AudioError if none can be.
+    file that cannot be matched is reported and left out. Raises MirrorNetError if none can be.
     """
     scores: Scores = {}
     with Progress("Comparing", len(files)) as progress:
@@ -49,11 +50,11 @@ def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], o
                     what: _error(plant, model, file, out / name / what)
                     for what, model in models.items()
                 }
-            except AudioError as error:
-                progress.say(f"left out {name}: {error}")
+            except (AudioError, PlantError) as error:
+                progress.say(f"left out a file: {error}")
             progress.at(number)
     if not scores:
-        raise AudioError(f"none of the {len(files)} files held out can be matched; see above.")
+        raise MirrorNetError(f"none of the {len(files)} files held out can be matched; see above.")
     text = json.dumps({"spectrogram_error": scores}, indent=2) + "\n"
     write_atomically(out / "scores.json", lambda path: path.write_text(text))
     page = _page(scores, list(models))
@@ -70,7 +71,10 @@ def means(scores: Scores) -> dict[str, float]:
 def _error(plant: Plant, model: RecordingModel, file: Path, out: Path) -> float:
     if not (out / "controls.json").is_file():
         match_recording(file, plant, model).save(out)
-    return json.loads((out / "controls.json").read_bytes())["distances"]["spectrogram_error"]
+    card = json.loads((out / "controls.json").read_bytes())
+    if (error := card["distances"]["spectrogram_error"]) is None:
+        raise AudioError(f"how close the match of {file.name} is could not be measured.")
+    return error
 
 
 def _page(scores: Scores, models: Sequence[str]) -> str:
@@ -87,7 +91,7 @@ def _page(scores: Scores, models: Sequence[str]) -> str:
     rows.append(f"<th>mean</th><th></th>{average}")
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     about = (
-        "<p>Sounds that were held out while the others were learned from, as they are matched "
+        "<p>Sounds that were not learned from (unless there was but one), as they are matched "
         "without refinement: how far, in % of the spectrogram’s variance.</p>"
     )
     return table_page("Before and after listening", f"{about}<table><tr>{head}</tr>{body}</table>")

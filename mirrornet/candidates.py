@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
+from .controls import within
 from .melody import Note
 from .networks.transcriber import UNSURE
 from .plants import Plant
@@ -41,7 +42,7 @@ def other_patches(
     with Progress("Trying other patches", DRAWS * count) as progress:
         for number in range(DRAWS * count):
             doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
-            drawn.append(rehearsal.play(rehearsal.within(own + doubt)))
+            drawn.append(rehearsal.play(within(rehearsal.controls, own + doubt)))
             progress.at(number + 1)
     for trial in sorted(drawn, key=lambda trial: trial.error):
         apart = all(different(trial.heard, one.heard, rehearsal.target) for one in chosen)

@@ -133,3 +133,21 @@ class ControlSpace(tuple[Control, ...]):
                 )
             np.clip(row, low, high, out=row)
         return values
+
+
+def within(
+    controls: Sequence[Control], values: Float[np.ndarray, "*batch control"]
+) -> Float[np.ndarray, "*batch control"]:
+    """Values in 0..1: clipped, or around the circle."""
+    circular = [control.circular for control in controls]
+    return np.where(circular, values % 1, np.clip(values, 0, 1))
+
+
+def way(
+    controls: Sequence[Control],
+    start: Float[np.ndarray, "*batch control"],
+    end: Float[np.ndarray, "*batch control"],
+) -> Float[np.ndarray, "*batch control"]:
+    """From values to others, around a circle the shorter way."""
+    circular = [control.circular for control in controls]
+    return end - start - np.where(circular, np.rint(end - start), 0)

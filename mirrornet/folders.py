@@ -27,6 +27,7 @@ from .report import in_words, percent, table_page
 
 KINDS = "aif aifc aiff au caf flac mp3 oga ogg opus w64 wav"
 SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
+RESULTS = ("controls.json", "options.json", "run.json")  # what folders of results hold
 LONGEST_S = 3600.0  # a process that takes longer hangs
 LOOK_S = 0.1  # how often a process is asked whether it is done
 
@@ -89,10 +90,10 @@ def match_folder(folder: Path, out: Path, options: Sequence[str], workers: int) 
 
 
 def sound_files(folder: Path, out: Path) -> list[Path]:
-    """The sound files in `folder` and in the folders inside, hidden ones and those in `out` passed
-    over. Raises AudioError if there are none."""
+    """The sound files in `folder` and in the folders inside, but for hidden ones and those that are
+    results. Raises AudioError if there are none."""
     if not folder.is_dir():
-        raise AudioError(f"there is no folder {folder.name}; give a folder of sound files.")
+        raise AudioError(f"{folder.name} is no folder; give a folder of sound files.")
     files = sorted(
         path
         for path in folder.rglob("*")
@@ -100,6 +101,12 @@ def sound_files(folder: Path, out: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and out not in path.parents
+        and not any(
+            (parent / mark).is_file()
+            for parent in path.parents
+            if folder in parent.parents
+            for mark in RESULTS
+        )
     )
     if not files:
         raise AudioError(

@@ -66,3 +66,8 @@ def hear_recording(
     loudness = S.mean(0, dtype=np.float64)
     mean = np.square(loudness).sum() / (loudness.sum() or 1.0)
     return np.log1p(S * np.float32(4 * SOUNDING_MEAN / (mean or 1.0))) / 4
+
+
+def uncompressed(heard: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channel frame"]:
+    """Before `loudness_compress`, as a multiple of what was taken as the mean."""
+    return np.expm1(4 * heard) / 4

@@ -6,17 +6,19 @@ and to read the excerpts themselves so that the decoder foresees them (e_c). Wha
 stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from .checkpoints import fingerprint, provenance
+from .controls import within
 from .errors import AudioError
-from .hearing import FRAME_S
+from .hearing import FRAME_S, uncompressed
 from .learning_phrases import compressed
 from .phrases import (
     MOST_NOTES,
@@ -29,7 +31,6 @@ from .phrases import (
     hear_phrases,
 )
 from .plants.farm import Farm, usable_cores
-from .recordings import SURE_ENOUGH
 from .runs import Run
 from .training import (
     batch_rows,
@@ -40,7 +41,7 @@ from .training import (
     pick_device,
     set_lr,
 )
-from .transcription import RecordingModel, Transcript
+from .transcription import SURE_ENOUGH, RecordingModel, Transcript
 
 ATTEMPTS = 13  # random numbers of their own, apart from those of babble
 AT_ONCE = 32  # excerpts that are read at a time
@@ -60,21 +61,24 @@ class ListeningRecipe:
     most_excerpts: int = 256
     batch: int = 16
     batch_e_c: int = 8
-    weight_e_c: float = 3.0
+    weight_e_c: float = 1.0
     spread: float = 0.08  # standard deviation of what is added to knobs, to explore around them
     lr: float = 5e-4  # peak; see `one_cycle`
     weight_decay: float = 1e-4
     clip: float = 1.0  # largest norm of the gradients
+    gain_db: float = 8.0  # standard deviation of a phrase's loudness, as in `PhraseRecipe`
 
 
 @dataclass(frozen=True)
 class Excerpts:
-    """Parts of recordings, `PHRASE_S` each, and what was read in them."""
+    """Parts of recordings, up to `PHRASE_S` each, and what was read in them."""
 
     notes: Float[np.ndarray, "excerpt note=40 value=5"]
     """As in `Phrases`, but for the levels."""
     heard: Float[np.ndarray, "excerpt channel=128 frame=500"]
-    """Uncompressed, at a mean of 1."""
+    """Uncompressed, as loud as in its recording; zeros beyond its end."""
+    ends: Float[np.ndarray, " excerpt"]
+    """Where each ends, in frames."""
 
     def __len__(self) -> int:
         return len(self.notes)
@@ -84,24 +88,25 @@ def learn_recordings(
     recipe: ListeningRecipe,
     model: RecordingModel,
     farm: Farm,
-    recordings: Sequence[Heard],
+    excerpts: Excerpts,
     folder: str | Path,
+    about: Mapping[str, Any],
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
 ) -> RecordingModel:
-    """`model`, better at recordings like these, which are as `hearing.hear_recording` gives them.
-    Attempts, babble, log, state and the new model go into `folder`.
+    """`model`, better at recordings like those that the excerpts are from. Attempts, babble, log,
+    state and the new model go into `folder`; `about` (JSON-ready) says which recordings these are.
 
     Interrupted, it goes on with `resume=True`. Raises OutputError if the folder cannot be used,
-    AudioError if no notes are heard in any of the recordings.
+    MirrorNetError if a loss is no number.
     """
     about = {
         "recipe": type(recipe).__name__,
         **asdict(recipe),
         "plant": farm.name,
         "control_set": farm.controls.name,
-        "recordings_sha256": fingerprint(*recordings),
+        **about,
         "start_sha256": fingerprint(*(t.cpu().numpy() for t in model.state_dict().values())),
         "seed": seed,
     }
@@ -109,7 +114,6 @@ def learn_recordings(
     done = run.folder / "model.json"
     if done.is_file():
         return RecordingModel.load(done)
-    excerpts = cut(model, recordings, recipe.most_excerpts, seed)
     babble = babble_phrases(farm, recipe.phrases, seed, run.part("babble"))
     torch.set_num_threads(usable_cores())
     to = pick_device(device)
@@ -126,20 +130,24 @@ def learn_recordings(
             attempts.append(_attempt(run, recipe, learned, farm, excerpts, len(attempts), seed))
         set_lr(adam, recipe.lr * one_cycle(step / steps))
         tried = sum(len(one) for one in attempts)
-        own = batch_rows(step, recipe.batch - half, tried, seed)
-        parts = [_rows(attempts, own), _rows([babble], batch_rows(step, half, len(babble), seed))]
+        parts = [_rows([babble], batch_rows(step, half, len(babble), seed))]
+        if tried:  # a plant may be silent with all that is read
+            parts.append(_rows(attempts, batch_rows(step, recipe.batch - half, tried, seed)))
         S, notes, knobs = (on(to, np.concatenate(part)) for part in zip(*parts, strict=True))
         rows = batch_rows(step, recipe.batch_e_c, len(excerpts), seed + 1)
-        targets, read = on(to, excerpts.heard[rows]), on(to, excerpts.notes[rows])
+        targets, read, ends = (
+            on(to, part[rows]) for part in (excerpts.heard, excerpts.notes, excerpts.ends)
+        )
         chance.manual_seed(seed * 1_000_003 + step)
+        louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
         with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
             torch.manual_seed(seed * 1_000_003 + step)  # of dropout
             losses = {
                 "patch": learned.transcriber.patch_loss(
-                    compressed(S), notes, knobs, FRAME_S, chance
+                    compressed(S * louder), notes, knobs, FRAME_S, chance
                 ),
                 "e_d": learned.e_d(S, notes, knobs, chance),
-                "e_c": learned.e_c(targets, read, chance),
+                "e_c": learned.e_c(targets, read, ends, chance),
             }
             loss = losses["patch"] + losses["e_d"] + recipe.weight_e_c * losses["e_c"]
         check_finite(loss, step)
@@ -155,36 +163,41 @@ def learn_recordings(
     return learned
 
 
-def cut(model: RecordingModel, recordings: Sequence[Heard], most: int, seed: int = 0) -> Excerpts:
+def cut(model: RecordingModel, recordings: Iterable[Heard], most: int, seed: int = 0) -> Excerpts:
     """Excerpts of recordings, each from a note's start on, with what is read in them: all, or so
-    many at most. Raises AudioError if there are none."""
+    many at most. Recordings are as `hearing.hear_recording` gives them.
+
+    Raises AudioError if there are none.
+    """
     found = []
     for heard in recordings:
-        found += _cut(model.transcribe(heard), np.expm1(4 * heard) / 4)
+        found += _cut(model.transcribe(heard), uncompressed(heard))
     if not found:
         raise AudioError("no notes were heard in the recordings; give some of one voice at a time.")
     chosen = np.random.default_rng(seed).permutation(len(found))[:most]
-    notes, heard = (np.stack([found[n][part] for n in chosen]) for part in (0, 1))
-    return Excerpts(notes, heard)
+    parts = zip(*(found[number] for number in chosen), strict=True)
+    return Excerpts(*(np.stack(part) for part in parts))
 
 
-def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray]]:
+def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     found, notes = [], [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
     while notes:
-        # The first onset stays where a frame ends.
+        # A frame before the note; moved by whole frames, onsets keep their place within one.
         start = max(int(notes[0].onset_s / FRAME_S) - 1, 0)
-        end_s = (start + FRAMES) * FRAME_S
-        inside = [note for note in notes if note.onset_s < end_s - SHORTEST_NOTE_S][:MOST_NOTES]
+        end = min(start + FRAMES, S.shape[-1])
+        inside = [n for n in notes if n.onset_s < end * FRAME_S - SHORTEST_NOTE_S][:MOST_NOTES]
+        inside = inside or notes[:1]
         notes = notes[len(inside) :]
+        if notes:  # the next one's sound is explained by no note here
+            end = min(end, int(notes[0].onset_s / FRAME_S))
         rows = np.full((MOST_NOTES, 5), np.nan, np.float32)
         for row, note in zip(rows, inside, strict=False):
-            times_s = note.onset_s - start * FRAME_S, min(note.offset_s, end_s) - start * FRAME_S
+            times_s = np.minimum([note.onset_s, note.offset_s], end * FRAME_S) - start * FRAME_S
             row[:] = note.pitch_midi, *times_s, 1.0, 0.5 + 0.5 * note.tune
         heard = np.zeros((len(S), FRAMES), np.float32)
-        part = S[:, start : start + FRAMES]
-        heard[:, : part.shape[1]] = part
-        if (mean := heard.mean()) > SOFTEST:
-            found.append((rows, heard / mean))
+        heard[:, : end - start] = S[:, start:end]
+        if heard.mean() > SOFTEST:
+            found.append((rows, heard, np.array(end - start, np.float32)))
     return found
 
 
@@ -201,8 +214,7 @@ def _attempt(
     levels, knobs = read_all(model, excerpts)
     chance = np.random.default_rng((seed, number, ATTEMPTS))
     knobs = knobs + chance.normal(0, recipe.spread, knobs.shape)
-    circular = [control.circular for control in farm.controls.shared]
-    knobs = np.where(circular, knobs % 1, knobs.clip(0, 1))
+    knobs = within(farm.controls.shared, knobs)
     notes = excerpts.notes.copy()
     notes[..., 3] = levels.clip(0, 1)
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from .allowance import allowed
 from .checkpoints import load_checkpoint
+from .controls import ControlSpace
 from .errors import CheckpointError, ControlError
 from .hearing import hear
 from .imagining import imagine
@@ -29,6 +30,19 @@ from .transcription import TRANSCRIBER, RecordingModel
 
 EXPORT_RATE_HZ = 44100
 NOTES = 5
+
+
+def check_plays(model: MirrorNet | RecordingModel, plant: str, controls: ControlSpace) -> None:
+    """CheckpointError unless the model learned on this plant with these controls."""
+    if plant != model.plant:
+        raise CheckpointError(
+            f"the model plays {model.plant}, not {plant}; choose the plant it learned on."
+        )
+    if controls != model.controls:
+        raise CheckpointError(
+            f"the model plays {model.plant} with {', '.join(model.controls.names)}, not with "
+            f"{', '.join(controls.names)}; choose the plant it learned on."
+        )
 
 
 def load_reader(
@@ -89,18 +103,10 @@ def match(
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
     if model is None or isinstance(model, str | Path):
         model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
-    name = plant if isinstance(plant, str) else plant.name
-    if name != model.plant:
-        raise CheckpointError(
-            f"the model plays {model.plant}, not {name}; choose the plant it learned on."
-        )
     if isinstance(plant, str):
+        check_plays(model, plant, model.controls)
         plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
-    if plant.controls != model.controls:
-        raise CheckpointError(
-            f"the model plays {model.plant} with {', '.join(model.controls.names)}, not with "
-            f"{', '.join(plant.controls.names)}; choose the plant it learned on."
-        )
+    check_plays(model, plant.name, plant.controls)
     # The products in refinement are too small for more threads, which would wait for each other.
     with threadpool_limits(1, "blas"):
         if isinstance(model, RecordingModel):

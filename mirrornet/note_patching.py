@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
+from .controls import within
 from .errors import PlantError
 from .hearing import FRAME_S, frame_times_s, hear_recording
 from .imagining import bounded_step
@@ -62,7 +63,6 @@ class _Practice:
         self.duration_s = self.wanted.shape[-1] * FRAME_S
         self.plant, self.notes, self.allowance = rehearsal_plant(plant), notes, allowance
         self.shared = plant.controls.shared
-        self.circular = np.array([control.circular for control in self.shared])
         frames, onsets_s = self.wanted.shape[-1], [note.onset_s for note in notes]
         sounding = np.searchsorted(onsets_s, frame_times_s(frames), "right") - 1
         self.frames = [np.flatnonzero(sounding == number) for number in range(len(notes))]
@@ -101,9 +101,6 @@ class _Practice:
             )
             for note, own in zip(self.notes, knobs, strict=True)
         ]
-
-    def within(self, knobs: Knobs) -> Knobs:
-        return np.where(self.circular, knobs % 1, knobs.clip(0, 1))
 
     def errors_of(self, heard: Heard) -> Float[np.ndarray, " note"]:
         by_frame = ((heard - self.wanted) ** 2).sum(0)
@@ -150,12 +147,12 @@ class _Practice:
                 else np.zeros_like(at)
                 for own, slope, at in zip(self.frames, slopes, start, strict=True)
             ]
-            self.attempt(self.within(start + np.array(steps)))
+            self.attempt(within(self.shared, start + np.array(steps)))
 
     def explore(self, chance: np.random.Generator) -> None:
         size = np.full(len(self.notes), FIRST_CHANGE)
         while self.allowance.left > 1:
             chosen = chance.random(self.knobs.shape).argsort(1) < CHANGED
             change = size[:, None] * chance.standard_normal(self.knobs.shape) * chosen
-            better = self.attempt(self.within(self.knobs + change))
+            better = self.attempt(within(self.shared, self.knobs + change))
             size = np.where(better, 1.5 * size, 0.95 * size).clip(LEAST_CHANGE, FIRST_CHANGE)

@@ -6,7 +6,6 @@ and from others near it, the best of which go on. How loud each note is moves al
 goes on to count, since it knows of what the cochlea cannot hear: patches of such a sound.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .transcription import RecordingModel, Transcript, some_frames
+from .controls import way, within
+from .hearing import frame_times_s, uncompressed
+from .transcription import SURE_ENOUGH, RecordingModel, Transcript, at_frames
 
 STARTS = 4
 APART = 0.15  # standard deviation of what is added to knobs for other starts
 STEPS, TOGETHER = 50, 20  # steps, and how many of them all starts take
 SEEN = 80  # frames that each step looks at, drawn by chance
+RINGING_S = 0.3  # after a note's end in which it is still heard
 KNOB_RATE, LEVEL_RATE = 0.2, 0.02  # of Adam at first; knobs in logits
 PULL = 0.2  # towards the knobs that were read: their squared distance, as a share of variance
 NEARBY = 0.02  # how far knobs are moved for slopes
@@ -33,35 +35,47 @@ def imagine_transcript(
 ) -> Transcript:
     """The transcript with better knobs; those of single notes are moved as far. `heard` is what was
     transcribed."""
+    notes = [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
+    if not notes:
+        return transcript
     rows = np.array(
         [
             (note.pitch_midi, note.onset_s, note.offset_s, note.level, 0.5 + 0.5 * note.tune)
-            for note in transcript.notes
+            for note in notes
         ]
     )
-    better = imagine_patch(model, rows, np.expm1(4 * heard) / 4, transcript.knobs)[0]
-    circular = [control.circular for control in model.controls.shared]
-
-    def moved(own: Sequence[float]) -> tuple[float, ...]:
-        knobs = np.array(own) + better - transcript.knobs
-        return tuple(np.where(circular, knobs % 1, knobs.clip(0, 1)).tolist())
-
-    moved_notes = [replace(note, knobs=moved(note.knobs)) for note in transcript.notes]
-    return replace(transcript, notes=moved_notes, knobs=better)
+    shared = model.controls.shared
+    better = imagine_patch(model, rows, heard, transcript.knobs)[0]
+    moved = way(shared, transcript.knobs, better)
+    return replace(
+        transcript,
+        knobs=better,
+        notes=[
+            replace(note, knobs=tuple(within(shared, np.array(note.knobs) + moved).tolist()))
+            for note in transcript.notes
+        ],
+    )
 
 
 def imagine_patch(
     model: RecordingModel,
     notes: Float[np.ndarray, "note value=5"],
-    S: Float[np.ndarray, "channel=128 frame"],
+    heard: Float[np.ndarray, "channel=128 frame"],
     knobs: Knobs,
     keep: int = 1,
     seed: int = 0,
 ) -> list[Knobs]:
-    """Knobs, 0..1, with which the decoder expects the notes to sound like `S` (uncompressed): so
-    many, the best first. `notes` are as in `phrases.Phrases`."""
+    """Knobs, 0..1, with which the decoder expects the notes to sound like what was `heard` while
+    they are played: so many, the best first. `notes` are as in `phrases.Phrases`."""
     chance = torch.Generator().manual_seed(seed)
-    target = torch.from_numpy(S)[None].float()
+    times_s = frame_times_s(heard.shape[-1])
+    playing = np.searchsorted(notes[:, 1], times_s) > 0
+    last = np.maximum.accumulate(notes[:, 2])[np.searchsorted(notes[:, 1], times_s) - 1]
+    audible = np.flatnonzero(playing & (times_s < last + RINGING_S))
+    target = torch.from_numpy(uncompressed(heard[:, audible]))[None].float()
+    target = target / target.mean().clamp(min=1e-6)
+    variance = (torch.log1p(4 * target) / 4).var().clamp(min=1e-6)
+    frame_times = torch.from_numpy(times_s[audible])[None].float()
     read = torch.from_numpy(knobs).float()
     starts = read.repeat(STARTS * keep, 1)
     starts[1:] += APART * torch.randn(starts[1:].shape, generator=chance)
@@ -70,11 +84,12 @@ def imagine_patch(
     levels = rows[..., 3].repeat(len(starts), 1)
 
     def off(seen: int) -> Float[Tensor, " start"]:
-        heard, times_s = some_frames(target, seen, chance)
+        frames = torch.randint(len(audible), (1, seen), generator=chance)
         own = rows.expand(len(logits), -1, -1)
         own = torch.cat([own[..., :3], levels[..., None], own[..., 4:]], -1)
-        expected = model.decoder(own, logits.sigmoid(), times_s.expand(len(logits), -1))
-        missed = (expected - heard).square().mean((1, 2)) / heard.var()
+        times = frame_times.gather(1, frames).expand(len(logits), -1)
+        expected = model.decoder(own, logits.sigmoid(), times)
+        missed = (expected - at_frames(target, frames)).square().mean((1, 2)) / variance
         return missed + PULL * (logits.sigmoid() - read).square().sum(1)
 
     for steps in (range(TOGETHER), range(TOGETHER, STEPS)):

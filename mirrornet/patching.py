@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
+from .controls import way, within
 from .hearing import frame_times_s
 from .imagining import bounded_step
 from .melody import Note
@@ -55,7 +56,7 @@ class _Practice(Rehearsal):
     def run(self, model: RecordingModel | None, seed: int) -> Trial:
         best = self.play(self.knobs_of(self.notes[0]))
         self.first = best.knobs
-        if model:
+        if model and self.allowance.left:
             best = self.imagine(model, best, seed)
         while self.allowance.left > len(self.controls) + 1:
             before = self.cost(best)
@@ -67,8 +68,7 @@ class _Practice(Rehearsal):
     def imagine(self, model: RecordingModel, best: Trial, seed: int) -> Trial:
         """The best of what the decoder expects to sound right, and of steps along its slopes."""
         rows = as_arrays(self.plant.controls, self.notes)[0][: len(self.notes)]
-        S = np.expm1(4 * self.target) / 4
-        for knobs in imagine_patch(model, rows, S, best.knobs, IMAGINED, seed):
+        for knobs in imagine_patch(model, rows, self.target, best.knobs, IMAGINED, seed):
             if self.allowance.left:
                 best = min(best, self.play(knobs), key=self.cost)
         while self.allowance.left:
@@ -83,8 +83,8 @@ class _Practice(Rehearsal):
     def cost(self, trial: Trial) -> float:
         """The error, and a little of the way from where it began: what makes no difference to it
         had better stay."""
-        way = trial.knobs - self.first
-        return trial.error * (1 + PULL * float(np.square(way).sum()))
+        gone = way(self.controls, self.first, trial.knobs)
+        return trial.error * (1 + PULL * float(np.square(gone).sum()))
 
     def measure(self, best: Trial) -> Float[np.ndarray, "point knob"]:
         """The slopes of what is heard along each knob, each moved towards the middle."""
@@ -107,7 +107,7 @@ class _Practice(Rehearsal):
             if not self.allowance.left:
                 break
             step = bounded_step(slopes, residual, damping, -start, 1 - start)
-            trial = self.play(self.within(start + step))
+            trial = self.play(within(self.controls, start + step))
             best = min(best, trial, key=self.cost)
         return best
 
@@ -117,7 +117,7 @@ class _Practice(Rehearsal):
             knobs = best.knobs.copy()
             some = chance.choice(len(knobs), CHANGED, replace=False)
             knobs[some] += size * chance.standard_normal(CHANGED)
-            trial = self.play(self.within(knobs))
+            trial = self.play(within(self.controls, knobs))
             if self.cost(trial) < self.cost(best):
                 best, size = trial, min(1.5 * size, FIRST_CHANGE)
             else:

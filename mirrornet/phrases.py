@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from safetensors.numpy import load_file, save_file
 
+from .cochlea import CHANNELS
 from .controls import ControlSpace
 from .errors import PlantError
 from .files import write_atomically
@@ -153,12 +154,18 @@ def one_voice(phrase: Sequence[Note]) -> list[Note]:
 def babble_phrases(
     farm: Farm, count: int, seed: int, folder: Path, first: int = 0, what: str = "Babbling"
 ) -> Phrases:
-    """Random phrases number `first` to `first + count` of a seed, as `hear_phrases` gives them."""
+    """Random phrases number `first` to `first + count` of a seed, as `hear_phrases` gives them.
+
+    Raises PlantError if the plant could play none.
+    """
 
     def phrase(number: int) -> list[Note]:
         return random_phrase(farm.controls, np.random.default_rng((seed, number, STREAM)))
 
-    return hear_phrases(farm, phrase, range(first, first + count), folder, what)
+    phrases = hear_phrases(farm, phrase, range(first, first + count), folder, what)
+    if not len(phrases):
+        raise PlantError(f"{farm.name} could not play any of {count} phrases; see above.")
+    return phrases
 
 
 def hear_phrases(
@@ -195,10 +202,15 @@ def _hear_shard(
             arrays = as_arrays(farm.controls, phrase)
             rows.append((*arrays, (outcome / mean).astype(np.float16)))
         progress.at(done + number)
-    if not rows:
-        raise PlantError(f"{farm.name} could not play any of {len(phrases)} phrases; see above.")
-    notes, knobs, heard = (np.stack(part) for part in zip(*rows, strict=True))
-    return {"notes": notes, "knobs": knobs, "heard": heard}
+    shapes = (MOST_NOTES, 5), (len(farm.controls.shared),), (CHANNELS, round(PHRASE_S / FRAME_S))
+    kinds = np.float32, np.float32, np.float16
+    parts = zip(*rows, strict=True) if rows else ((), (), ())
+    return {
+        name: np.array(part, kind).reshape(len(rows), *shape)
+        for name, part, kind, shape in zip(
+            ("notes", "knobs", "heard"), parts, kinds, shapes, strict=True
+        )
+    }
 
 
 def as_arrays(

@@ -29,13 +29,12 @@ from .patching import improve_patch
 from .phrases import shared_knobs
 from .plants import Plant
 from .plants.base import PITCHES_MIDI
-from .transcription import RecordingModel, Transcript
+from .transcription import SURE_ENOUGH, RecordingModel, Transcript
 
 PatchScope = Literal["shared", "per-note"]
 
 IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
 SHORTEST_S = 0.02
-SURE_ENOUGH = 0.1  # of a note; what is less sure is not played
 MOST_PATCHES = 200
 DOUBTFUL = 0.5  # mean sureness of notes below which a user is warned
 HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not set the others' level

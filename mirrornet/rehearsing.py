@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .allowance import Allowance
+from .controls import within
 from .errors import PlantError
 from .hearing import FRAME_S, hear_recording
 from .melody import Note
@@ -15,7 +16,7 @@ from .plants import Plant
 
 EXCERPT_S = 8.0
 REHEARSAL_RATE_HZ = 16000  # at which Vital plays three times as fast as at 44.1 kHz
-NEARLY_ALL_S = 7.6  # notes that start later are too short in it to be judged
+NEARLY_ALL_S = EXCERPT_S - 0.4  # notes that start later are too short in it to be judged
 MOST_NOTES = 24  # in an excerpt
 
 Heard = Float[np.ndarray, "channel=128 frame"]
@@ -92,10 +93,6 @@ class Rehearsal:
         return np.fromiter(values, float)
 
     def with_knobs(self, note: Note, knobs: Knobs) -> Note:
-        pairs = zip(self.controls, self.within(knobs), strict=True)
+        pairs = zip(self.controls, within(self.controls, knobs), strict=True)
         shared = {control.name: float(control.to_physical(value)) for control, value in pairs}
         return replace(note, controls=note.controls | shared)
-
-    def within(self, knobs: Knobs) -> Knobs:
-        circular = [control.circular for control in self.controls]
-        return np.where(circular, knobs % 1, np.clip(knobs, 0, 1))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -27,6 +27,7 @@ APART = 6  # frames between two onsets, at least
 STEADY = 8  # frames that two pitches must last for one to follow the other without an onset
 SLURRED = 12  # frames to the nearest onset, at least, for such a change to be a start
 SHORTEST = 2  # frames of a note
+SURE_ENOUGH = 0.1  # of a note; what is less sure is not played
 HELD = 0.5  # how likely a frame of a note is one in which it is held
 LONGEST_GAP = 3  # frames in which a held note may be missed
 LONGEST_ATTACK = 12  # frames after its onset in which it need not be heard yet
@@ -106,26 +107,27 @@ class RecordingModel(nn.Module):
     ) -> Float[Tensor, ""]:
         """How far off the decoder is: mean square, as a share of variance, over frames drawn by
         chance. `S` is not compressed; `notes` and `knobs` are as in `phrases.Phrases`."""
-        heard, times_s = some_frames(S, SEEN, chance)
-        return F.mse_loss(self.decoder(notes, knobs, times_s), heard) / heard.var()
+        ends = torch.full((len(S),), float(S.shape[-1])).to(S)
+        heard, times_s = some_frames(S, ends, chance)
+        return share_of_variance(self.decoder(notes, knobs, times_s), heard)
 
     def e_c(
         self,
         S: Float[Tensor, "batch channel=128 frame"],
         notes: Float[Tensor, "batch note value=5"],
+        ends: Float[Tensor, " batch"],
         chance: torch.Generator,
     ) -> Float[Tensor, ""]:
         """How far from a sound its notes are, played through the frozen decoder with the levels
-        and the knobs that the transcriber reads; as `e_d`. (A vibrato gets no gradient here; see
-        `Vibrato.held`.)"""
+        and the knobs that the transcriber reads; as `e_d`, up to each sound's end, in frames. (A
+        vibrato gets no gradient here; see `Vibrato.held`.)"""
         levels, knobs = self.read_patch(S, notes)
-        if self.decoder.vibrato:
-            knobs = self.decoder.vibrato.held(knobs[..., None])[..., 0]
+        knobs = self.decoder.vibrato.held(knobs[..., None])[..., 0]
         notes = torch.cat([notes[..., :3], levels[..., None], notes[..., 4:]], -1)
-        heard, times_s = some_frames(S, SEEN, chance)
+        heard, times_s = some_frames(S, ends, chance)
         weights = {name: p.detach() for name, p in self.decoder.named_parameters()}
         expected = functional_call(self.decoder, weights, (notes, knobs, times_s))
-        return F.mse_loss(expected, heard) / heard.var()
+        return share_of_variance(expected, heard)
 
     def read_patch(
         self,
@@ -199,14 +201,28 @@ class RecordingModel(nn.Module):
 
 
 def some_frames(
-    S: Float[Tensor, "batch channel=128 frame"], count: int, chance: torch.Generator
+    S: Float[Tensor, "batch channel=128 frame"],
+    ends: Float[Tensor, " batch"],
+    chance: torch.Generator,
 ) -> tuple[Float[Tensor, "batch channel=128 seen"], Float[Tensor, "batch seen"]]:
-    """So many frames of each sound, drawn by chance, compressed at a mean of 1, and their times."""
-    seen = torch.rand(len(S), S.shape[-1], generator=chance).to(S).topk(min(count, S.shape[-1]))
-    frames = seen.indices.sort(1).values
+    """`SEEN` frames of each sound, drawn by chance before the sound's end (in frames), compressed
+    at a mean of 1, and their times."""
+    drawn = torch.rand(len(S), SEEN, generator=chance).to(S)
+    frames = (drawn * ends[:, None]).long().clamp(max=S.shape[-1] - 1)
+    return at_frames(S, frames), FRAME_S * (frames + 1)
+
+
+def share_of_variance(expected: Tensor, heard: Tensor) -> Float[Tensor, ""]:
+    return F.mse_loss(expected, heard) / heard.var().clamp(min=1e-6)
+
+
+def at_frames(
+    S: Float[Tensor, "batch channel=128 frame"], frames: Int[Tensor, "batch seen"]
+) -> Float[Tensor, "batch channel=128 seen"]:
+    """Some frames, compressed at a mean of 1 over these."""
     S = S.gather(2, frames[:, None].expand(-1, S.shape[1], -1))
     mean = S.mean((1, 2), keepdim=True).clamp(min=1e-6)
-    return torch.log1p(4 * S / mean) / 4, FRAME_S * (frames + 1)
+    return torch.log1p(4 * S / mean) / 4
 
 
 def find_notes(frames: Frames) -> list[HeardNote]:

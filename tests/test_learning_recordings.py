@@ -17,7 +17,7 @@ from mirrornet.cli import main
 from mirrornet.errors import AudioError
 from mirrornet.experiments import material
 from mirrornet.experiments.material import voice_phrases
-from mirrornet.hearing import FRAME_S, hear_recording
+from mirrornet.hearing import FRAME_S, hear_recording, uncompressed
 from mirrornet.learning_recordings import ListeningRecipe, cut, learn_recordings, read_all
 from mirrornet.melody import Note
 from mirrornet.mirror import shipped
@@ -25,9 +25,10 @@ from mirrornet.phrases import random_patch
 from mirrornet.plants.farm import Farm
 from mirrornet.plants.patch import PATCH
 from mirrornet.plants.vital import Vital
-from mirrornet.transcription import RecordingModel
+from mirrornet.transcription import HeardNote, RecordingModel, Transcript
 
 RATE_HZ = 16000
+SILENT = {control.name: control.low for control in PATCH} | {"cutoff": 60.0, "filter_blend": 100.0}
 TINY = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 
 
@@ -72,14 +73,32 @@ def test_an_excerpt_begins_with_a_note_and_holds_what_is_heard_then(model, heard
     excerpts = cut(model, [long], 99)
     assert len(excerpts) == 2
     pitches = []
-    for notes, S in zip(excerpts.notes, excerpts.heard, strict=True):
+    for notes, S, end in zip(excerpts.notes, excerpts.heard, excerpts.ends, strict=True):
         real = notes[~np.isnan(notes[:, 0])]
         assert 0 <= real[0, 1] <= 2 * FRAME_S
-        assert (real[:, 2] <= 4.0).all()
-        assert S.mean() == pytest.approx(1, abs=1e-3)
+        assert (np.diff(real[:, 1]) > 0).all()
+        assert (real[:, 1] < end * FRAME_S).all()
+        assert (real[:, 2] <= end * FRAME_S + 1e-6).all()
+        assert (S[:, int(end) :] == 0).all()
+        assert any(  # as loud as it is in the recording
+            np.allclose(S[:, :50], uncompressed(long)[:, at : at + 50], atol=1e-5)
+            for at in range(long.shape[-1] - 50)
+        )
         pitches.append([int(midi) for midi in real[:, 0]])
     assert [55, 57, 59, 61, 63, 65] in [row[:6] for row in pitches]
     assert len(cut(model, [long], 1)) == 1
+
+
+def test_of_many_notes_an_excerpt_ends_before_the_first_left_out(model):
+    knobs = torch.zeros(16).numpy()
+    notes = [HeardNote(60 + n % 12, 0.0, 0.06 * n, 0.06 * n + 0.05, 1.0, 1.0) for n in range(60)]
+    ghost = HeardNote(80, 0.0, 1.0, 1.1, 1.0, 0.05)
+    transcript = Transcript(sorted([*notes, ghost], key=lambda n: n.onset_s), knobs, knobs)
+    parts = learning_recordings._cut(transcript, np.ones((128, 480), np.float32))
+    counts = [int((~np.isnan(rows[:, 0])).sum()) for rows, _, _ in parts]
+    assert counts == [40, 20]
+    assert parts[0][2] == int(0.06 * 40 / FRAME_S)
+    assert not (parts[0][0][:, 0] == 80).any()
 
 
 def test_silence_cannot_be_learned_from(model):
@@ -90,43 +109,59 @@ def test_silence_cannot_be_learned_from(model):
 def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, farm, tmp_path):
     sung = list(islice(voice_phrases(0, material.sung), 4))
     heard = [hear_recording(phrase.sound, material.RATE_HZ) for phrase in sung]
-    recipe = replace(TINY, phrases=8, round_steps=15, lr=1e-3)
-    learned = learn_recordings(recipe, model, farm, heard, tmp_path / "run")
     excerpts = cut(model, heard, 99)
-    S, notes = torch.from_numpy(excerpts.heard), torch.from_numpy(excerpts.notes)
+    recipe = replace(TINY, phrases=8, round_steps=15, lr=1e-3)
+    learned = learn_recordings(recipe, model, farm, excerpts, tmp_path / "run", {})
+    S, notes, ends = map(torch.from_numpy, (excerpts.heard, excerpts.notes, excerpts.ends))
     errors = []
     for one in (model, learned):
         with torch.no_grad():
-            errors.append(float(one.e_c(S, notes, torch.Generator().manual_seed(1))))
+            errors.append(float(one.e_c(S, notes, ends, torch.Generator().manual_seed(1))))
     assert errors[1] < 0.9 * errors[0]
-    # Notes are heard as before.
-    before, after = (one.transcribe(heard[0]).notes for one in (model, learned))
-    assert [note.pitch_midi for note in before] == [note.pitch_midi for note in after]
+    for before, after in zip(
+        model.transcriber.note_weights(), learned.transcriber.note_weights(), strict=True
+    ):
+        assert torch.equal(before, after)  # notes are heard as before
     levels, knobs = read_all(learned, excerpts)
     assert levels.shape == (len(excerpts), 40)
     assert knobs.shape == (len(excerpts), 16)
 
 
 def test_a_stopped_listening_goes_on_to_the_same_weights(model, farm, heard, tmp_path, monkeypatch):
-    whole = learn_recordings(TINY, model, farm, heard, tmp_path / "whole")
-    log = runs.Run.log
+    excerpts = cut(model, heard, 9)
+    whole = learn_recordings(TINY, model, farm, excerpts, tmp_path / "whole", {})
+    rows = learning_recordings.batch_rows
 
-    def stop(self, step, **values):
-        log(self, step, **values)
-        raise KeyboardInterrupt
+    def stop(step, *given):
+        if step == 3:
+            raise KeyboardInterrupt
+        return rows(step, *given)
 
     # Played again, babble may differ in its last bit.
     for part in ("babble", "round-00"):
         shutil.copytree(tmp_path / "whole" / part, tmp_path / "stopped" / part)
     shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "stopped" / "run.json")
     monkeypatch.setattr(runs, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(runs.Run, "log", stop)
+    monkeypatch.setattr(learning_recordings, "batch_rows", stop)
+    again = TINY, model, farm, excerpts, tmp_path / "stopped", {}
     with pytest.raises(KeyboardInterrupt):
-        learn_recordings(TINY, model, farm, heard, tmp_path / "stopped", resume=True)
-    monkeypatch.setattr(runs.Run, "log", log)
-    again = learn_recordings(TINY, model, farm, heard, tmp_path / "stopped", resume=True)
+        learn_recordings(*again, resume=True)
+    assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == 3
+    monkeypatch.setattr(learning_recordings, "batch_rows", rows)
+    found = learn_recordings(*again, resume=True)
     for name, tensor in whole.state_dict().items():
-        torch.testing.assert_close(tensor, again.state_dict()[name], msg=name)
+        torch.testing.assert_close(tensor, found.state_dict()[name], msg=name)
+
+
+def test_a_plant_that_is_silent_with_all_that_is_read_ends_nothing(
+    model, farm, heard, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        learning_recordings, "as_phrase", lambda space, *given: [Note(60, 0.0, 0.1, SILENT)]
+    )
+    excerpts = cut(model, heard, 9)
+    learn_recordings(TINY, model, farm, excerpts, tmp_path / "run", {})
+    assert (tmp_path / "run" / "model.json").is_file()
 
 
 def test_files_are_held_out_and_a_single_one_is_both():
@@ -150,6 +185,9 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     for number, sound in enumerate(sounds):
         soundfile.write(folder / f"take {number}.wav", sound, RATE_HZ)
     (folder / "broken.wav").write_bytes(b"RIFFnonsense")
+    (folder / "earlier").mkdir()  # results of a match are no recordings
+    soundfile.write(folder / "earlier" / "match.wav", sounds[0], RATE_HZ)
+    (folder / "earlier" / "controls.json").write_text("{}")
     command = ["learn", "--recipe", "mirror", "--targets", "mine", "--start", "shipped"]
     assert main([*command, "--seed", "2"]) == 0
     said = capsys.readouterr()
@@ -159,6 +197,8 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     out = tmp_path / "runs" / "mine-patch" / "held-out"
     scores = json.loads((out / "scores.json").read_text())["spectrogram_error"]
     page = (out / "index.html").read_text()
+    assert len(scores) == 1
+    assert "broken.wav" not in scores
     for name, errors in scores.items():
         assert errors["before"] > 0
         assert errors["after"] > 0
@@ -170,3 +210,17 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     assert main([*command, "--seed", "2", "--resume"]) == 0
     one = str(folder / "take 1.wav")
     assert main(["match", one, "--model", "runs/mine-patch", "--out", "found"]) == 0
+
+
+def test_a_folder_without_a_usable_sound_leaves_no_run_behind(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "broken.wav").write_bytes(b"RIFFnonsense")
+    tone = 0.3 * np.random.default_rng(0).standard_normal(RATE_HZ)
+    command = ["learn", "--targets", "mine", "--start", "shipped"]
+    assert main(command) == 2
+    assert "none of the 1 files in mine can be used" in capsys.readouterr().err
+    soundfile.write(tmp_path / "mine" / "noise.wav", tone, RATE_HZ)
+    assert main(command) == 2
+    assert "no notes were heard in the recordings" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

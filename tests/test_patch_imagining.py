@@ -1,5 +1,7 @@
 """Better patches in the mind: the plant, asked afterwards, agrees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,14 +40,28 @@ def rehearsal(vital) -> Rehearsal:
 
 def test_the_decoder_finds_a_better_patch_without_a_render(model, rehearsal):
     rows, knobs = as_arrays(PATCH, rehearsal.notes)
-    S = np.expm1(4 * rehearsal.target) / 4
-    found = imagine_patch(model, rows[: len(rehearsal.notes)], S, knobs.astype(float), keep=3)
+    given = rows[: len(rehearsal.notes)], rehearsal.target, knobs.astype(float)
+    found = imagine_patch(model, *given, keep=3)
     assert len(found) == 3
     assert all((one >= 0).all() and (one <= 1).all() for one in found)
     start, best = (rehearsal.play(one).error for one in (knobs.astype(float), found[0]))
     assert best < 0.3 * start
-    again = imagine_patch(model, rows[: len(rehearsal.notes)], S, knobs.astype(float), keep=3)
-    np.testing.assert_array_equal(again, found)
+    np.testing.assert_array_equal(imagine_patch(model, *given, keep=3), found)
+
+
+def test_silence_around_the_notes_and_ghosts_in_it_change_little(model, vital, rehearsal):
+    sound = vital.play(melody(TRUE))
+    errors = []
+    for around_s in (0, 20):
+        silence = np.zeros(around_s * RATE_HZ, np.float32)
+        heard = hear_recording(np.concatenate([silence, sound, silence]), RATE_HZ)
+        read = model.transcribe(heard)
+        if around_s:
+            ghost = replace(read.notes[0], onset_s=5.0, offset_s=9.0, sure=0.05)
+            read = replace(read, notes=[ghost, *read.notes])
+        knobs = imagine_transcript(model, read, heard).knobs
+        errors.append(rehearsal.play(knobs).error)
+    assert errors[1] < errors[0] + 0.03
 
 
 def test_all_knobs_of_a_transcript_move_alike(model, vital):

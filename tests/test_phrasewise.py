@@ -17,7 +17,7 @@ KNOBS = len(PATCH.shared)
 TIMES_S = FRAME_S * torch.arange(1.0, 251)[None]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def decoder() -> PhraseDecoder:
     torch.manual_seed(0)
     return PhraseDecoder(PATCH).eval()
@@ -35,8 +35,7 @@ def test_a_tone_moves_along_the_channels_with_its_pitch():
     assert at[0, 31] == 5
     assert (at[1, 33], at[1, 34]) == (2.5, 2.5)  # halfway between two channels
     assert at[0, :19].eq(SILENCE).all()  # beyond its reach
-    assert at[2].argmax() == 0
-    assert at[2, 100:].lt(5).all()
+    assert at[2].eq(torch.where(torch.arange(128) < 192 - 12 - 40 - 1, 0.0, SILENCE)).all()
 
 
 def test_a_tune_of_a_semitone_is_a_semitone(decoder):
@@ -90,7 +89,7 @@ def test_the_weights_that_ship_foresee_what_the_plant_plays():
             expected = model.decoder(own, knobs, times_s)
         off += float((expected - heard).square().sum())
         spread += float((heard - heard.mean()).square().sum())
-    assert off < 0.15 * spread
+    assert off < 0.1 * spread
 
 
 def test_a_phrase_is_the_same_after_a_trip_through_numbers():

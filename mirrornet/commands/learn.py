@@ -1,8 +1,10 @@
 """`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from ..errors import AudioError, MirrorNetError
+from ..errors import AudioError, CheckpointError, MirrorNetError
 from ..options import (
     BenchBudget,
     BenchNumber,
@@ -31,7 +33,7 @@ ABOUT = {
     ("paper", "full"): "3 hours",
 }
 ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
-ABOUT_PHRASES = {"quick": "12 minutes", "full": "45 minutes"}  # estimated from their steps
+ABOUT_PHRASES = {"quick": "20 minutes", "full": "70 minutes"}  # estimated from their steps
 ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
     (1, "quick"): "30 minutes",
     (1, "full"): "4 hours",
@@ -56,11 +58,11 @@ def learn(
 
     The synthesizer babbles, the networks learn what its knobs do, and with that to play the
     targets. No target comes with its knob settings. With `--controls patch` it babbles phrases, and
-    learns to read recordings, of whatever kind; with a folder of them as `--targets`, and `--start
-    shipped`, it then listens to these. Ctrl-C stops, `--resume` goes on.
+    learns to read recordings, of whatever kind. With a folder of recordings as `--targets`, and
+    `--start shipped`, it listens to these. Ctrl-C stops, `--resume` goes on.
     """
     if controls is None:
-        controls = "set1" if targets.isdecimal() else "patch"
+        controls = "set1" if targets.isdecimal() or recipe == "paper" else "patch"
     if controls == "patch":
         _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
         return
@@ -119,6 +121,8 @@ def _learn_recordings(
 
     _check_device(device)
     if not targets.isdecimal():
+        if budget != "quick":
+            raise MirrorNetError("listening to recordings has one budget; leave out --budget.")
         _listen_to_folder(plant, Path(targets), start, out, resume, seed, device)
         return
     out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
@@ -144,11 +148,11 @@ def _listen_to_folder(
     device: str,
 ) -> None:
     from ..before_after import PAGE, compare, held_out, means
+    from ..checkpoints import fingerprint
     from ..folders import sound_files
     from ..hearing import hear_recording
-    from ..learning_recordings import ListeningRecipe, learn_recordings
-    from ..matching import EXPORT_RATE_HZ
-    from ..mirror import shipped
+    from ..learning_recordings import ListeningRecipe, cut, learn_recordings
+    from ..matching import EXPORT_RATE_HZ, check_plays, load_reader
     from ..plants import load_plant
     from ..plants.farm import Farm
     from ..recordings import recording
@@ -156,39 +160,61 @@ def _listen_to_folder(
     from ..runs import check_folder
     from ..transcription import RecordingModel
 
-    out = Path("runs") / f"{folder.resolve().name}-patch" if out is None else out
+    folder = folder.resolve()
+    out = Path("runs") / f"{folder.name}-patch" if out is None else out
     check_folder(out, resume)
-    files = sound_files(folder.resolve(), out.resolve())
+    files = sound_files(folder, out.resolve())
     if start is None:
         raise MirrorNetError(
             "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
             "melodies of five notes in 2 s, add --controls set1 instead."
         )
-    learned_from, judged_by = held_out(files, seed)
-    card = shipped("patch") if start == "shipped" else Path(start)
-    model = RecordingModel.load(card / "model.json" if card.is_dir() else card)
-    heard = []
-    with Progress("Hearing", len(learned_from)) as progress:
-        for number, file in enumerate(learned_from, 1):
+    model = load_reader(None if start == "shipped" else start, "patch")
+    if not isinstance(model, RecordingModel):
+        raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
+    usable, sha256 = [], []
+    with Progress("Looking at files", len(files)) as progress:
+        for number, file in enumerate(files, 1):
             try:
-                heard.append(hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ))
+                sound = recording(file, EXPORT_RATE_HZ)
             except AudioError as error:
-                progress.say(f"left out {file.name}: {error}")
+                progress.say(f"left out a file: {error}")
+            else:
+                usable.append(file)
+                sha256.append(fingerprint(sound))
             progress.at(number)
+    if not usable:
+        raise AudioError(f"none of the {len(files)} files in {folder.name} can be used; see above.")
+    learned_from, judged_by = held_out(usable, seed)
+    about = {
+        "recordings": [str(file.relative_to(folder)) for file in learned_from],
+        "held_out": [str(file.relative_to(folder)) for file in judged_by],
+        "sounds_sha256": sha256,
+    }
+    recipe = ListeningRecipe()
+    with Progress("Reading", len(learned_from)) as progress:
+
+        def spectrograms() -> Iterator[Any]:
+            for number, file in enumerate(learned_from, 1):
+                yield hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
+                progress.at(number)
+
+        excerpts = cut(model, spectrograms(), recipe.most_excerpts, seed)
     print(
-        f"{len(heard)} of {len(files)} recordings to learn from, {len(judged_by)} held out; "
-        f"listening takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
-        "learned.",
+        f"{len(learned_from)} recordings to learn from, {len(judged_by)} to be judged by; it "
+        f"takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was learned.",
         flush=True,
     )
     with Farm(plant, controls="patch") as farm:
-        learned = learn_recordings(ListeningRecipe(), model, farm, heard, out, seed, resume, device)
+        check_plays(model, farm.name, farm.controls)
+        learned = learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
+    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
     player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
     models = {"before": model, "after": learned}
-    scores = compare(player, models, folder.resolve(), judged_by, out / "held-out")
+    scores = compare(player, models, folder, judged_by, out / "held-out")
     before, after = map(percent, means(scores).values())
-    print(f"Held-out recordings differ by {before} of variance before, {after} after; to listen,")
-    print(f"open {out / 'held-out' / PAGE}. To use it: mirrornet match SOUND --model {out}")
+    print(f"Matches of the others differ by {before} of variance before, {after} after; to listen,")
+    print(f"open {out / 'held-out' / PAGE}.")
 
 
 def experiment(

@@ -229,6 +229,15 @@ def means_only(rows: Rows) -> Rows:
     return [rows[0], *(row for row in rows[1:] if row[0].startswith("mean of"))]
 
 
+def listening_table(result: dict[str, Any]) -> Rows:
+    """A row for each folder: how far matches of the files held out are, before and after."""
+    rows = [["input to plant (% of variance)", "before", "after", "files held out", "better"]]
+    for row in result["rows"]:
+        errors = (f"{100 * error:.3g}" for error in row["spectrogram_error"].values())
+        rows.append([row["source"], *errors, str(row["held_out"]), str(row["better"])])
+    return rows
+
+
 def print_table(rows: Rows) -> None:
     """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
     table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)
@@ -284,6 +293,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "experiment-3-rhodes": lambda: experiment_table(result(f"{rhodes}-shipped-seed-0")),
         "tuning": lambda: tuning_table(result("tuning-seed-0")),
         "ablations": lambda: ablation_table(result("ablations-seed-0")),
+        "listening": lambda: listening_table(result("listening-seed-0")),
         "recordings": lambda: recordings_table(result("recordings-seed-0")),
         "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
         "recorded-means": lambda: means_only(recorded_sounds_table(result("recordings-seed-0"))),

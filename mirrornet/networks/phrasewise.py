@@ -32,8 +32,10 @@ class PhraseDecoder(nn.Module):
         super().__init__()
         level, tune = (space[space.row(name)] for name in ("level", "tune"))
         self.range_db, self.range_semitones = level.high - level.low, (tune.high - tune.low) / 100
-        self.vibrato = Vibrato.of(space, OWN)
         depth = space[space.row("vibrato_depth")]
+        vibrato = Vibrato.of(space, OWN)
+        assert vibrato  # or there would be no depth
+        self.vibrato = vibrato
         self.deepest_semitones = depth.high / 100
         self.pitch = nn.Embedding(PITCHES, width)
         self.knobs = nn.Linear(len(space) - OWN, width)
@@ -87,10 +89,9 @@ class PhraseDecoder(nn.Module):
         since_offset = times_s[..., None] - of_note(offset_s)
         times = time_features(since_onset, since_offset)
         bend = self.range_semitones * (of_note(tune) - 0.5)
-        if self.vibrato:
-            swing = self.vibrato.swing(knobs[:, None, None], since_onset)
-            times = torch.cat([times, swing], -1)
-            bend = bend - self.deepest_semitones * swing[..., 0]  # Vital's begins at its lowest
+        swing = self.vibrato.swing(knobs[:, None, None], since_onset)
+        times = torch.cat([times, swing], -1)
+        bend = bend - self.deepest_semitones * swing[..., 0]  # Vital's begins at its lowest
         hidden = of_note(self.shift(note)) + self.time(times) * of_note(self.scale(note))
         hidden = self.blocks(hidden)
         # Sounds are predicted to better than half precision, whatever the blocks compute in.
