@@ -13,7 +13,7 @@ from pathlib import Path
 
 import soundfile
 
-from mirrornet.before_after import means
+from mirrornet.adapting import means
 from mirrornet.checkpoints import provenance
 from mirrornet.cli import main
 from mirrornet.experiments.material import (

@@ -1,4 +1,5 @@
-"""How a transcriber learns to read recordings: the plant babbles phrases, and so labels them.
+"""How a model learns to read recordings, and to foresee them: the plant babbles phrases, and so
+labels them.
 
 No recording and no labelled music is used. Every phrase is read in disguise as well (colour,
 contrast, noise, room), so that sounds from elsewhere are read, too.

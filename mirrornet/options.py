@@ -50,7 +50,7 @@ Start = Annotated[
     _explained(
         "shipped|PATH",
         "begin with what the weights that ship, or a model of your own, know of the synthesizer, "
-        "and only listen to the targets; default: learn from nothing",
+        "and only listen to the targets (of recordings, always); default: learn from nothing",
     ),
 ]
 
@@ -170,7 +170,11 @@ MatchFolder = Annotated[
 ]
 RunFolder = Annotated[
     Path | None,
-    _explained("FOLDER", "for log, state and model; default: runs/PLANT-CONTROLS-RECIPE-BUDGET"),
+    _explained(
+        "FOLDER",
+        "for log, state and model; default: runs/PLANT-CONTROLS-RECIPE-BUDGET, for recordings "
+        "runs/PLANT-patch-BUDGET or runs/TARGETS-patch",
+    ),
 ]
 WavFile = Annotated[
     Path | None,

@@ -194,8 +194,8 @@ class RecordingModel(nn.Module):
             model.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError, ControlError) as error:
             raise CheckpointError(
-                f"{path} is a checkpoint, but not of a model that reads recordings; learn one with "
-                "`mirrornet learn --controls patch`."
+                f"{path} is a checkpoint, but of no model that this version reads recordings with; "
+                "learn one with `mirrornet learn --controls patch`."
             ) from error
         return model.eval()
 

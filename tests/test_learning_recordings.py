@@ -11,8 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from mirrornet import learning_recordings, runs
-from mirrornet.before_after import held_out
+from mirrornet import adapting, learning_recordings, runs
+from mirrornet.adapting import held_out
 from mirrornet.cli import main
 from mirrornet.errors import AudioError
 from mirrornet.experiments import material
@@ -179,7 +179,7 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     sounds, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(learning_recordings, "ListeningRecipe", lambda: TINY)
+    monkeypatch.setattr(adapting, "ListeningRecipe", lambda: TINY)
     folder = tmp_path / "mine"
     folder.mkdir()
     for number, sound in enumerate(sounds):

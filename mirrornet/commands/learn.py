@@ -1,8 +1,6 @@
 """`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..errors import AudioError, CheckpointError, MirrorNetError
 from ..options import (
@@ -22,7 +20,6 @@ from ..options import (
     Targets,
     Variant,
 )
-from ..progress import Progress
 
 SEED_TARGETS = 400  # as in the poster
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
@@ -147,15 +144,9 @@ def _listen_to_folder(
     seed: int,
     device: str,
 ) -> None:
-    from ..before_after import PAGE, compare, held_out, means
-    from ..checkpoints import fingerprint
-    from ..folders import sound_files
-    from ..hearing import hear_recording
-    from ..learning_recordings import ListeningRecipe, cut, learn_recordings
-    from ..matching import EXPORT_RATE_HZ, check_plays, load_reader
+    from ..adapting import PAGE, adapt, compare, means, split_folder
+    from ..matching import EXPORT_RATE_HZ, load_reader
     from ..plants import load_plant
-    from ..plants.farm import Farm
-    from ..recordings import recording
     from ..report import percent
     from ..runs import check_folder
     from ..transcription import RecordingModel
@@ -163,7 +154,8 @@ def _listen_to_folder(
     folder = folder.resolve()
     out = Path("runs") / f"{folder.name}-patch" if out is None else out
     check_folder(out, resume)
-    files = sound_files(folder, out.resolve())
+    if not folder.is_dir():
+        raise AudioError(f"{folder.name} is no folder; give a folder of sound files.")
     if start is None:
         raise MirrorNetError(
             "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
@@ -172,46 +164,18 @@ def _listen_to_folder(
     model = load_reader(None if start == "shipped" else start, "patch")
     if not isinstance(model, RecordingModel):
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
-    usable, sha256 = [], []
-    with Progress("Looking at files", len(files)) as progress:
-        for number, file in enumerate(files, 1):
-            try:
-                sound = recording(file, EXPORT_RATE_HZ)
-            except AudioError as error:
-                progress.say(f"left out a file: {error}")
-            else:
-                usable.append(file)
-                sha256.append(fingerprint(sound))
-            progress.at(number)
-    if not usable:
-        raise AudioError(f"none of the {len(files)} files in {folder.name} can be used; see above.")
-    learned_from, judged_by = held_out(usable, seed)
-    about = {
-        "recordings": [str(file.relative_to(folder)) for file in learned_from],
-        "held_out": [str(file.relative_to(folder)) for file in judged_by],
-        "sounds_sha256": sha256,
-    }
-    recipe = ListeningRecipe()
-    with Progress("Reading", len(learned_from)) as progress:
-
-        def spectrograms() -> Iterator[Any]:
-            for number, file in enumerate(learned_from, 1):
-                yield hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
-                progress.at(number)
-
-        excerpts = cut(model, spectrograms(), recipe.most_excerpts, seed)
+    split = split_folder(folder, out.resolve(), seed)
     print(
-        f"{len(learned_from)} recordings to learn from, {len(judged_by)} to be judged by; it "
-        f"takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was learned.",
+        f"{len(split.learned_from)} recordings to learn from, {len(split.judged_by)} to be judged "
+        f"by; it takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
+        "learned.",
         flush=True,
     )
-    with Farm(plant, controls="patch") as farm:
-        check_plays(model, farm.name, farm.controls)
-        learned = learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
+    learned = adapt(model, plant, folder, split, out, seed, resume, device)
     print(f"Learned. To use it: mirrornet match SOUND --model {out}")
     player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
     models = {"before": model, "after": learned}
-    scores = compare(player, models, folder, judged_by, out / "held-out")
+    scores = compare(player, models, folder, split.judged_by, out / "held-out")
     before, after = map(percent, means(scores).values())
     print(f"Matches of the others differ by {before} of variance before, {after} after; to listen,")
     print(f"open {out / 'held-out' / PAGE}.")

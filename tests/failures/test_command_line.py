@@ -70,7 +70,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("learn --targets gone --controls set1", "the folder gone cannot be opened (No such file"),
         ("learn --targets taken --controls set1", "none of the 1 files in taken can be used"),
         ("learn --targets gone --start shipped", "gone is no folder; give a folder"),
-        ("learn --targets taken --start shipped", "there are no sound files in taken; WAV"),
+        ("learn --targets taken --start shipped", "is no model that reads recordings"),
         ("learn --targets sounds", "must know the synthesizer: add --start shipped."),
         ("learn --targets sounds --start model.json", "is no model that reads recordings"),
         ("learn --controls patch --start shipped", "it starts with what was learned"),

@@ -1,19 +1,27 @@
-"""What learning from a folder of recordings is worth: matches of others of the same folder, before
-and after, with a page to listen to them."""
+"""A model for a user's own sounds: it learns from most recordings of a folder, and the others are
+matched before and after, with a page to listen to them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+from jaxtyping import Float
 
+from .checkpoints import fingerprint
 from .errors import AudioError, MirrorNetError, PlantError
 from .files import write_atomically
+from .folders import sound_files
+from .hearing import hear_recording
+from .learning_recordings import ListeningRecipe, cut, learn_recordings
+from .matching import EXPORT_RATE_HZ, check_plays
 from .plants import Plant
+from .plants.farm import Farm
 from .progress import Progress
-from .recordings import match_recording
+from .recordings import match_recording, recording
 from .report import percent, table_page
 from .transcription import RecordingModel
 
@@ -24,6 +32,33 @@ Models = Mapping[str, RecordingModel]
 Scores = dict[str, dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Split:
+    """The usable recordings of a folder."""
+
+    learned_from: list[Path]
+    judged_by: list[Path]
+    sounds_sha256: list[str]
+    """Of all of them, in their order in the folder."""
+
+
+def split_folder(folder: Path, out: Path, seed: int) -> Split:
+    """Recordings in `folder` to learn from and to be judged by; those in `out` are passed over, and
+    what cannot be used is reported and left out. Raises AudioError if nothing can."""
+    files, usable, sha256 = sound_files(folder, out), [], []
+    with Progress("Looking at files", len(files)) as progress:
+        for number, file in enumerate(files, 1):
+            try:
+                sha256.append(fingerprint(recording(file, EXPORT_RATE_HZ)))
+                usable.append(file)
+            except AudioError as error:
+                progress.say(f"left out a file: {error}")
+            progress.at(number)
+    if not usable:
+        raise AudioError(f"none of the {len(files)} files in {folder.name} can be used; see above.")
+    return Split(*held_out(usable, seed), sha256)
+
+
 def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
     """Files to learn from, and those to be judged by: one in `HELD_OUT`, at least one. A single
     file is both."""
@@ -32,6 +67,37 @@ def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
     order = np.random.default_rng(seed).permutation(len(files))
     held = {files[n] for n in order[: -(-len(files) // HELD_OUT)]}
     return [file for file in files if file not in held], [file for file in files if file in held]
+
+
+def adapt(
+    model: RecordingModel,
+    plant: str,
+    folder: Path,
+    split: Split,
+    out: Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> RecordingModel:
+    """`model` after it listened to the recordings to learn from; see `learn_recordings`, which
+    keeps all it does in `out`. Raises AudioError if no notes are heard in any of them."""
+    recipe = ListeningRecipe()
+    with Progress("Reading", len(split.learned_from)) as progress:
+
+        def spectrograms() -> Iterator[Float[np.ndarray, "channel=128 frame"]]:
+            for number, file in enumerate(split.learned_from, 1):
+                yield hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
+                progress.at(number)
+
+        excerpts = cut(model, spectrograms(), recipe.most_excerpts, seed)
+    about = {
+        "recordings": [str(file.relative_to(folder)) for file in split.learned_from],
+        "held_out": [str(file.relative_to(folder)) for file in split.judged_by],
+        "sounds_sha256": split.sounds_sha256,
+    }
+    with Farm(plant, controls=model.controls.name) as farm:
+        check_plays(model, farm.name, farm.controls)
+        return learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
 
 
 def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], out: Path) -> Scores:
