@@ -29,7 +29,7 @@ from mirrornet.files import write_atomically
 
 SEED = 0
 SEEDS = (1001, 1002)  # of phrases
-PROGRAMS = (24, 40, 56, 73, 80)
+PROGRAMS = (24, 40, 56, 73)
 RESULT = Path(__file__).parent.parent / "results" / f"listening-seed-{SEED}.json"
 RUNS = RESULT.parent.parent / "runs" / RESULT.stem
 VOICE = "a voice"

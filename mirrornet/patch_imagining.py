@@ -66,12 +66,15 @@ def imagine_patch(
     seed: int = 0,
 ) -> list[Knobs]:
     """Knobs, 0..1, with which the decoder expects the notes to sound like what was `heard` while
-    they are played: so many, the best first. `notes` are as in `phrases.Phrases`."""
+    they are played: so many, the best first (those given, if there is nothing to hear). `notes`
+    are as in `phrases.Phrases`."""
     chance = torch.Generator().manual_seed(seed)
     times_s = frame_times_s(heard.shape[-1])
     playing = np.searchsorted(notes[:, 1], times_s) > 0
     last = np.maximum.accumulate(notes[:, 2])[np.searchsorted(notes[:, 1], times_s) - 1]
     audible = np.flatnonzero(playing & (times_s < last + RINGING_S))
+    if not len(audible):
+        return [knobs]
     target = torch.from_numpy(uncompressed(heard[:, audible]))[None].float()
     target = target / target.mean().clamp(min=1e-6)
     variance = (torch.log1p(4 * target) / 4).var().clamp(min=1e-6)
