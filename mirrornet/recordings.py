@@ -84,7 +84,9 @@ def match_recording(
         what = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
         with allowed(renders, time_s, what) as allowance:
             if patch == "shared":
-                better = improve_patch(plant, played.notes, target, allowance, model, seed)
+                # The decoder would bring all candidates to the same patch.
+                ear = None if number else model
+                better = improve_patch(plant, played.notes, target, allowance, ear, seed)
             else:
                 better = improve_notes(plant, played.notes, target, allowance, seed)
         refined = play_at_levels(plant, better, target, target_heard)
