@@ -26,15 +26,7 @@ from .errors import MirrorNetError
 from .mirror import MirrorNet, load_model
 from .plants.farm import Farm, usable_cores
 from .runs import Run
-from .training import (
-    batch_rows,
-    check_finite,
-    fast_arithmetic,
-    on,
-    one_cycle,
-    pick_device,
-    set_lr,
-)
+from .training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
 
 Targets = Float[np.ndarray, "target channel=128 frame"]
 # Controls and what was heard, as `babbling.listen` gives them.
@@ -167,8 +159,7 @@ def learn(
     else:
         learn_paper(run, recipe, model, farm, targets, seed)
     model.to("cpu").eval()
-    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
-    card = {"learned": about, "device": on_device.type, **took, **provenance()}
+    card = {"learned": about, "device": on_device.type, **run.took, **provenance()}
     model.save(done, card)
     return model
 
@@ -234,14 +225,7 @@ def learn_mirror(
                 losses["e_c"] = model.e_c(on(device, to_play))
                 loss = loss + recipe.weight_e_c * losses["e_c"]
 
-        for adam in adams.values():
-            adam.zero_grad()
-        check_finite(loss, step)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), 1.0)
-        torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
-        for adam in adams.values():
-            adam.step()
+        descend(loss, step, *adams.values(), clip=1.0)
         if step % 20 == 0 or step == babbling + listening - 1:
             run.log(step, **{name: value.item() for name, value in losses.items()})
         if step == babbling - 1:  # it knows the plant, and no target yet
@@ -300,10 +284,7 @@ def learn_paper(
             name, adam = "e_c", encoder_adam
             with fast_arithmetic(device):
                 loss = model.e_c(on(device, targets[rows]))
-        adam.zero_grad()
-        check_finite(loss, step)
-        loss.backward()
-        adam.step()
+        descend(loss, step, adam)
         run.log(step, **{name: loss.item()})
         if in_round == round_steps - 1:  # so that the course of learning can be scored later
             card = {

@@ -20,15 +20,7 @@ from .networks.disguise import disguise, tremble
 from .phrases import babble_phrases, frame_labels
 from .plants.farm import Farm, usable_cores
 from .runs import Run
-from .training import (
-    batch_rows,
-    check_finite,
-    fast_arithmetic,
-    on,
-    one_cycle,
-    pick_device,
-    set_lr,
-)
+from .training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
 from .transcription import RecordingModel
 
 
@@ -124,16 +116,11 @@ def learn_phrases(
                 loss = network.patch_loss(compressed(S * louder), notes, knobs, FRAME_S, chance)
             else:
                 loss = model.e_d(S, notes, knobs, chance)
-        check_finite(loss, step)
-        adams[part.name].zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(part.weights, recipe.clip)
-        adams[part.name].step()
+        descend(loss, step, adams[part.name], clip=recipe.clip)
         if step % 20 == 0 or step == len(plan) - 1:
             run.log(step, **{part.name: loss.item()})
     model.to("cpu").eval()
-    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
-    model.save(done, {"learned": about, **took, **provenance()})
+    model.save(done, {"learned": about, **run.took, **provenance()})
     return model
 
 

@@ -32,15 +32,7 @@ from .phrases import (
 )
 from .plants.farm import Farm, usable_cores
 from .runs import Run
-from .training import (
-    batch_rows,
-    check_finite,
-    fast_arithmetic,
-    on,
-    one_cycle,
-    pick_device,
-    set_lr,
-)
+from .training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
 from .transcription import SURE_ENOUGH, RecordingModel, Transcript
 
 ATTEMPTS = 13  # random numbers of their own, apart from those of babble
@@ -150,16 +142,11 @@ def learn_recordings(
                 "e_c": learned.e_c(targets, read, ends, chance),
             }
             loss = losses["patch"] + losses["e_d"] + recipe.weight_e_c * losses["e_c"]
-        check_finite(loss, step)
-        adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
-        adam.step()
+        descend(loss, step, adam, clip=recipe.clip)
         if step % 5 == 0 or step == steps - 1:
             run.log(step, **{name: value.item() for name, value in losses.items()})
     learned.to("cpu").eval()
-    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
-    learned.save(done, {"learned": about, **took, **provenance()})
+    learned.save(done, {"learned": about, **run.took, **provenance()})
     return learned
 
 

@@ -80,6 +80,14 @@ class Run:
         """The same in time of this process's threads; workers that play are not counted."""
         return self._cpu_before_s + time.process_time() - self._began_cpu_s
 
+    @property
+    def took(self) -> dict[str, float]:
+        """The same for a model's card."""
+        return {
+            "learning_minutes": round(self.spent_s / 60, 1),
+            "learning_cpu_s": round(self.cpu_s, 1),
+        }
+
     def part(self, name: str) -> Path:
         """A folder inside the run, made if need be."""
         folder = self.folder / name

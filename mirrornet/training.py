@@ -10,12 +10,25 @@ from torch import Tensor
 from .errors import MirrorNetError
 
 
-def check_finite(loss: Tensor, step: int) -> None:
-    """MirrorNetError if a loss is no number."""
+def descend(
+    loss: Tensor, step: int, *optimizers: torch.optim.Optimizer, clip: float = math.inf
+) -> None:
+    """Take step number `step` down the loss, the gradient of each optimizer's weights no longer
+    than `clip`.
+
+    Raises MirrorNetError if the loss is no number.
+    """
     if not loss.isfinite():
         raise MirrorNetError(
             f"learning went astray at step {step} (the loss is {loss.item()}); try another seed."
         )
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss.backward()
+    for optimizer in optimizers:
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        torch.nn.utils.clip_grad_norm_(weights, clip)
+        optimizer.step()
 
 
 def fast_arithmetic(device: torch.device) -> torch.autocast:

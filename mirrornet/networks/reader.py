@@ -43,16 +43,7 @@ class NoteReader(nn.Module):
         self.vibrato = vibrato
         self.onset = OnsetFinder()
         self.note = nn.Sequential(
-            nn.Conv1d(CHANNELS + 1, 192, 5, stride=2, padding=2),
-            nn.SiLU(),
-            nn.Conv1d(192, width, 5, stride=2, padding=2),
-            ConvBlock(width, 1),
-            ConvBlock(width, 2),
-            nn.SiLU(),
-            nn.Conv1d(width, width // 2, 3, stride=2, padding=1),
-            ConvBlock(width // 2, 1),
-            nn.SiLU(),
-            nn.Flatten(),
+            *window_layers(CHANNELS + 1, width),
             nn.Linear(width // 2 * WINDOW // 8, width),
             nn.SiLU(),
             nn.Linear(width, features := PITCH_SPAN + 1 + controls - 2 + bool(vibrato)),
@@ -168,6 +159,23 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch width frame"]) -> Float[Tensor, "batch width frame"]:
         return x + self.layers(x)
+
+
+def window_layers(channels: int, width: int) -> list[nn.Module]:
+    """The first layers of a note network:
+    `(note, channels, window=88) -> (note, width // 2 * window // 8)`."""
+    return [
+        nn.Conv1d(channels, 192, 5, stride=2, padding=2),
+        nn.SiLU(),
+        nn.Conv1d(192, width, 5, stride=2, padding=2),
+        ConvBlock(width, 1),
+        ConvBlock(width, 2),
+        nn.SiLU(),
+        nn.Conv1d(width, width // 2, 3, stride=2, padding=1),
+        ConvBlock(width // 2, 1),
+        nn.SiLU(),
+        nn.Flatten(),
+    ]
 
 
 def centred_durations(spans: Float[Tensor, "batch note"]) -> Float[Tensor, "batch note"]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..cochlea import CHANNELS
-from .reader import ConvBlock, centroid, note_windows, onset_marks
+from .reader import WINDOW, ConvBlock, centroid, note_windows, onset_marks, window_layers
 from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES, Salience
 from .vibrato import BANDS, drift
 
@@ -64,18 +64,9 @@ class Transcriber(nn.Module):
         wide = 256
         self.note = nn.Sequential(
             nn.Dropout1d(0.1),  # a patch babbled once is soon known by heart
-            nn.Conv1d(CHANNELS + 2 + BANDS, 192, 5, stride=2, padding=2),
-            nn.SiLU(),
-            nn.Conv1d(192, wide, 5, stride=2, padding=2),
-            ConvBlock(wide, 1),
-            ConvBlock(wide, 2),
-            nn.SiLU(),
-            nn.Conv1d(wide, wide // 2, 3, stride=2, padding=1),
-            ConvBlock(wide // 2, 1),
-            nn.SiLU(),
-            nn.Flatten(),
+            *window_layers(CHANNELS + 2 + BANDS, wide),
             nn.Dropout(0.3),
-            nn.Linear(wide // 2 * 11, wide),
+            nn.Linear(wide // 2 * WINDOW // 8, wide),
             nn.SiLU(),
             nn.Dropout(0.3),
             nn.Linear(wide, 1 + 2 * values),

@@ -23,15 +23,7 @@ from ..hearing import Hearing
 from ..melody import PITCH_SPAN
 from ..networks.disguise import disguise
 from ..runs import Run
-from ..training import (
-    batch_rows,
-    check_finite,
-    fast_arithmetic,
-    on,
-    one_cycle,
-    pick_device,
-    set_lr,
-)
+from ..training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
 
 
 @dataclass(frozen=True)
@@ -172,16 +164,11 @@ def learn_supervised(
             rows = batch_rows(step, recipe.batch, len(controls), seed)
             with fast_arithmetic(to):
                 loss = model.babble_loss(on(to, heard[rows]), on(to, controls[rows]))
-            check_finite(loss, step)
-            adam.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            adam.step()
+            descend(loss, step, adam, clip=recipe.clip)
             if step % 20 == 0 or step == steps - 1:
                 run.log(step, read_back=loss.item())
     model.to("cpu").eval()
-    took = {"learning_minutes": round(run.spent_s / 60, 1), "learning_cpu_s": round(run.cpu_s, 1)}
-    card = {**shape, "learned": about, **took}
+    card = {**shape, "learned": about, **run.took}
     save_checkpoint(done, model.state_dict(), card | provenance())
     return model
 
