@@ -22,14 +22,14 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from mirrornet import learning
 from mirrornet.babbling import listen, random_melodies
 from mirrornet.checkpoints import provenance
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.settings import TARGETS, Setting, find_setting
 from mirrornet.experiments.tables import ablation_table, print_table
 from mirrornet.files import write_atomically
-from mirrornet.learning import MirrorRecipe, learn
+from mirrornet.learning import melodies
+from mirrornet.learning.melodies import MirrorRecipe, learn
 from mirrornet.mirror import HEARING, MirrorNet
 from mirrornet.networks.paper import PaperEncoder
 from mirrornet.plants.farm import Farm
@@ -60,12 +60,12 @@ def random_attempts() -> Iterator[None]:
         targets: np.ndarray,
         number: int,
         seed: int,
-    ) -> learning.Babble:
+    ) -> melodies.Babble:
         tries = random_melodies(farm.controls, "babble", len(targets), seed + 1 + number)
         folder = run.part(f"round-{number:02d}")
         return listen(farm, tries, model.hearing, f"Round {number + 1}", folder)
 
-    with patch.object(learning, "_attempt", attempt):
+    with patch.object(melodies, "_attempt", attempt):
         yield
 
 
@@ -141,7 +141,7 @@ def targets_and_tuning(setting: Setting) -> tuple[np.ndarray, Melodies]:
 def measure(
     ablation: Ablation,
     farm: Farm,
-    babble: learning.Babble,
+    babble: melodies.Babble,
     sounds: Mapping[str, tuple[np.ndarray, Melodies]],
 ) -> dict[str, Any]:
     """Learn and score one row, unless it was before."""
@@ -161,7 +161,7 @@ def measure(
 
     errors = {}
     before = learned("babble", recipe, sounds["own"][0][:0])
-    listening = replace(recipe, babble=min(recipe.babble, learning.LISTENING_BABBLE), epochs=0)
+    listening = replace(recipe, babble=min(recipe.babble, melodies.LISTENING_BABBLE), epochs=0)
     for name, (targets, true) in sounds.items():
         after = learned(name, listening, targets, before)
         errors[name] = encoder_errors([before, after], farm, true, true.heard)

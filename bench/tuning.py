@@ -22,7 +22,7 @@ from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.matchers import EPOCHS, PEERS
 from mirrornet.experiments.tables import print_table, tuning_table
 from mirrornet.files import write_atomically
-from mirrornet.learning import Babble, MirrorRecipe, learn
+from mirrornet.learning.melodies import Babble, MirrorRecipe, learn
 from mirrornet.peers.supervised import learn_supervised
 from mirrornet.plants.farm import Farm
 from mirrornet.targets import seed_targets

@@ -1,6 +1,6 @@
 """One target sound -> `Match`: the controls that make a plant sound like it.
 
-Recordings are matched in `recordings.py`; here, the melodies of the paper: five notes in 2 s.
+Recordings are matched in `recordings/`; here, the melodies of the paper: five notes in 2 s.
 """
 
 import math
@@ -24,9 +24,9 @@ from .metrics import spectrogram_error
 from .mirror import MirrorNet, load_model, shipped
 from .plants import Plant, load_plant
 from .practising import Practice, practise
-from .recordings import PatchScope, match_recording
+from .recordings.matching import PatchScope, match_recording
+from .recordings.transcription import TRANSCRIBER, RecordingModel
 from .targets import melody_sound
-from .transcription import TRANSCRIBER, RecordingModel
 
 EXPORT_RATE_HZ = 44100
 NOTES = 5

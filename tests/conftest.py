@@ -24,7 +24,9 @@ CHECKED = (
 )
 
 with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
-    import mirrornet.learning
+    import mirrornet.learning.melodies
+    import mirrornet.learning.phrases
+    import mirrornet.learning.recordings
     import mirrornet.peers.ast
     import mirrornet.peers.cma_es
     import mirrornet.peers.cnn

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirrornet import learning
 from mirrornet.cli import main
 from mirrornet.errors import MirrorNetError, OutputError
 from mirrornet.experiments import benchmark, matchers, settings
@@ -17,7 +16,8 @@ from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
 from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
-from mirrornet.learning import MirrorRecipe
+from mirrornet.learning import melodies
+from mirrornet.learning.melodies import MirrorRecipe
 from mirrornet.peers.cma_es import CmaEs
 from mirrornet.plants import farm
 from mirrornet.plants.farm import Farm
@@ -43,7 +43,7 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "HELD_OUT", 2)
     monkeypatch.setattr(benchmark, "SEARCHED", 1)
     monkeypatch.setattr(benchmark, "MARKS", (1, RENDERS))
-    monkeypatch.setattr(learning, "LISTENING_BABBLE", 8)
+    monkeypatch.setattr(melodies, "LISTENING_BABBLE", 8)
     monkeypatch.setitem(benchmark.BUDGETS, "quick", Budget((8, BABBLE), RENDERS, RENDERS, (3,)))
     epochs = {"mirror": 1, "cnn": 2, "ast": 1}
     for module in (matchers, benchmark):
@@ -54,7 +54,7 @@ def tiny(monkeypatch, tmp_path):
         lambda **plan: MirrorRecipe(batch=8, batch_e_c=2, rounds=1, round_steps=1, **plan),
     )
     monkeypatch.setattr(matchers, "TIMED", 1)
-    for module in (farm, learning, benchmark):
+    for module in (farm, melodies, benchmark):
         monkeypatch.setattr(module, "usable_cores", lambda: 1)
     for name, (label, kind, recipe) in matchers.PEERS.items():
         monkeypatch.setitem(matchers.PEERS, name, (label, kind, replace(recipe, batch=8)))

@@ -8,9 +8,9 @@ import pytest
 
 import mirrornet as mn
 from mirrornet.audio import save_audio
-from mirrornet.candidates import different
 from mirrornet.cli import main
 from mirrornet.plants.vital import Vital
+from mirrornet.recordings.candidates import different
 from tests.test_patching import RATE_HZ, melody
 
 
@@ -60,7 +60,7 @@ def test_fewer_renders_than_candidates_go_to_the_first(sound, capsys):
 
 
 def test_fewer_than_asked_is_said(sound, monkeypatch):
-    monkeypatch.setattr("mirrornet.candidates.DIFFERENT", 10.0)
+    monkeypatch.setattr("mirrornet.recordings.candidates.DIFFERENT", 10.0)
     match = mn.match(sound, Vital("patch", RATE_HZ), candidates=2)
     assert not match.others
     assert any("candidates" in warning for warning in match.warnings)

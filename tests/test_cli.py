@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from mirrornet import learning, matching, mirror, options
+from mirrornet import matching, mirror, options
 from mirrornet.cli import COMMANDS, main
 from mirrornet.commands import learn as learn_commands
 from mirrornet.commands import match as match_commands
 from mirrornet.export import controls_json
+from mirrornet.learning import melodies
 from mirrornet.matching import Match
 from mirrornet.mirror import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
@@ -99,8 +100,8 @@ def test_help_does_not_wait_for_torch_or_a_synthesizer(arguments):
 
 def test_recipes_and_budgets_are_the_ones_that_exist():
     recipes, budgets = (get_args(get_args(x)[0]) for x in (options.Recipe, options.Budget))
-    assert set(recipes) == set(learning.RECIPES)
-    assert all(set(budgets) == set(plans) for plans in learning.RECIPES.values())
+    assert set(recipes) == set(melodies.RECIPES)
+    assert all(set(budgets) == set(plans) for plans in melodies.RECIPES.values())
     assert set(learn_commands.ABOUT) == {
         (recipe, budget) for recipe in recipes for budget in budgets
     }
@@ -200,10 +201,10 @@ def test_plants_lists_every_control_with_its_unit_and_sets(capsys):
 @pytest.fixture
 def tiny(monkeypatch):
     """Learning that ends within seconds."""
-    plan = learning.MirrorRecipe(babble=4, epochs=2, batch=2, batch_e_c=2, rounds=1, round_steps=1)
-    monkeypatch.setitem(learning.RECIPES["mirror"], "quick", plan)
+    plan = melodies.MirrorRecipe(babble=4, epochs=2, batch=2, batch_e_c=2, rounds=1, round_steps=1)
+    monkeypatch.setitem(melodies.RECIPES["mirror"], "quick", plan)
     monkeypatch.setattr(learn_commands, "SEED_TARGETS", 3)
-    monkeypatch.setattr(learning, "usable_cores", lambda: 1)
+    monkeypatch.setattr(melodies, "usable_cores", lambda: 1)
 
 
 def test_learn_from_a_seed_then_match(capsys, here, tiny):

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from mirrornet import learning
 from mirrornet.errors import MirrorNetError, OutputError, PlantError
 from mirrornet.experiments import evaluation, run, settings
 from mirrornet.experiments.settings import SETTINGS, find_setting
-from mirrornet.learning import RECIPES, MirrorRecipe, PaperRecipe
+from mirrornet.learning import melodies
+from mirrornet.learning.melodies import RECIPES, MirrorRecipe, PaperRecipe
 
 TINY = {
     "mirror": MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=1, round_steps=2),
@@ -24,7 +24,7 @@ def _tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "TARGETS", 6)
     monkeypatch.setattr(settings, "HELD_OUT", 4)
     monkeypatch.setattr(run, "SHOWN", 1)
-    monkeypatch.setattr(learning, "LISTENING_BABBLE", 8)
+    monkeypatch.setattr(melodies, "LISTENING_BABBLE", 8)
     monkeypatch.setattr(evaluation, "REFINED", (3,))
     for recipe, plan in TINY.items():
         monkeypatch.setitem(RECIPES[recipe], "quick", plan)

@@ -13,13 +13,14 @@ import pytest
 import torch
 from toy_plant import Toy
 
-from mirrornet import learning, runs
+from mirrornet import runs
 from mirrornet.errors import MirrorNetError, OutputError
-from mirrornet.learning import MirrorRecipe, PaperRecipe, learn
+from mirrornet.learning import melodies
+from mirrornet.learning.melodies import MirrorRecipe, PaperRecipe, learn
+from mirrornet.learning.training import batch_rows
 from mirrornet.mirror import MirrorNet
 from mirrornet.plants.farm import Farm
 from mirrornet.targets import seed_targets
-from mirrornet.training import batch_rows
 
 MIRROR = MirrorRecipe(babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=2, encoder_epochs=2, batch=4)
@@ -42,7 +43,7 @@ def targets(farm) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
-    monkeypatch.setattr(learning, "usable_cores", lambda: 1)
+    monkeypatch.setattr(melodies, "usable_cores", lambda: 1)
 
 
 def weights(model: MirrorNet) -> dict[str, torch.Tensor]:
@@ -76,10 +77,10 @@ def test_a_killed_run_resumes_to_the_same_weights(
             raise Killed
         return one_batch(step, *arguments)
 
-    monkeypatch.setattr(learning, "batch_rows", kill)
+    monkeypatch.setattr(melodies, "batch_rows", kill)
     with pytest.raises(Killed):
         learn(recipe, farm, targets, tmp_path / "killed")
-    monkeypatch.setattr(learning, "batch_rows", one_batch)
+    monkeypatch.setattr(melodies, "batch_rows", one_batch)
     again = learn(recipe, farm, targets, tmp_path / "killed", resume=True)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(again)[name]), name
@@ -96,12 +97,12 @@ def test_ctrl_c_saves_and_resumes(farm, targets, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return one_batch(step, *arguments)
 
-    monkeypatch.setattr(learning, "batch_rows", interrupt)
+    monkeypatch.setattr(melodies, "batch_rows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         learn(MIRROR, farm, targets, tmp_path / "stopped")
     card = json.loads((tmp_path / "stopped" / "state.json").read_text())
     assert card["step"] == 4
-    monkeypatch.setattr(learning, "batch_rows", one_batch)
+    monkeypatch.setattr(melodies, "batch_rows", one_batch)
     again = learn(MIRROR, farm, targets, tmp_path / "stopped", resume=True)
     assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
 
@@ -110,19 +111,20 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 from toy_plant import Toy
-from mirrornet import learning, runs
+from mirrornet import runs
+from mirrornet.learning import melodies
 from mirrornet.plants.farm import Farm
 from mirrornet.targets import seed_targets
-from mirrornet.training import batch_rows
+from mirrornet.learning.training import batch_rows
 if __name__ == "__main__":
-    learning.usable_cores = lambda: 1
+    melodies.usable_cores = lambda: 1
     runs.SAVE_EVERY_S = 0.0
-    recipe = learning.MirrorRecipe(
+    recipe = melodies.MirrorRecipe(
         babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2
     )
     with Farm(Toy, workers=1) as farm:
         targets = seed_targets(farm, "targets", 8, seed=0)[1]
-        learning.learn(recipe, farm, targets, sys.argv[1], resume=True)
+        melodies.learn(recipe, farm, targets, sys.argv[1], resume=True)
 """
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet import learning_phrases, runs
-from mirrornet.learning_phrases import PhraseRecipe, learn_phrases
+from mirrornet import runs
+from mirrornet.learning import phrases as learning_phrases
+from mirrornet.learning.phrases import PhraseRecipe, learn_phrases
 from mirrornet.plants.farm import Farm
 
 TINY = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, sound_epochs=2, batch=3)

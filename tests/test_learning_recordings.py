@@ -11,21 +11,23 @@ import pytest
 import soundfile
 import torch
 
-from mirrornet import adapting, learning_recordings, runs
-from mirrornet.adapting import held_out
+from mirrornet import runs
 from mirrornet.cli import main
 from mirrornet.errors import AudioError
 from mirrornet.experiments import material
 from mirrornet.experiments.material import voice_phrases
 from mirrornet.hearing import FRAME_S, hear_recording, uncompressed
-from mirrornet.learning_recordings import ListeningRecipe, cut, learn_recordings, read_all
+from mirrornet.learning import adapting
+from mirrornet.learning import recordings as learning_recordings
+from mirrornet.learning.adapting import held_out
+from mirrornet.learning.recordings import ListeningRecipe, cut, learn_recordings, read_all
 from mirrornet.melody import Note
 from mirrornet.mirror import shipped
 from mirrornet.phrases import random_patch
 from mirrornet.plants.farm import Farm
 from mirrornet.plants.patch import PATCH
 from mirrornet.plants.vital import Vital
-from mirrornet.transcription import HeardNote, RecordingModel, Transcript
+from mirrornet.recordings.transcription import HeardNote, RecordingModel, Transcript
 
 RATE_HZ = 16000
 SILENT = {control.name: control.low for control in PATCH} | {"cutoff": 60.0, "filter_blend": 100.0}

@@ -8,13 +8,13 @@ import pytest
 from mirrornet.allowance import Allowance
 from mirrornet.hearing import FRAME_S, frame_times_s, hear_recording
 from mirrornet.mirror import shipped
-from mirrornet.patch_imagining import imagine_patch, imagine_transcript, patch_slopes
-from mirrornet.patching import improve_patch
 from mirrornet.phrases import as_arrays
 from mirrornet.plants.patch import PATCH
 from mirrornet.plants.vital import Vital
-from mirrornet.rehearsing import Rehearsal
-from mirrornet.transcription import RecordingModel
+from mirrornet.recordings.imagining import imagine_patch, imagine_transcript, patch_slopes
+from mirrornet.recordings.patching import improve_patch
+from mirrornet.recordings.rehearsing import Rehearsal
+from mirrornet.recordings.transcription import RecordingModel
 from tests.test_patching import melody
 
 RATE_HZ = 16000

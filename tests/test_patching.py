@@ -6,10 +6,10 @@ import pytest
 from mirrornet.allowance import Allowance
 from mirrornet.hearing import hear_recording
 from mirrornet.melody import Note
-from mirrornet.patching import improve_patch
 from mirrornet.phrases import shared_knobs
 from mirrornet.plants.vital import Vital
-from mirrornet.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
+from mirrornet.recordings.patching import improve_patch
+from mirrornet.recordings.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
 from tests.test_patch import SINE
 
 RATE_HZ = 16000

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from mirrornet.hearing import FRAME_S, hear
-from mirrornet.learning_phrases import compressed
+from mirrornet.learning.phrases import compressed
 from mirrornet.mirror import shipped
 from mirrornet.networks.phrasewise import SILENCE, PhraseDecoder, moved
 from mirrornet.phrases import PHRASE_S, as_arrays, as_phrase, random_phrase
 from mirrornet.plants.patch import PATCH
 from mirrornet.plants.vital import Vital
-from mirrornet.transcription import RecordingModel
+from mirrornet.recordings.transcription import RecordingModel
 
 KNOBS = len(PATCH.shared)
 TIMES_S = FRAME_S * torch.arange(1.0, 251)[None]

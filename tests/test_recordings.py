@@ -14,8 +14,8 @@ from mirrornet.export import TICKS_PER_S, bends, midi, save_match
 from mirrornet.matching import load_reader
 from mirrornet.melody import Note
 from mirrornet.phrases import shared_knobs
-from mirrornet.recordings import plant_notes, with_levels
-from mirrornet.transcription import HeardNote, RecordingModel, Transcript
+from mirrornet.recordings.matching import plant_notes, with_levels
+from mirrornet.recordings.transcription import HeardNote, RecordingModel, Transcript
 from tests.test_patch import SINE
 
 RATE_HZ = 44100

@@ -41,7 +41,7 @@ from mirrornet.experiments.tables import (
 )
 from mirrornet.melody import Note
 from mirrornet.mirror import shipped
-from mirrornet.transcription import RecordingModel
+from mirrornet.recordings.transcription import RecordingModel
 
 PLAYED = [Note(60, 0.0, 0.4), Note(64, 0.5, 0.9), Note(67, 1.0, 1.8), Note(67, 2.0, 2.4)]
 

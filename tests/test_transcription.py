@@ -9,7 +9,7 @@ from mirrornet.mirror import shipped
 from mirrornet.networks.salience import harmonic_places
 from mirrornet.networks.transcriber import SILENT, Frames, Opinions, Transcriber
 from mirrornet.plants.patch import PATCH
-from mirrornet.transcription import CONTEXT, WINDOW, RecordingModel, find_notes
+from mirrornet.recordings.transcription import CONTEXT, WINDOW, RecordingModel, find_notes
 
 FRAMES = 300
 

@@ -18,8 +18,8 @@ import torch
 
 from mirrornet.hearing import hear
 from mirrornet.mirror import MirrorNet, shipped
+from mirrornet.recordings.transcription import TRANSCRIBER, RecordingModel
 from mirrornet.targets import melody_sound
-from mirrornet.transcription import TRANSCRIBER, RecordingModel
 
 KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
 

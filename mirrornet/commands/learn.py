@@ -63,8 +63,8 @@ def learn(
     if controls == "patch":
         _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
         return
-    from ..learning import PaperRecipe, plan_from
-    from ..learning import learn as learn_to_play
+    from ..learning.melodies import PaperRecipe, plan_from
+    from ..learning.melodies import learn as learn_to_play
     from ..mirror import HEARING
     from ..plants.farm import Farm
     from ..runs import check_folder
@@ -112,7 +112,7 @@ def _learn_recordings(
             "learned (--start shipped) and listens to a folder of recordings (--targets FOLDER); "
             "leave out all else."
         )
-    from ..learning_phrases import PHRASE_RECIPES, learn_phrases
+    from ..learning.phrases import PHRASE_RECIPES, learn_phrases
     from ..plants.farm import Farm
     from ..runs import check_folder
 
@@ -144,12 +144,12 @@ def _listen_to_folder(
     seed: int,
     device: str,
 ) -> None:
-    from ..adapting import PAGE, adapt, compare, means, split_folder
+    from ..learning.adapting import PAGE, adapt, compare, means, split_folder
     from ..matching import EXPORT_RATE_HZ, load_reader
     from ..plants import load_plant
+    from ..recordings.transcription import RecordingModel
     from ..report import percent
     from ..runs import check_folder
-    from ..transcription import RecordingModel
 
     folder = folder.resolve()
     out = Path("runs") / f"{folder.name}-patch" if out is None else out
@@ -231,7 +231,7 @@ def bench(
     if recordings:
         from ..experiments.recordings import run_recordings
         from ..mirror import shipped
-        from ..transcription import RecordingModel
+        from ..recordings.transcription import RecordingModel
 
         model = RecordingModel.load(shipped("patch"))
         print(f"Written to {run_recordings(model, seed, resume=resume)}.")

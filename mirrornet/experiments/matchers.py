@@ -18,7 +18,7 @@ import torch
 from ..audio import load_audio
 from ..checkpoints import load_checkpoint
 from ..hearing import hear
-from ..learning import MirrorRecipe, learn
+from ..learning.melodies import MirrorRecipe, learn
 from ..metrics import SOUND_RATE_HZ
 from ..mirror import MirrorNet
 from ..peers import ast, cnn

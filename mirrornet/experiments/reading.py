@@ -10,8 +10,8 @@ from ..hearing import hear_recording
 from ..melody import Note
 from ..peers.search import bench_module
 from ..phrases import one_voice
-from ..recordings import SURE_ENOUGH
-from ..transcription import RecordingModel
+from ..recordings.matching import SURE_ENOUGH
+from ..recordings.transcription import RecordingModel
 from .material import RATE_HZ, Recording, Sound
 
 PYIN_RATE_HZ = 22050

@@ -25,17 +25,17 @@ from ..files import write_atomically
 from ..hearing import hear_recording
 from ..melody import Note
 from ..metrics import field_metrics
-from ..patching import improve_patch
 from ..peers.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
 from ..peers.search import bench_module
 from ..phrases import Phrases, babble_phrases
 from ..plants import load_plant
 from ..plants.farm import Farm
 from ..progress import Progress
-from ..recordings import plant_notes, play_at_levels, read
-from ..rehearsing import Rehearsal, Trial
+from ..recordings.matching import plant_notes, play_at_levels, read
+from ..recordings.patching import improve_patch
+from ..recordings.rehearsing import Rehearsal, Trial
+from ..recordings.transcription import RecordingModel
 from ..runs import Run
-from ..transcription import RecordingModel
 from .material import PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
 from .tables import pitch_class_table, print_table, recorded_sounds_table, recordings_table

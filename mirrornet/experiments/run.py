@@ -13,7 +13,7 @@ from ..audio import save_audio
 from ..checkpoints import provenance
 from ..files import write_atomically
 from ..hearing import hear
-from ..learning import PaperRecipe, learn, plan_from
+from ..learning.melodies import PaperRecipe, learn, plan_from
 from ..mirror import HEARING, MirrorNet
 from ..peers.search import bench_module
 from ..plants.farm import Farm

@@ -17,7 +17,7 @@ from ..melody import Note
 from ..networks.reader import note_windows
 from ..networks.transcriber import from_fundamental
 from ..phrases import Phrases
-from ..rehearsing import Rehearsal, Trial
+from ..recordings.rehearsing import Rehearsal, Trial
 from .cma_es import CmaEs
 from .search import Search, Seed
 

@@ -20,10 +20,18 @@ from torch.nn import functional as F
 from ..checkpoints import fingerprint, load_checkpoint, provenance, save_checkpoint
 from ..errors import CheckpointError, ControlError
 from ..hearing import Hearing
+from ..learning.training import (
+    batch_rows,
+    descend,
+    fast_arithmetic,
+    on,
+    one_cycle,
+    pick_device,
+    set_lr,
+)
 from ..melody import PITCH_SPAN
 from ..networks.disguise import disguise
 from ..runs import Run
-from ..training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,22 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .allowance import allowed
-from .audio import from_samples, load_audio
+from ..allowance import allowed
+from ..audio import from_samples, load_audio
+from ..controls import ControlSpace
+from ..errors import AudioError, ControlError
+from ..export import TICKS_PER_S
+from ..hearing import hear_recording
+from ..matched import Match
+from ..melody import Note, duration_controls, midi_velocity
+from ..metrics import spectrogram_error
+from ..phrases import shared_knobs
+from ..plants import Plant
+from ..plants.base import PITCHES_MIDI
 from .candidates import different, other_patches
-from .controls import ControlSpace
-from .errors import AudioError, ControlError
-from .export import TICKS_PER_S
-from .hearing import hear_recording
-from .matched import Match
-from .melody import Note, duration_controls, midi_velocity
-from .metrics import spectrogram_error
+from .imagining import imagine_transcript
 from .note_patching import improve_notes
-from .patch_imagining import imagine_transcript
 from .patching import improve_patch
-from .phrases import shared_knobs
-from .plants import Plant
-from .plants.base import PITCHES_MIDI
 from .transcription import SURE_ENOUGH, RecordingModel, Transcript
 
 PatchScope = Literal["shared", "per-note"]

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .checkpoints import fingerprint, provenance
-from .controls import within
-from .errors import AudioError
-from .hearing import FRAME_S, uncompressed
-from .learning_phrases import compressed
-from .phrases import (
+from ..checkpoints import fingerprint, provenance
+from ..controls import within
+from ..errors import AudioError
+from ..hearing import FRAME_S, uncompressed
+from ..phrases import (
     MOST_NOTES,
     PHRASE_S,
     SHORTEST_NOTE_S,
@@ -30,10 +29,11 @@ from .phrases import (
     babble_phrases,
     hear_phrases,
 )
-from .plants.farm import Farm, usable_cores
-from .runs import Run
+from ..plants.farm import Farm, usable_cores
+from ..recordings.transcription import SURE_ENOUGH, RecordingModel, Transcript
+from ..runs import Run
+from .phrases import compressed
 from .training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
-from .transcription import SURE_ENOUGH, RecordingModel, Transcript
 
 ATTEMPTS = 13  # random numbers of their own, apart from those of babble
 AT_ONCE = 32  # excerpts that are read at a time

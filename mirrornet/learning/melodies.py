@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .babbling import listen, random_melodies
-from .checkpoints import fingerprint, provenance
-from .errors import MirrorNetError
-from .mirror import MirrorNet, load_model
-from .plants.farm import Farm, usable_cores
-from .runs import Run
+from ..babbling import listen, random_melodies
+from ..checkpoints import fingerprint, provenance
+from ..errors import MirrorNetError
+from ..mirror import MirrorNet, load_model
+from ..plants.farm import Farm, usable_cores
+from ..runs import Run
 from .training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
 
 Targets = Float[np.ndarray, "target channel=128 frame"]

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from .checkpoints import load_checkpoint, save_checkpoint
-from .controls import Control, ControlSpace
-from .errors import CheckpointError, ControlError
-from .hearing import FRAME_S
-from .networks.phrasewise import PhraseDecoder
-from .networks.reader import centroid
-from .networks.salience import POOLED
-from .networks.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
+from ..checkpoints import load_checkpoint, save_checkpoint
+from ..controls import Control, ControlSpace
+from ..errors import CheckpointError, ControlError
+from ..hearing import FRAME_S
+from ..networks.phrasewise import PhraseDecoder
+from ..networks.reader import centroid
+from ..networks.salience import POOLED
+from ..networks.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
 
 TRANSCRIBER = "transcriber"  # as cards call a model that reads recordings
 ONSET = 0.25  # how likely an onset must be

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import MirrorNetError
+from ..errors import MirrorNetError
 
 
 def descend(

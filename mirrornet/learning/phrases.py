@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .checkpoints import provenance
-from .hearing import FRAME_S
-from .networks.disguise import disguise, tremble
-from .phrases import babble_phrases, frame_labels
-from .plants.farm import Farm, usable_cores
-from .runs import Run
+from ..checkpoints import provenance
+from ..hearing import FRAME_S
+from ..networks.disguise import disguise, tremble
+from ..phrases import babble_phrases, frame_labels
+from ..plants.farm import Farm, usable_cores
+from ..recordings.transcription import RecordingModel
+from ..runs import Run
 from .training import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
-from .transcription import RecordingModel
 
 
 class Part(NamedTuple):

@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from .allowance import Allowance
-from .controls import within
-from .errors import PlantError
-from .hearing import FRAME_S, frame_times_s, hear_recording
-from .imagining import bounded_step
-from .melody import Note
+from ..allowance import Allowance
+from ..controls import within
+from ..errors import PlantError
+from ..hearing import FRAME_S, frame_times_s, hear_recording
+from ..imagining import bounded_step
+from ..melody import Note
+from ..plants import Plant
 from .patching import (
     CHANGED,
     COARSE,
@@ -26,7 +27,6 @@ from .patching import (
     PROBE,
     WORTH,
 )
-from .plants import Plant
 from .rehearsing import Heard, rehearsal_plant
 
 Knobs = Float[np.ndarray, "note knob"]

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .controls import way, within
-from .hearing import frame_times_s, uncompressed
+from ..controls import way, within
+from ..hearing import frame_times_s, uncompressed
 from .transcription import SURE_ENOUGH, RecordingModel, Transcript, at_frames
 
 STARTS = 4

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from .allowance import Allowance
-from .controls import within
-from .melody import Note
-from .networks.transcriber import UNSURE
-from .plants import Plant
-from .progress import Progress
+from ..allowance import Allowance
+from ..controls import within
+from ..melody import Note
+from ..networks.transcriber import UNSURE
+from ..plants import Plant
+from ..progress import Progress
 from .rehearsing import Heard, Rehearsal
 
 DRAWS = 16  # patches heard for each that is asked for

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from .allowance import Allowance
-from .controls import way, within
-from .hearing import frame_times_s
-from .imagining import bounded_step
-from .melody import Note
-from .patch_imagining import imagine_patch, patch_slopes
-from .phrases import as_arrays
-from .plants import Plant
+from ..allowance import Allowance
+from ..controls import way, within
+from ..hearing import frame_times_s
+from ..imagining import bounded_step
+from ..melody import Note
+from ..phrases import as_arrays
+from ..plants import Plant
+from .imagining import imagine_patch, patch_slopes
 from .rehearsing import Rehearsal, Trial
 from .transcription import RecordingModel
 

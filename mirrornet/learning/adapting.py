@@ -11,19 +11,19 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Float
 
-from .checkpoints import fingerprint
-from .errors import AudioError, MirrorNetError, PlantError
-from .files import write_atomically
-from .folders import sound_files
-from .hearing import hear_recording
-from .learning_recordings import ListeningRecipe, cut, learn_recordings
-from .matching import EXPORT_RATE_HZ, check_plays
-from .plants import Plant
-from .plants.farm import Farm
-from .progress import Progress
-from .recordings import match_recording, recording
-from .report import percent, table_page
-from .transcription import RecordingModel
+from ..checkpoints import fingerprint
+from ..errors import AudioError, MirrorNetError, PlantError
+from ..files import write_atomically
+from ..folders import sound_files
+from ..hearing import hear_recording
+from ..matching import EXPORT_RATE_HZ, check_plays
+from ..plants import Plant
+from ..plants.farm import Farm
+from ..progress import Progress
+from ..recordings.matching import match_recording, recording
+from ..recordings.transcription import RecordingModel
+from ..report import percent, table_page
+from .recordings import ListeningRecipe, cut, learn_recordings
 
 HELD_OUT = 5  # of so many files one is held out
 PAGE = "index.html"

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .allowance import Allowance
-from .controls import within
-from .errors import PlantError
-from .hearing import FRAME_S, hear_recording
-from .melody import Note
-from .plants import Plant
+from ..allowance import Allowance
+from ..controls import within
+from ..errors import PlantError
+from ..hearing import FRAME_S, hear_recording
+from ..melody import Note
+from ..plants import Plant
 
 EXCERPT_S = 8.0
 REHEARSAL_RATE_HZ = 16000  # at which Vital plays three times as fast as at 44.1 kHz
