@@ -7,6 +7,7 @@ of one station on the way:
 1. **Filter bank: the basilar membrane.** A wave travels along the cochlea and each place resonates
    at its own frequency: 129 filters, 24 to the octave, from 90 to 3623 Hz in sound sampled at
    8 kHz, an octave higher at 16 kHz. They are constant-Q: low places ring long, high ones briefly.
+   So they serve at 32 kHz, too, an octave higher again; the toolbox stops before.
 2. **Hair cells: transduction.** Inner hair cells turn motion into current through channels that
    open in one direction and saturate. Their membrane, a leaky capacitor of 0.5 ms, is too slow for
    the fastest cycles. The linear cell, the default, leaves out both.
@@ -50,6 +51,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CHANNELS = 128
+RATES_HZ = (8000, 16000, 32000)
 HAIR_CELLS = ("linear", "half-wave", "hard-limit")
 
 _MEMBRANE_MS = 0.5  # time constant of the hair cell's membrane
@@ -62,14 +64,16 @@ _SHORTEST_BLOCK = 4096  # samples; shorter transforms gain nothing
 class Cochlea(nn.Module):
     """Auditory spectrogram: NSL `wav2aud`, batched and differentiable.
 
-    Shape: `(*batch, sample)` to `(*batch, 128, frame)`, lowest channel first. There are
+    Shape: `(*batch, sample)` to `(*batch, channel, frame)`, lowest first, 128 channels less those
+    left out. There are
     `ceil(sample / frame_length)` frames; zeros complete the last one. No samples give no frames and
     silence gives zeros. Values are 0 or more and scale with the sound when hair cells are
     linear or half-wave. Dtype (float32 or float64) and device are the sound's; the module has
     neither weights nor state.
 
     Args:
-        sample_rate_hz: 8000 or 16000, the rates the filters are designed for.
+        sample_rate_hz: 8000 or 16000, the rates the filters are designed for, or 32000.
+        lowest_channel: leaves out channels below this, a multiple of 16, as well as their cost.
         frame_ms: time from one frame to the next.
         time_constant_ms: of the leaky integration; 0 takes each frame's mean instead.
         hair_cell: "linear", "half-wave", "hard-limit", or the critical level of the sigmoid
@@ -93,14 +97,21 @@ class Cochlea(nn.Module):
         self,
         *,
         sample_rate_hz: int = 8000,
+        lowest_channel: int = 0,
         frame_ms: float = 8.0,
         time_constant_ms: float = 8.0,
         hair_cell: str | float = "linear",
     ) -> None:
         super().__init__()
-        if sample_rate_hz not in (8000, 16000):
+        if sample_rate_hz not in RATES_HZ:
             raise ValueError(
-                f"The cochlea hears at 8000 or 16000 Hz, not at {sample_rate_hz}; resample first."
+                f"The cochlea hears at 8000, 16000 or 32000 Hz, not at {sample_rate_hz}; resample "
+                "first."
+            )
+        if lowest_channel not in range(0, CHANNELS, _BAND):
+            raise ValueError(
+                f"lowest_channel is {lowest_channel}; it must be a multiple of {_BAND} from 0 to "
+                f"{CHANNELS - _BAND}."
             )
         samples_per_ms = sample_rate_hz / 1000
         if not 1 <= frame_ms * samples_per_ms < math.inf:
@@ -113,7 +124,7 @@ class Cochlea(nn.Module):
                 f"hair_cell is {hair_cell!r}; it must be one of {', '.join(HAIR_CELLS)}, "
                 "or a critical level above 0."
             )
-        self.sample_rate_hz = sample_rate_hz
+        self.sample_rate_hz, self.lowest_channel = sample_rate_hz, lowest_channel
         self.frame_length = math.floor(frame_ms * samples_per_ms + 0.5)
         self.hair_cell = hair_cell
         self.leak = math.exp(-1 / (time_constant_ms * samples_per_ms)) if time_constant_ms else 0.0
@@ -122,9 +133,12 @@ class Cochlea(nn.Module):
     @property
     def frequencies_hz(self) -> Float[np.ndarray, "channel"]:
         """The characteristic frequency of each channel."""
-        return 440 * 2 ** ((np.arange(CHANNELS) - 31) / 24) * self.sample_rate_hz / 16000
+        channels = np.arange(self.lowest_channel, CHANNELS)
+        return 440 * 2 ** ((channels - 31) / 24) * self.sample_rate_hz / 16000
 
-    def forward(self, audio: Float[Tensor, "*batch sample"]) -> Float[Tensor, "*batch 128 frame"]:
+    def forward(
+        self, audio: Float[Tensor, "*batch sample"]
+    ) -> Float[Tensor, "*batch channel frame"]:
         if audio.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"The sound is {audio.dtype}; convert it to float32 or float64.")
         if audio.ndim == 0:
@@ -132,16 +146,16 @@ class Cochlea(nn.Module):
         *batch, samples = audio.shape
         frames = -(-samples // self.frame_length)
         if audio.numel() == 0:
-            return audio.new_zeros(*batch, CHANNELS, frames)
+            return audio.new_zeros(*batch, CHANNELS - self.lowest_channel, frames)
         sound = functional.pad(audio, (0, frames * self.frame_length - samples))
         with torch.autocast(audio.device.type, enabled=False):  # half precision is too coarse
             gathered = self._within_frames(sound.reshape(-1, sound.shape[-1]))
             spectrogram = _leaky_sum(gathered, self.leak**self.frame_length)
-        return spectrogram.to(audio.dtype).reshape(*batch, CHANNELS, frames)
+        return spectrogram.to(audio.dtype).reshape(*batch, -1, frames)
 
     def _within_frames(
         self, sound: Float[Tensor, "item sample"]
-    ) -> Float[Tensor, "item 128 frame"]:
+    ) -> Float[Tensor, "item channel frame"]:
         """Stages 1 to 3, and what stage 4 gathers within each frame."""
         if self.hair_cell == "hard-limit":
             # Only signs count, the faintest response's too: any scale will do, but every digit.
@@ -150,6 +164,7 @@ class Cochlea(nn.Module):
         linear = self.hair_cell == "linear"
         settling = 0 if linear else math.ceil(math.log(_REMAINDER) / math.log(self.membrane_leak))
         bank = _filter_bank(linear, self.frame_length, settling, sound.dtype, sound.device)
+        bank = bank[self.lowest_channel // _BAND :]
         return torch.cat([self._hear(sound, band) for band in bank], dim=1)
 
     def _hear(

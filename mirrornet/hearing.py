@@ -7,7 +7,8 @@ One resampler, one front end, for targets and plants alike, and two ways to remo
 
 `linear` is the spectrogram itself, gain and all.
 
-A recording may be mostly silence, so its gain is that of the parts that sound: `hear_recording`.
+Of recordings more is heard, two octaves higher: `hear_wide`. And they may be mostly silence, so
+their gain is that of the parts that sound: `hear_recording`.
 """
 
 from typing import Literal
@@ -17,13 +18,21 @@ import torch
 from jaxtyping import Float
 
 from .audio import resample
-from .cochlea import Cochlea, loudness_compress, unit_sequence
+from .cochlea import CHANNELS, Cochlea, loudness_compress, unit_sequence
 
 Hearing = Literal["loudness", "unit-sequence", "linear"]
 HEARING_RATE_HZ = 8000
+RECORDING_RATE_HZ = 32000  # of sounds that hold all that is heard of recordings
+HIGHER = 48  # channels of recordings beyond those heard at 8 kHz: 24 an octave, up to 14.5 kHz
+RECORDING_CHANNELS = CHANNELS + HIGHER
 
 FRAME_S = 0.008
 SOUNDING_MEAN = 2.4
+
+
+def frequencies_hz(channels: int) -> Float[np.ndarray, " channel"]:
+    """Where the channels lie, 24 to the octave: 128 of most sounds, 176 of recordings."""
+    return 220 * 2 ** ((np.arange(channels) - 31) / 24)
 
 
 def frame_times_s(frames: int) -> Float[np.ndarray, " frame"]:
@@ -38,12 +47,12 @@ def hear(
     """The auditory spectrogram of sounds at any rate, as the networks learn on it; float32."""
     batch, samples = audio.shape[:-1], audio.shape[-1]
     wanted = round(samples * HEARING_RATE_HZ / sample_rate_hz)
-    sounds = np.zeros((int(np.prod(batch)), wanted), np.float32)
-    for row, sound in zip(sounds, audio.reshape(-1, samples), strict=True):
-        resampled = resample(sound.astype(np.float32), sample_rate_hz, HEARING_RATE_HZ)[:wanted]
-        row[: len(resampled)] = resampled
+    sounds = [
+        _resampled(sound, sample_rate_hz, HEARING_RATE_HZ, wanted)
+        for sound in audio.reshape(-1, samples)
+    ]
     cochlea = Cochlea(sample_rate_hz=HEARING_RATE_HZ)
-    tensor = torch.from_numpy(sounds)
+    tensor = torch.from_numpy(np.reshape(sounds, (-1, wanted)))
     if hearing == "unit-sequence":
         S = cochlea(unit_sequence(tensor))
     else:
@@ -53,17 +62,44 @@ def hear(
     return S.reshape(*batch, *S.shape[-2:]).numpy()
 
 
+def _resampled(
+    sound: Float[np.ndarray, " sample"], rate_hz: int, wanted_hz: int, wanted: int
+) -> Float[np.ndarray, " wanted"]:
+    """The sound at another rate, so many samples of it; float32."""
+    row = np.zeros(wanted, np.float32)
+    resampled = resample(sound.astype(np.float32), rate_hz, wanted_hz)[:wanted]
+    row[: len(resampled)] = resampled
+    return row
+
+
+@torch.inference_mode()
+def hear_wide(
+    audio: Float[np.ndarray, " sample"], sample_rate_hz: int
+) -> Float[np.ndarray, "channel=176 frame"]:
+    """The auditory spectrogram of a sound up to 14.5 kHz, not compressed; float32.
+
+    A sound four times as fast is heard by the same filters two octaves higher.
+    """
+    low = hear(audio, sample_rate_hz, "linear")
+    faster = RECORDING_RATE_HZ // HEARING_RATE_HZ
+    wanted = faster * round(len(audio) * HEARING_RATE_HZ / sample_rate_hz)
+    sound = _resampled(audio, sample_rate_hz, RECORDING_RATE_HZ, wanted)
+    cochlea = Cochlea(sample_rate_hz=RECORDING_RATE_HZ, lowest_channel=CHANNELS - HIGHER)
+    # What is heard is a sum over samples, of which there are more.
+    return np.concatenate([low, cochlea(torch.from_numpy(sound)).numpy() / faster])
+
+
 def hear_recording(
     audio: Float[np.ndarray, " sample"], sample_rate_hz: int
-) -> Float[np.ndarray, "channel=128 frame"]:
+) -> Float[np.ndarray, "channel=176 frame"]:
     """A recording's loudness-compressed auditory spectrogram; float32.
 
-    Its loudness is the mean of what is heard, weighted by itself: silence and a little noise,
-    however long, do not count. Babbled phrases, which the networks know, have a mean of 1, their
-    silences included; weighted so, it is about `SOUNDING_MEAN`.
+    Its loudness is the mean of what is heard below 4 kHz, weighted by itself: silence and a little
+    noise, however long, do not count. Babbled phrases, which the networks know, have a mean of 1,
+    their silences included; weighted so, it is about `SOUNDING_MEAN`.
     """
-    S = hear(audio, sample_rate_hz, "linear")
-    loudness = S.mean(0, dtype=np.float64)
+    S = hear_wide(audio, sample_rate_hz)
+    loudness = S[:CHANNELS].mean(0, dtype=np.float64)
     mean = np.square(loudness).sum() / (loudness.sum() or 1.0)
     return np.log1p(S * np.float32(4 * SOUNDING_MEAN / (mean or 1.0))) / 4
 

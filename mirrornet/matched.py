@@ -27,9 +27,9 @@ class Match:
     target: Float[np.ndarray, " sample"] = field(repr=False)
     """The target at the same rate and length, at its own level."""
     sample_rate_hz: int
-    target_heard: Float[np.ndarray, "channel=128 frame"] = field(repr=False)
+    target_heard: Float[np.ndarray, "channel frame"] = field(repr=False)
     """Loudness-compressed auditory spectrogram of the target."""
-    heard: Float[np.ndarray, "channel=128 frame"] = field(repr=False)
+    heard: Float[np.ndarray, "channel frame"] = field(repr=False)
     """The same of `audio`."""
     distances: dict[str, float]
     """How far `audio` is from the target; 0 is perfect. `spectrogram_error`: mean squared

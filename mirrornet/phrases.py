@@ -17,7 +17,7 @@ from .cochlea import CHANNELS
 from .controls import ControlSpace
 from .errors import PlantError
 from .files import write_atomically
-from .hearing import FRAME_S, frame_times_s
+from .hearing import FRAME_S, RECORDING_CHANNELS, RECORDING_RATE_HZ, frame_times_s
 from .melody import Note
 from .plants.base import PITCHES_MIDI
 from .plants.farm import Farm
@@ -60,8 +60,8 @@ class Phrases:
     """MIDI pitch, onset and offset in seconds, level and tune, 0..1."""
     knobs: Float[np.ndarray, "phrase knob"]
     """The knobs that belong to a whole phrase, 0..1."""
-    heard: Float[np.ndarray, "phrase channel=128 frame=500"]
-    """Auditory spectrograms, uncompressed, at a mean of 1; half precision."""
+    heard: Float[np.ndarray, "phrase channel=176 frame=500"]
+    """As `hearing.hear_wide` hears them, at a mean of 1 below 4 kHz; half precision."""
 
     def __len__(self) -> int:
         return len(self.knobs)
@@ -173,7 +173,12 @@ def hear_phrases(
 ) -> Phrases:
     """The phrases with these numbers, played and heard, kept in `folder` in shards; what stands
     there is not played again. Phrases the plant failed on, or that are all but silent, are left
-    out."""
+    out. PlantError if the plant plays at too low a rate."""
+    if farm.sample_rate_hz < RECORDING_RATE_HZ:
+        raise PlantError(
+            f"{farm.name} plays at {farm.sample_rate_hz} Hz; for recordings let it play at "
+            f"{RECORDING_RATE_HZ} Hz or more (sample_rate_hz), or it is not heard whole."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
     with Progress(what, len(numbers)) as progress:
@@ -198,11 +203,12 @@ def _hear_shard(
     ):
         if isinstance(outcome, PlantError):
             progress.say(f"left out a phrase: {outcome}")
-        elif (mean := float(outcome.mean())) > SOFTEST:
+        elif (mean := float(outcome[:CHANNELS].mean())) > SOFTEST:
             arrays = as_arrays(farm.controls, phrase)
             rows.append((*arrays, (outcome / mean).astype(np.float16)))
         progress.at(done + number)
-    shapes = (MOST_NOTES, 5), (len(farm.controls.shared),), (CHANNELS, round(PHRASE_S / FRAME_S))
+    frames = round(PHRASE_S / FRAME_S)
+    shapes = (MOST_NOTES, 5), (len(farm.controls.shared),), (RECORDING_CHANNELS, frames)
     kinds = np.float32, np.float32, np.float16
     parts = zip(*rows, strict=True) if rows else ((), (), ())
     return {

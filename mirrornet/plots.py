@@ -19,8 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from .cochlea import Cochlea
-from .hearing import FRAME_S, HEARING_RATE_HZ
+from .hearing import FRAME_S, frequencies_hz
 
 if TYPE_CHECKING:
     from .matched import Match
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST_FRAMES = 5000  # side by side in a picture
 MOST_NAMED = 60  # notes
-FREQUENCIES_HZ = (125, 250, 500, 1000, 2000)
+MARKS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 PANELS = (
     "(a) input melody",
     "(b) decoder,\ntrue controls",
@@ -135,9 +134,10 @@ def _show(
         origin="lower",
         aspect="auto",
     )
-    centres_hz = Cochlea(sample_rate_hz=HEARING_RATE_HZ).frequencies_hz
-    ticks = np.interp(np.log2(FREQUENCIES_HZ), np.log2(centres_hz), np.arange(len(centres_hz)))
-    axis.set_yticks(ticks, [str(frequency_hz) for frequency_hz in FREQUENCIES_HZ])
+    centres_hz = frequencies_hz(channels)
+    marks_hz = [mark_hz for mark_hz in MARKS_HZ if mark_hz < centres_hz[-1]]
+    ticks = np.interp(np.log2(marks_hz), np.log2(centres_hz), np.arange(channels))
+    axis.set_yticks(ticks, [str(mark_hz) for mark_hz in marks_hz])
     _clean(axis, title)
     return image
 

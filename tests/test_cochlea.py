@@ -194,6 +194,8 @@ def test_has_no_state_and_follows_the_sound():
     ("settings", "says"),
     [
         ({"sample_rate_hz": 44100}, "44100"),
+        ({"lowest_channel": 8}, "multiple of 16"),
+        ({"lowest_channel": 128}, "multiple of 16"),
         ({"frame_ms": 0}, "frame_ms"),
         ({"frame_ms": float("nan")}, "frame_ms"),
         ({"frame_ms": float("inf")}, "frame_ms"),
@@ -208,6 +210,16 @@ def test_has_no_state_and_follows_the_sound():
 def test_refuses_settings_out_of_range(settings, says):
     with pytest.raises(ValueError, match=says):
         Cochlea(**settings)
+
+
+@pytest.mark.parametrize("hair_cell", ["linear", "half-wave"])
+def test_channels_left_out_change_nothing_in_the_others(hair_cell):
+    sound = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
+    whole = Cochlea(sample_rate_hz=32000, hair_cell=hair_cell)
+    upper = Cochlea(sample_rate_hz=32000, lowest_channel=80, hair_cell=hair_cell)
+    torch.testing.assert_close(upper(sound), whole(sound)[:, 80:])
+    np.testing.assert_array_equal(upper.frequencies_hz, whole.frequencies_hz[80:])
+    assert upper(torch.zeros(2, 0)).shape == (2, 48, 0)
 
 
 @pytest.mark.parametrize(

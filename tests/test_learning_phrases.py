@@ -23,7 +23,7 @@ def _one_core(monkeypatch):
 
 @pytest.fixture(scope="module")
 def farm():
-    with Farm("vital", workers=1, controls="patch") as farm:
+    with Farm("vital", workers=1, controls="patch", sample_rate_hz=32000) as farm:
         yield farm
 
 
@@ -59,5 +59,5 @@ def test_it_learns_the_few_phrases_it_hears(farm, tmp_path):
     losses = [json.loads(line)["notes"] for line in lines if '"notes"' in line]
     assert losses[-1] < 0.5 * losses[0]
     assert model.controls == farm.controls
-    heard = np.zeros((128, 200), np.float32)
+    heard = np.zeros((176, 200), np.float32)
     assert len(model.transcribe(heard).knobs) == 16

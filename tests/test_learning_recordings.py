@@ -29,7 +29,7 @@ from mirrornet.plants.patch import PATCH
 from mirrornet.plants.vital import Vital
 from mirrornet.recordings.transcription import HeardNote, RecordingModel, Transcript
 
-RATE_HZ = 16000
+RATE_HZ = 32000
 SILENT = {control.name: control.low for control in PATCH} | {"cutoff": 60.0, "filter_blend": 100.0}
 TINY = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 
@@ -61,7 +61,7 @@ def model() -> RecordingModel:
 
 @pytest.fixture(scope="module")
 def farm():
-    with Farm("vital", workers=1, controls="patch") as farm:
+    with Farm("vital", workers=1, controls="patch", sample_rate_hz=32000) as farm:
         yield farm
 
 
@@ -96,7 +96,7 @@ def test_of_many_notes_an_excerpt_ends_before_the_first_left_out(model):
     notes = [HeardNote(60 + n % 12, 0.0, 0.06 * n, 0.06 * n + 0.05, 1.0, 1.0) for n in range(60)]
     ghost = HeardNote(80, 0.0, 1.0, 1.1, 1.0, 0.05)
     transcript = Transcript(sorted([*notes, ghost], key=lambda n: n.onset_s), knobs, knobs)
-    parts = learning_recordings._cut(transcript, np.ones((128, 480), np.float32))
+    parts = learning_recordings._cut(transcript, np.ones((176, 480), np.float32))
     counts = [int((~np.isnan(rows[:, 0])).sum()) for rows, _, _ in parts]
     assert counts == [40, 20]
     assert parts[0][2] == int(0.06 * 40 / FRAME_S)
@@ -105,7 +105,7 @@ def test_of_many_notes_an_excerpt_ends_before_the_first_left_out(model):
 
 def test_silence_cannot_be_learned_from(model):
     with pytest.raises(AudioError, match="no notes were heard"):
-        cut(model, [np.zeros((128, 300), np.float32)], 9)
+        cut(model, [np.zeros((176, 300), np.float32)], 9)
 
 
 def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, farm, tmp_path):

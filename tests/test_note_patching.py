@@ -17,7 +17,7 @@ from mirrornet.plants.vital import Vital
 from mirrornet.recordings.note_patching import improve_notes
 from tests.test_patch import SINE
 
-RATE_HZ = 16000
+RATE_HZ = 32000
 WAVES = (10.0, 80.0, 40.0, 100.0)
 
 

@@ -17,7 +17,7 @@ from mirrornet.recordings.rehearsing import Rehearsal
 from mirrornet.recordings.transcription import RecordingModel
 from tests.test_patching import melody
 
-RATE_HZ = 16000
+RATE_HZ = 32000
 TRUE = {"wave": 75.0, "cutoff": 1500.0, "decay": 0.3, "sustain": 40.0}
 WRONG = {"wave": 55.0, "cutoff": 4000.0, "decay": 1.0, "sustain": 80.0}
 
@@ -81,7 +81,7 @@ def test_slopes_foretell_what_a_knob_does(model, rehearsal):
     rows, knobs = as_arrays(PATCH, rehearsal.notes)
     times_s = frame_times_s(rehearsal.target.shape[-1])
     slopes = patch_slopes(model, rows[: len(rehearsal.notes)], knobs.astype(float), times_s)
-    assert slopes.shape == (128 * len(times_s), len(knobs))
+    assert slopes.shape == (176 * len(times_s), len(knobs))
     cutoff = [control.name for control in PATCH.shared].index("cutoff")
     moved = knobs.astype(float)
     moved[cutoff] -= 0.05

@@ -12,7 +12,7 @@ from mirrornet.recordings.patching import improve_patch
 from mirrornet.recordings.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
 from tests.test_patch import SINE
 
-RATE_HZ = 16000
+RATE_HZ = 32000
 
 
 @pytest.fixture(scope="module")

@@ -90,14 +90,16 @@ def test_labels_say_which_note_is_held():
 
 @pytest.fixture(scope="module")
 def farm():
-    with Farm("vital", workers=1, controls="patch") as farm:
+    with Farm("vital", workers=1, controls="patch", sample_rate_hz=32000) as farm:
         yield farm
 
 
 def test_babble_is_kept_and_not_played_again(farm, tmp_path, monkeypatch):
     babble = babble_phrases(farm, 5, 0, tmp_path)
-    assert babble.heard.shape[1:] == (128, 500)
-    assert babble.heard.astype(float).mean((1, 2)) == pytest.approx(np.ones(len(babble)), rel=0.01)
+    assert babble.heard.shape[1:] == (176, 500)
+    assert babble.heard[:, :128].astype(float).mean((1, 2)) == pytest.approx(
+        np.ones(len(babble)), rel=0.01
+    )
     monkeypatch.setattr(farm, "hear_notes", None)
     again = babble_phrases(farm, 5, 0, tmp_path)
     np.testing.assert_array_equal(again.heard, babble.heard)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet.hearing import FRAME_S, hear
+from mirrornet.hearing import FRAME_S, hear_wide
 from mirrornet.learning.phrases import compressed
 from mirrornet.mirror import shipped
 from mirrornet.networks.phrasewise import SILENCE, PhraseDecoder, moved
@@ -35,7 +35,7 @@ def test_a_tone_moves_along_the_channels_with_its_pitch():
     assert at[0, 31] == 5
     assert (at[1, 33], at[1, 34]) == (2.5, 2.5)  # halfway between two channels
     assert at[0, :19].eq(SILENCE).all()  # beyond its reach
-    assert at[2].eq(torch.where(torch.arange(128) < 192 - 12 - 40 - 1, 0.0, SILENCE)).all()
+    assert at[2].eq(torch.where(torch.arange(176) < 192 - 12 - 40 - 1, 0.0, SILENCE)).all()
 
 
 def test_a_tune_of_a_semitone_is_a_semitone(decoder):
@@ -77,11 +77,11 @@ def test_rows_beyond_the_last_note_say_nothing(decoder):
 
 
 def test_the_weights_that_ship_foresee_what_the_plant_plays():
-    model, vital = RecordingModel.load(shipped("patch")), Vital("patch", 16000)
+    model, vital = RecordingModel.load(shipped("patch")), Vital("patch", 32000)
     off, spread = 0.0, 0.0
     for number in range(8):
         phrase = random_phrase(PATCH, np.random.default_rng((0, number, 99)))
-        S = torch.from_numpy(hear(vital.play(phrase, PHRASE_S), 16000, "linear"))
+        S = torch.from_numpy(hear_wide(vital.play(phrase, PHRASE_S), 32000))
         heard = compressed(S / S.mean())[None]
         own, knobs = (torch.from_numpy(part)[None] for part in as_arrays(PATCH, phrase))
         times_s = FRAME_S * torch.arange(1.0, S.shape[-1] + 1)[None]

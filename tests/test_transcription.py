@@ -50,7 +50,7 @@ def test_a_note_said_again_is_two_and_a_moment_missed_is_none():
 
 def test_silence_holds_no_notes():
     assert find_notes(played()) == []
-    silent = RecordingModel.load(shipped("patch")).transcribe(np.zeros((128, 300), np.float32))
+    silent = RecordingModel.load(shipped("patch")).transcribe(np.zeros((176, 300), np.float32))
     assert silent.notes == []
     assert (silent.sure == 0).all()
 

@@ -112,6 +112,7 @@ def _learn_recordings(
             "learned (--start shipped) and listens to a folder of recordings (--targets FOLDER); "
             "leave out all else."
         )
+    from ..hearing import RECORDING_RATE_HZ
     from ..learning.phrases import PHRASE_RECIPES, learn_phrases
     from ..plants.farm import Farm
     from ..runs import check_folder
@@ -125,7 +126,7 @@ def _learn_recordings(
     out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
     check_folder(out, resume)
     plan = PHRASE_RECIPES[budget]
-    with Farm(plant, controls="patch") as farm:
+    with Farm(plant, controls="patch", sample_rate_hz=RECORDING_RATE_HZ) as farm:
         print(
             f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
             f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",

@@ -22,7 +22,7 @@ from ..audio import resample
 from ..checkpoints import fingerprint, provenance
 from ..export import level_matched
 from ..files import write_atomically
-from ..hearing import hear_recording
+from ..hearing import RECORDING_RATE_HZ, hear_recording
 from ..melody import Note
 from ..metrics import field_metrics
 from ..peers.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
@@ -74,7 +74,8 @@ def run_recordings(
         "babble": BABBLE,
     }
     run = Run(runs / f"bench-{name}", about, resume)
-    with Farm(model.plant, controls=model.controls.name) as farm:
+    rate = {"sample_rate_hz": RECORDING_RATE_HZ}
+    with Farm(model.plant, controls=model.controls.name, **rate) as farm:
         babble = babble_phrases(farm, BABBLE, seed, run.part("babble"))
     matchers = Matchers(model, babble, seed)
     chosen = sources(seed)

@@ -15,7 +15,7 @@ from ..checkpoints import fingerprint
 from ..errors import AudioError, MirrorNetError, PlantError
 from ..files import write_atomically
 from ..folders import sound_files
-from ..hearing import hear_recording
+from ..hearing import RECORDING_RATE_HZ, hear_recording
 from ..matching import EXPORT_RATE_HZ, check_plays
 from ..plants import Plant
 from ..plants.farm import Farm
@@ -84,7 +84,7 @@ def adapt(
     recipe = ListeningRecipe()
     with Progress("Reading", len(split.learned_from)) as progress:
 
-        def spectrograms() -> Iterator[Float[np.ndarray, "channel=128 frame"]]:
+        def spectrograms() -> Iterator[Float[np.ndarray, "channel=176 frame"]]:
             for number, file in enumerate(split.learned_from, 1):
                 yield hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
                 progress.at(number)
@@ -95,7 +95,7 @@ def adapt(
         "held_out": [str(file.relative_to(folder)) for file in split.judged_by],
         "sounds_sha256": split.sounds_sha256,
     }
-    with Farm(plant, controls=model.controls.name) as farm:
+    with Farm(plant, controls=model.controls.name, sample_rate_hz=RECORDING_RATE_HZ) as farm:
         check_plays(model, farm.name, farm.controls)
         return learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..checkpoints import provenance
+from ..cochlea import CHANNELS
 from ..hearing import FRAME_S
 from ..networks.disguise import disguise, tremble
 from ..phrases import babble_phrases, frame_labels
@@ -110,10 +111,11 @@ def learn_phrases(
             torch.manual_seed(seed * 1_000_003 + at)  # of dropout
             if part.name == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
-                heard = compressed(half_disguised(S, chance) * louder)
+                heard = compressed(half_disguised(S[:, :CHANNELS], chance) * louder)
                 loss = network.frame_loss(heard, notes, playing, FRAME_S)
             elif part.name == "patch":  # no disguise, which would hide the knobs
-                loss = network.patch_loss(compressed(S * louder), notes, knobs, FRAME_S, chance)
+                heard = compressed(S[:, :CHANNELS] * louder)
+                loss = network.patch_loss(heard, notes, knobs, FRAME_S, chance)
             else:
                 loss = model.e_d(S, notes, knobs, chance)
         descend(loss, step, adams[part.name], clip=recipe.clip)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 
 from ..checkpoints import fingerprint, provenance
+from ..cochlea import CHANNELS
 from ..controls import within
 from ..errors import AudioError
 from ..hearing import FRAME_S, uncompressed
@@ -39,7 +40,7 @@ ATTEMPTS = 13  # random numbers of their own, apart from those of babble
 AT_ONCE = 32  # excerpts that are read at a time
 FRAMES = round(PHRASE_S / FRAME_S)
 
-Heard = Float[np.ndarray, "channel=128 frame"]
+Heard = Float[np.ndarray, "channel=176 frame"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Excerpts:
 
     notes: Float[np.ndarray, "excerpt note=40 value=5"]
     """As in `Phrases`, but for the levels."""
-    heard: Float[np.ndarray, "excerpt channel=128 frame=500"]
+    heard: Float[np.ndarray, "excerpt channel=176 frame=500"]
     """Uncompressed, as loud as in its recording; zeros beyond its end."""
     ends: Float[np.ndarray, " excerpt"]
     """Where each ends, in frames."""
@@ -136,7 +137,7 @@ def learn_recordings(
             torch.manual_seed(seed * 1_000_003 + step)  # of dropout
             losses = {
                 "patch": learned.transcriber.patch_loss(
-                    compressed(S * louder), notes, knobs, FRAME_S, chance
+                    compressed(S[:, :CHANNELS] * louder), notes, knobs, FRAME_S, chance
                 ),
                 "e_d": learned.e_d(S, notes, knobs, chance),
                 "e_c": learned.e_c(targets, read, ends, chance),

@@ -103,8 +103,8 @@ class Block(nn.Module):
 
 
 def as_heard(
-    z: Float[Tensor, "batch channel=128 frame"],
-) -> Float[Tensor, "batch channel=128 frame"]:
+    z: Float[Tensor, "batch channel frame"],
+) -> Float[Tensor, "batch channel frame"]:
     """Log energies to loudness-compressed spectrogram: `loudness_compress(exp(z))`, stable."""
     size = z.shape[-1] * z.shape[-2]
     log_mean = z.flatten(1).logsumexp(-1)[:, None, None] - math.log(size)

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..cochlea import CHANNELS
 from ..controls import ControlSpace
+from ..hearing import RECORDING_CHANNELS
 from .notewise import TIME_SCALES_S, Block, as_heard, time_features
 from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES
 from .vibrato import Vibrato
@@ -47,14 +47,14 @@ class PhraseDecoder(nn.Module):
         )
         self.blocks = nn.Sequential(*(Block(width) for _ in range(2)))
         self.tone = nn.Linear(width, BELOW + ABOVE)
-        self.noise = nn.Linear(width, CHANNELS)
+        self.noise = nn.Linear(width, RECORDING_CHANNELS)
 
     def forward(
         self,
         notes: Float[Tensor, "batch note value=5"],
         knobs: Float[Tensor, "batch knob"],
         times_s: Float[Tensor, "batch frame"],
-    ) -> Float[Tensor, "batch channel=128 frame"]:
+    ) -> Float[Tensor, "batch channel=176 frame"]:
         """Loudness-compressed, where the mean over the frames asked for is taken as 1.
 
         `notes` and `knobs` are as in `phrases.Phrases`, onsets ascending, `times_s` the ends of
@@ -73,7 +73,7 @@ class PhraseDecoder(nn.Module):
         knobs: Float[Tensor, "batch knob"],
         which: Int[Tensor, "batch frame ringing"],
         times_s: Float[Tensor, "batch frame"],
-    ) -> Float[Tensor, "batch frame ringing channel=128"]:
+    ) -> Float[Tensor, "batch frame ringing channel=176"]:
         """Log energies, in every frame, of the notes with these numbers."""
         pitch, onset_s, offset_s, level, tune = notes.nan_to_num().unbind(-1)
         key = (pitch.round().long() - LOWEST_MIDI).clamp(0, PITCHES - 1)
@@ -106,10 +106,10 @@ class PhraseDecoder(nn.Module):
 
 def moved(
     tone: Float[Tensor, "*place reach"], fundamental: Float[Tensor, "*place"]
-) -> Float[Tensor, "*place channel=128"]:
+) -> Float[Tensor, "*place channel=176"]:
     """A tone as seen from its fundamental, put where that lies among the channels; between two
     channels, their mean by distance. Nothing is heard beyond its reach."""
-    at = torch.arange(CHANNELS, device=tone.device) - fundamental[..., None] + BELOW
+    at = torch.arange(RECORDING_CHANNELS, device=tone.device) - fundamental[..., None] + BELOW
     low = at.detach().floor()
     weight = at - low
     index = low.long().clamp(0, tone.shape[-1] - 2)

@@ -221,10 +221,10 @@ def pick_onsets(logits: Float[Tensor, "batch frame"], notes: int) -> Float[Tenso
 
 
 def note_windows(
-    heard: Float[Tensor, "batch channel=128 frame"],
+    heard: Float[Tensor, "batch channel frame"],
     onsets: Float[Tensor, "batch note"],
     ends: Float[Tensor, "batch note"] | None = None,
-) -> Float[Tensor, "batch note channel=129 window=88"]:
+) -> Float[Tensor, "batch note channel+1 window=88"]:
     """The spectrogram from just before each onset, interpolated to its exact time, silent from
     its end (by default the next onset) on; one more channel says where the note is."""
     frames = heard.shape[-1]

@@ -190,13 +190,14 @@ class Transcriber(nn.Module):
 
 
 def from_fundamental(
-    windows: Float[Tensor, "note channel=129 window"], pitches: Float[Tensor, " note"]
-) -> Float[Tensor, "note channel=129 window"]:
+    windows: Float[Tensor, "note channel window"], pitches: Float[Tensor, " note"]
+) -> Float[Tensor, "note channel window"]:
     """Windows moved along frequency so that all notes' harmonics lie in the same channels; the last
     channel, which says where the note is, stays."""
     lowest = A3_CHANNEL + 2 * (pitches.round().long() - A3_MIDI) - BELOW
-    channels = lowest[:, None] + torch.arange(CHANNELS, device=windows.device)
-    inside = (channels >= 0) & (channels < CHANNELS)
-    index = channels.clamp(0, CHANNELS - 1)[..., None].expand(-1, -1, windows.shape[-1])
+    count = windows.shape[1] - 1
+    channels = lowest[:, None] + torch.arange(count, device=windows.device)
+    inside = (channels >= 0) & (channels < count)
+    index = channels.clamp(0, count - 1)[..., None].expand(-1, -1, windows.shape[-1])
     moved = windows[:, :-1].gather(1, index) * inside[..., None]
     return torch.cat([moved, windows[:, -1:]], 1)

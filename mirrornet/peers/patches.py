@@ -60,7 +60,7 @@ class NearestPatches(Search):
         """The order is settled."""
 
 
-def look_of(heard: Float[np.ndarray, "channel=128 frame"], notes: Sequence[Note]) -> Look:
+def look_of(heard: Float[np.ndarray, "channel=176 frame"], notes: Sequence[Note]) -> Look:
     """What the notes of a loudness-compressed spectrogram look like, averaged over them."""
     values = [(note.pitch_midi, note.onset_s, note.offset_s) for note in notes]
     return _look(heard, np.array(values))
@@ -75,7 +75,7 @@ def looks_of(babble: Phrases) -> Float[np.ndarray, "phrase point"]:
 
 
 def _look(
-    heard: Float[np.ndarray, "channel=128 frame"], notes: Float[np.ndarray, "note value=3"]
+    heard: Float[np.ndarray, "channel=176 frame"], notes: Float[np.ndarray, "note value=3"]
 ) -> Look:
     pitches, onsets = torch.from_numpy(notes[:, 0]), torch.from_numpy(notes[:, 1] / FRAME_S)
     ends = torch.cat([onsets[1:], torch.tensor([float(heard.shape[-1])])])

@@ -30,7 +30,7 @@ from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import PlantError
-from ..hearing import Hearing, hear
+from ..hearing import Hearing, hear, hear_wide
 from ..melody import Note
 from . import load_plant
 from .base import Plant
@@ -105,14 +105,13 @@ class Farm:
         self,
         phrases: Sequence[Sequence[Note]],
         duration_s: float,
-        hearing: Hearing = "linear",
         chunk: int = 4,
     ) -> Iterator[np.ndarray | PlantError]:
-        """The auditory spectrogram of each phrase, as `Plant.play` plays it, `(128, frame)`.
+        """What `hear_wide` hears of each phrase, as `Plant.play` plays it, `(176, frame)`.
 
         A phrase that failed twice, the second time alone, yields a PlantError.
         """
-        return self._stream(partial(_hear_notes, hearing, duration_s), phrases, chunk)
+        return self._stream(partial(_hear_notes, duration_s), phrases, chunk)
 
     def close(self) -> None:
         """Stop every worker now, busy or not."""
@@ -301,7 +300,7 @@ def _hear(
 
 
 def _hear_notes(
-    hearing: Hearing, duration_s: float, plant: Plant, phrases: Sequence[Sequence[Note]]
+    duration_s: float, plant: Plant, phrases: Sequence[Sequence[Note]]
 ) -> list[np.ndarray]:
     sounds = (plant.play(notes, duration_s) for notes in phrases)
-    return [hear(sound, plant.sample_rate_hz, hearing) for sound in sounds]
+    return [hear_wide(sound, plant.sample_rate_hz) for sound in sounds]

@@ -31,7 +31,7 @@ Knobs = Float[np.ndarray, " knob"]
 
 
 def imagine_transcript(
-    model: RecordingModel, transcript: Transcript, heard: Float[np.ndarray, "channel=128 frame"]
+    model: RecordingModel, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
 ) -> Transcript:
     """The transcript with better knobs; those of single notes are moved as far. `heard` is what was
     transcribed."""
@@ -60,7 +60,7 @@ def imagine_transcript(
 def imagine_patch(
     model: RecordingModel,
     notes: Float[np.ndarray, "note value=5"],
-    heard: Float[np.ndarray, "channel=128 frame"],
+    heard: Float[np.ndarray, "channel=176 frame"],
     knobs: Knobs,
     keep: int = 1,
     seed: int = 0,

@@ -120,7 +120,7 @@ def match_recording(
     return replace(matches[0], others=matches[1:])
 
 
-def read(model: RecordingModel, heard: Float[np.ndarray, "channel=128 frame"]) -> Transcript:
+def read(model: RecordingModel, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
     """What is heard of a recording, and the knobs with which the decoder expects it. No render."""
     transcript = model.transcribe(heard)
     return imagine_transcript(model, transcript, heard) if transcript.notes else transcript
@@ -139,7 +139,7 @@ class Played(NamedTuple):
 
     notes: list[Note]
     audio: Float[np.ndarray, " sample"]
-    heard: Float[np.ndarray, "channel=128 frame"]
+    heard: Float[np.ndarray, "channel=176 frame"]
     error: float
 
 
@@ -147,7 +147,7 @@ def play_at_levels(
     plant: Plant,
     notes: Sequence[Note],
     target: Float[np.ndarray, " sample"],
-    target_heard: Float[np.ndarray, "channel=128 frame"],
+    target_heard: Float[np.ndarray, "channel=176 frame"],
 ) -> Played:
     """The notes at the levels that the target has, and how they sound."""
     # The plant's velocity scales a note and changes nothing else: each is played once.

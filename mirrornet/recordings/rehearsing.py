@@ -10,16 +10,15 @@ from jaxtyping import Float
 from ..allowance import Allowance
 from ..controls import within
 from ..errors import PlantError
-from ..hearing import FRAME_S, hear_recording
+from ..hearing import FRAME_S, RECORDING_RATE_HZ, hear_recording
 from ..melody import Note
 from ..plants import Plant
 
 EXCERPT_S = 8.0
-REHEARSAL_RATE_HZ = 16000  # at which Vital plays three times as fast as at 44.1 kHz
 NEARLY_ALL_S = EXCERPT_S - 0.4  # notes that start later are too short in it to be judged
 MOST_NOTES = 24  # in an excerpt
 
-Heard = Float[np.ndarray, "channel=128 frame"]
+Heard = Float[np.ndarray, "channel=176 frame"]
 Knobs = Float[np.ndarray, " knob"]
 
 
@@ -53,11 +52,11 @@ def excerpt(notes: Sequence[Note], duration_s: float) -> tuple[float, float, lis
 
 
 def rehearsal_plant(plant: Plant) -> Plant:
-    """The same plant at a lower rate: what is heard is below 4 kHz."""
-    if plant.sample_rate_hz <= REHEARSAL_RATE_HZ:
+    """The same plant at a lower rate, at which it is quicker, and all that is heard is there."""
+    if plant.sample_rate_hz <= RECORDING_RATE_HZ:
         return plant
     kind: Any = type(plant)
-    return kind(controls=plant.controls.name, sample_rate_hz=REHEARSAL_RATE_HZ)
+    return kind(controls=plant.controls.name, sample_rate_hz=RECORDING_RATE_HZ)
 
 
 class Rehearsal:

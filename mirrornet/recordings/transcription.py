@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ..checkpoints import load_checkpoint, save_checkpoint
+from ..cochlea import CHANNELS
 from ..controls import Control, ControlSpace
 from ..errors import CheckpointError, ControlError
 from ..hearing import FRAME_S
@@ -76,16 +77,17 @@ class RecordingModel(nn.Module):
         self.decoder = PhraseDecoder(controls)
 
     @torch.inference_mode()
-    def transcribe(self, heard: Float[np.ndarray, "channel=128 frame"]) -> Transcript:
+    def transcribe(self, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
         """Notes and knobs of a recording of any length; none if it holds no notes.
 
         `heard` is as `hearing.hear_recording` gives it.
         """
-        notes = find_notes(self._frames(heard))
+        low = heard[:CHANNELS]  # what notes and knobs are read from
+        notes = find_notes(self._frames(low))
         if not notes:
             shared = self.transcriber.knobs
             return Transcript([], np.full(shared, 0.5), np.zeros(shared))
-        said = self._opinions(heard, notes)
+        said = self._opinions(low, notes)
         agreed, variance = self.transcriber.agree(said, torch.ones(1, len(notes)))
         knobs = self.transcriber.knobs_of(agreed)[0].clamp(0, 1).numpy()
         doubt = (variance[0, : len(knobs)].sqrt() / UNSURE).clamp(max=1).numpy()
@@ -100,7 +102,7 @@ class RecordingModel(nn.Module):
 
     def e_d(
         self,
-        S: Float[Tensor, "batch channel=128 frame"],
+        S: Float[Tensor, "batch channel=176 frame"],
         notes: Float[Tensor, "batch note value=5"],
         knobs: Float[Tensor, "batch knob"],
         chance: torch.Generator,
@@ -113,7 +115,7 @@ class RecordingModel(nn.Module):
 
     def e_c(
         self,
-        S: Float[Tensor, "batch channel=128 frame"],
+        S: Float[Tensor, "batch channel=176 frame"],
         notes: Float[Tensor, "batch note value=5"],
         ends: Float[Tensor, " batch"],
         chance: torch.Generator,
@@ -131,7 +133,7 @@ class RecordingModel(nn.Module):
 
     def read_patch(
         self,
-        S: Float[Tensor, "batch channel=128 frame"],
+        S: Float[Tensor, "batch channel=176 frame"],
         notes: Float[Tensor, "batch note value=5"],
     ) -> tuple[Float[Tensor, "batch note"], Float[Tensor, "batch knob"]]:
         """Levels and knobs, 0..1, for what notes sound like; `S` is not compressed."""
@@ -139,7 +141,7 @@ class RecordingModel(nn.Module):
         onsets = notes[..., 1] / FRAME_S
         ends = F.pad(onsets[:, 1:], (0, 1), value=torch.nan).nan_to_num(nan=float(S.shape[-1]))
         places = notes[..., 0].nan_to_num(), onsets.nan_to_num(nan=-9.0), ends
-        said = self.transcriber.opinions(torch.log1p(4 * S) / 4, *places)
+        said = self.transcriber.opinions(torch.log1p(4 * S[:, :CHANNELS]) / 4, *places)
         agreed, _ = self.transcriber.agree(said, real.float())
         loudest = said.level.masked_fill(~real, -torch.inf).amax(1, keepdim=True)
         return 1 + said.level - loudest, self.transcriber.knobs_of(agreed).clamp(0, 1)
@@ -201,10 +203,10 @@ class RecordingModel(nn.Module):
 
 
 def some_frames(
-    S: Float[Tensor, "batch channel=128 frame"],
+    S: Float[Tensor, "batch channel=176 frame"],
     ends: Float[Tensor, " batch"],
     chance: torch.Generator,
-) -> tuple[Float[Tensor, "batch channel=128 seen"], Float[Tensor, "batch seen"]]:
+) -> tuple[Float[Tensor, "batch channel=176 seen"], Float[Tensor, "batch seen"]]:
     """`SEEN` frames of each sound, drawn by chance before the sound's end (in frames), compressed
     at a mean of 1, and their times."""
     drawn = torch.rand(len(S), SEEN, generator=chance).to(S)
@@ -217,8 +219,8 @@ def share_of_variance(expected: Tensor, heard: Tensor) -> Float[Tensor, ""]:
 
 
 def at_frames(
-    S: Float[Tensor, "batch channel=128 frame"], frames: Int[Tensor, "batch seen"]
-) -> Float[Tensor, "batch channel=128 seen"]:
+    S: Float[Tensor, "batch channel=176 frame"], frames: Int[Tensor, "batch seen"]
+) -> Float[Tensor, "batch channel=176 seen"]:
     """Some frames, compressed at a mean of 1 over these."""
     S = S.gather(2, frames[:, None].expand(-1, S.shape[1], -1))
     mean = S.mean((1, 2), keepdim=True).clamp(min=1e-6)
