@@ -126,7 +126,7 @@ def learn_phrases(
     return model
 
 
-def compressed(S: Float[Tensor, "batch channel=128 frame"]) -> Float[Tensor, "batch 128 frame"]:
+def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batch channel frame"]:
     """Loudness-compressed, as `hearing.hear_recording` gives it, but of known mean."""
     return torch.log1p(4 * S) / 4
 
