@@ -66,10 +66,8 @@ def _resampled(
     sound: Float[np.ndarray, " sample"], rate_hz: int, wanted_hz: int, wanted: int
 ) -> Float[np.ndarray, " wanted"]:
     """The sound at another rate, so many samples of it; float32."""
-    row = np.zeros(wanted, np.float32)
-    resampled = resample(sound.astype(np.float32), rate_hz, wanted_hz)[:wanted]
-    row[: len(resampled)] = resampled
-    return row
+    resampled = resample(np.asarray(sound, np.float32), rate_hz, wanted_hz)[:wanted]
+    return np.pad(resampled, (0, wanted - len(resampled)))
 
 
 @torch.inference_mode()
