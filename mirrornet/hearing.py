@@ -52,7 +52,7 @@ def hear(
         for sound in audio.reshape(-1, samples)
     ]
     cochlea = Cochlea(sample_rate_hz=HEARING_RATE_HZ)
-    tensor = torch.from_numpy(np.reshape(sounds, (-1, wanted)))
+    tensor = torch.from_numpy(np.array(sounds, np.float32).reshape(len(sounds), wanted))
     if hearing == "unit-sequence":
         S = cochlea(unit_sequence(tensor))
     else:

@@ -74,8 +74,8 @@ def run_recordings(
         "babble": BABBLE,
     }
     run = Run(runs / f"bench-{name}", about, resume)
-    rate = {"sample_rate_hz": RECORDING_RATE_HZ}
-    with Farm(model.plant, controls=model.controls.name, **rate) as farm:
+    controls = model.controls.name
+    with Farm(model.plant, controls=controls, sample_rate_hz=RECORDING_RATE_HZ) as farm:
         babble = babble_phrases(farm, BABBLE, seed, run.part("babble"))
     matchers = Matchers(model, babble, seed)
     chosen = sources(seed)
