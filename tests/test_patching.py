@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mirrornet.allowance import Allowance
+from mirrornet.cochlea import CHANNELS
 from mirrornet.hearing import hear_recording
 from mirrornet.melody import Note
 from mirrornet.phrases import shared_knobs
@@ -40,6 +41,23 @@ def test_renders_bring_the_patch_closer(vital: Vital):
     ]
     for name in shared_knobs(vital.controls):
         assert len({note.controls[name] for note in found}) == 1
+
+
+def test_overtones_above_4_khz_are_matched(vital: Vital):
+    """Of C7, only the fundamental lies below: a triangle and a square differ in nothing else."""
+
+    def tone(wave: float) -> list[Note]:
+        knobs = SINE | {"wave": wave, "cutoff": 12000.0}
+        return [Note(96, 0.3 * n, 0.3 * n + 0.2, knobs) for n in range(3)]
+
+    target = vital.play(tone(50.0), 1.0)
+    heard = hear_recording(target, RATE_HZ)[CHANNELS + 6 :]
+    found = improve_patch(vital, tone(20.0), target, Allowance(40))
+    errors = [
+        np.mean((hear_recording(vital.play(notes, 1.0), RATE_HZ)[CHANNELS + 6 :] - heard) ** 2)
+        for notes in (tone(20.0), found)
+    ]
+    assert errors[1] < 0.3 * errors[0]
 
 
 def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch):

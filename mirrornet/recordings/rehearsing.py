@@ -16,7 +16,7 @@ from ..plants import Plant
 
 EXCERPT_S = 8.0
 NEARLY_ALL_S = EXCERPT_S - 0.4  # notes that start later are too short in it to be judged
-MOST_NOTES = 24  # in an excerpt
+MOST_NOTES = 12  # in an excerpt; each is a render of its own
 
 Heard = Float[np.ndarray, "channel=176 frame"]
 Knobs = Float[np.ndarray, " knob"]
