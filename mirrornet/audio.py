@@ -122,6 +122,11 @@ def from_samples(
     )
 
 
+def peak(audio: Float[np.ndarray, " sample"]) -> float:
+    """The largest magnitude; 0 of no samples. (`np.abs` would copy what may be ten minutes.)"""
+    return max(float(audio.max(initial=0.0)), -float(audio.min(initial=0.0)))
+
+
 def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rate_hz: int) -> Path:
     """Write mono `audio` as a 24-bit WAV file, complete or not at all, and return its path.
 
@@ -141,14 +146,13 @@ def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rat
             f"the sound for {path} must be finite and have the shape (sample,); got {audio.shape} "
             f"with {np.count_nonzero(~np.isfinite(audio))} samples that are not finite."
         )
-    peak = np.abs(audio).max(initial=0.0)
-    if peak > 1:
-        audio = audio / peak * 0.99
+    if (highest := peak(audio)) > 1:
+        audio = audio / highest * 0.99
     # Encoded in memory: libsndfile does not report a full disk as an OSError, Python does.
     wav = io.BytesIO()
     soundfile.write(wav, audio, rate_hz, format="WAV", subtype="PCM_24")
     try:
-        return write_atomically(path, lambda temporary: temporary.write_bytes(wav.getvalue()))
+        return write_atomically(path, lambda temporary: temporary.write_bytes(wav.getbuffer()))
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}); choose another place."

@@ -179,7 +179,9 @@ class Cochlea(nn.Module):
         inputs = functional.pad(inputs, (band.history, count * hop - sound.shape[-1]))
         blocks = inputs.unfold(-1, band.block, hop).transpose(1, 2).flatten(0, 1)
         window = self._window(sound)
-        gathered = []
+        # Filled in place: small results between large temporaries would tear the heap to pieces.
+        known = sound.new_empty(len(blocks), _BAND, band.block // self.frame_length)
+        start = 0
         for x in blocks.split(max(1, _working_set(sound.device) // (_BAND * band.block))):
             y = torch.fft.rfft(x[:, :1]) * band.spectra
             y = torch.fft.irfft(y, band.block, norm="forward")  # 1 / block is in the spectra
@@ -188,8 +190,9 @@ class Cochlea(nn.Module):
             if self.hair_cell != "linear":
                 y = _leaky_sum(-self._current(y).diff(dim=1), self.membrane_leak)
             v = y.relu_().reshape(-1, self.frame_length) @ window
-            gathered.append(v.view(len(x), -1, band.block // self.frame_length))
-        known = torch.cat(gathered)[..., band.history // self.frame_length :]
+            known[start : start + len(x)] = v.view(len(x), -1, known.shape[-1])
+            start += len(x)
+        known = known[..., band.history // self.frame_length :]
         known = known.unflatten(0, (-1, count)).transpose(1, 2).flatten(2)
         return known[..., : sound.shape[-1] // self.frame_length]
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from . import plots, report
-from .audio import save_audio
+from .audio import peak, save_audio
 from .errors import OutputError
 from .files import write_atomically
 from .melody import Note, midi_velocity
@@ -78,10 +78,10 @@ def level_matched(
     Silence stays silence.
     """
     rms, rms_target = (_rms(sound) for sound in (audio, target))
-    matched = audio * (rms_target / rms) if rms > 0 else audio
-    peak = max(np.abs(target).max(initial=0.0), np.abs(matched).max(initial=0.0))
-    gain = min(1.0, HIGHEST_PEAK / peak) if peak > 0 else 1.0
-    return target * gain, matched * gain
+    louder = rms_target / rms if rms > 0 else 1.0
+    highest = max(peak(target), louder * peak(audio))
+    gain = min(1.0, HIGHEST_PEAK / highest) if highest > 0 else 1.0
+    return target * gain, audio * (louder * gain)
 
 
 def _rms(sound: Float[np.ndarray, " sample"]) -> float:
