@@ -5,7 +5,7 @@ articulation, rests, notes said again, and one patch for all of it. The plant th
 it, so a network can learn to read recordings that come with no labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ SHORTEST_NOTE_S = 0.06
 BEATS_S = (0.12, 0.8)  # from the quickest to the slowest tempo
 LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0)  # of notes, in beats
 SOFTEST = 1e-6  # mean of a spectrogram; of what is softer, only the filter's leak is left
-PLUCKED = 0.05  # sustain below which a note is over once it has decayed
+PLUCKED = 5.0  # % of sustain below which a note is over once it has decayed
 PURE = 0.3  # wave below which a tone is little else than its fundamental
 LOWEST_PURE = 44  # MIDI pitch; the cochlea hears no fundamental below
 
@@ -89,7 +89,8 @@ def random_phrase(space: ControlSpace, generator: np.random.Generator) -> list[N
         held = uniform(0.85, 1.15)
     said_again, rests = uniform(0, 0.4), uniform(0, 0.3)
     loudness, swell = uniform(0.5, 1.0), uniform(0, 0.25)
-    longest_s = _longest_s(space, patch)
+    shared = _physical(space, patch)
+    longest_s = audible_s(shared)
     tune, untrue = 0.5 + 0.2 * generator.standard_normal(), uniform(0, 0.08)
     notes: list[Note] = []
     pitch = centre
@@ -100,26 +101,28 @@ def random_phrase(space: ControlSpace, generator: np.random.Generator) -> list[N
             if chance() >= said_again:
                 pitch = centre + 0.7 * (pitch - centre) + reach * 0.5 * generator.standard_normal()
             length_s = max(min(span_s * held, longest_s), SHORTEST_NOTE_S)
-            knobs = patch | {
+            own = {
                 "level": loudness + swell * generator.standard_normal(),
                 "tune": tune + untrue * generator.standard_normal(),
             }
-            physical = {
-                name: float(space[space.row(name)].to_physical(np.clip(value, 0, 1)))
-                for name, value in knobs.items()
-            }
+            knobs = shared | _physical(space, own)
             whole = int(np.clip(round(pitch), low, high))
-            notes.append(Note(whole, at_s, min(at_s + length_s, PHRASE_S), physical))
+            notes.append(Note(whole, at_s, min(at_s + length_s, PHRASE_S), knobs))
         at_s += span_s
     return notes or random_phrase(space, generator)
 
 
-def _longest_s(space: ControlSpace, patch: dict[str, float]) -> float:
-    """How long a note can be heard: one without sustain ends when it has decayed."""
-    if patch["sustain"] > PLUCKED:
-        return PHRASE_S
-    attack, decay = (space[space.row(name)] for name in ("attack", "decay"))
-    return float(attack.to_physical(patch["attack"]) + decay.to_physical(patch["decay"]))
+def audible_s(knobs: Mapping[str, float]) -> float:
+    """How long a held note can be heard: one without sustain ends when it has decayed."""
+    return np.inf if knobs["sustain"] > PLUCKED else knobs["attack"] + knobs["decay"]
+
+
+def _physical(space: ControlSpace, values: Mapping[str, float]) -> dict[str, float]:
+    """Values of controls, 0..1 or beyond, in their units."""
+    return {
+        name: float(space[space.row(name)].to_physical(np.clip(value, 0, 1)))
+        for name, value in values.items()
+    }
 
 
 def random_patch(
@@ -240,10 +243,7 @@ def as_phrase(
     shared = dict(zip(shared_knobs(space), knobs, strict=True))
     phrase = []
     for pitch, onset_s, offset_s, level, tune in notes[~np.isnan(notes[:, 0])].tolist():
-        values = {"level": level, "tune": tune} | shared
-        physical = {
-            name: float(space[space.row(name)].to_physical(value)) for name, value in values.items()
-        }
+        physical = _physical(space, {"level": level, "tune": tune} | shared)
         phrase.append(Note(round(pitch), onset_s, offset_s, physical))
     return phrase
 

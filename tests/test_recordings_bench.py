@@ -20,6 +20,7 @@ from mirrornet.experiments.material import (
     Recording,
     Source,
     instrument_phrases,
+    plain_phrases,
     plant_phrases,
     sources,
     sung,
@@ -79,7 +80,9 @@ def test_the_same_seed_gives_the_same_phrases():
     assert flute.notes != other.notes
     assert len(flute.sound) == len(other.sound) == round(SOUND_S * RATE_HZ)
     assert all(a.offset_s <= b.onset_s + 1e-9 for a, b in pairwise(flute.notes))
-    assert np.abs(next(plant_phrases(0)).sound).max() > 1e-3
+    for phrases in (plant_phrases, plain_phrases):
+        assert np.abs(next(phrases(0)).sound).max() > 1e-3
+        assert next(phrases(0)).notes != next(phrases(1)).notes
 
 
 @pytest.mark.parametrize("voice", [sung, whistled])

@@ -5,7 +5,7 @@ Where the notes are known, they come with the sound. The voice and the whistle a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from jaxtyping import Float
 
 from ..audio import load_audio
 from ..melody import Note
-from ..phrases import PHRASE_S, random_phrase
+from ..phrases import PHRASE_S, audible_s, random_phrase
 from ..plants import load_plant
 from ..plants.soundfont import SoundFont
+from ..plants.vital import SET1
 
 INSTRUMENTS = {
     0: "piano",
@@ -72,10 +73,27 @@ REAL = {
     "guit_harmonics": None,
     "perc_bell": None,
 }
-PHRASES = 12  # of each source
+PHRASES = 12  # of each source, but
+BABBLED = 36  # as the plant babbles, which differ most: in some no pitch can be heard
 SOUND_S = 7.0  # of each phrase, its last note's ringing included
 STREAM = 12  # of random numbers, apart from those of babble
 RATE_HZ = 44100
+
+SEEDS_KNOBS = ("cutoff", "resonance", "attack", "decay")
+PLAIN = {
+    "level": 0.0,
+    "tune": 0.0,
+    "release": 0.02,
+    "noise": 0.0,
+    "filter_blend": 50.0,  # band-pass, as the seed's
+    "filter_track": 0.0,
+    "filter_env": 0.0,
+    "unison": 1.0,
+    "detune": 0.0,
+    "vibrato_rate": 5.0,
+    "vibrato_depth": 0.0,
+    "vibrato_phase": 0.0,
+}
 
 # Resonances of a low voice, Hz, and their bandwidths (G. Peterson, H. Barney 1952, rounded).
 VOWELS_HZ = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410))
@@ -110,7 +128,10 @@ class Source:
 
 def sources(seed: int) -> list[Source]:
     """All of them; real ones where the package is installed."""
-    found = [Source("the synthesizer itself", "plant", lambda: plant_phrases(seed), PHRASES)]
+    found = [
+        Source("the synthesizer, as it babbles", "plant", lambda: plant_phrases(seed), BABBLED),
+        Source("the synthesizer, plain tunes", "plant", lambda: plain_phrases(seed), PHRASES),
+    ]
     for program, name in INSTRUMENTS.items():
         make = lambda program=program: instrument_phrases(program, seed)  # noqa: E731
         found.append(Source(f"{name} ({program})", "instrument", make, PHRASES))
@@ -128,9 +149,29 @@ def _installed() -> list[str]:
 def plant_phrases(seed: int) -> Iterator[Recording]:
     """Phrases as the plant babbles them, from seeds that learning never sees."""
     plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
-    for number in range(PHRASES):
+    for number in range(BABBLED):
         phrase = random_phrase(plant.controls, np.random.default_rng((seed, number, STREAM)))
         yield Recording(plant.play(phrase, PHRASE_S), phrase)
+
+
+def plain_phrases(seed: int) -> Iterator[Recording]:
+    """Tunes, MIDI 40 to 84, in which the seed's knobs (`set1`), wave and sustain stand anywhere:
+    neither noise nor unison nor vibrato."""
+    plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
+    drawn = {control.name: control for control in SET1 if control.name in SEEDS_KNOBS}
+    drawn |= {name: plant.controls[plant.controls.row(name)] for name in ("wave", "sustain")}
+    for number in range(PHRASES):
+        generator = np.random.default_rng((seed, number, STREAM, 1))
+        patch = PLAIN | {
+            name: float(control.to_physical(generator.random())) for name, control in drawn.items()
+        }
+        tune = [
+            replace(
+                note, controls=patch, offset_s=min(note.offset_s, note.onset_s + audible_s(patch))
+            )
+            for note in _tune(generator, 40, 84, 0.15)
+        ]
+        yield Recording(plant.play(tune, SOUND_S), tune)
 
 
 def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:

@@ -36,7 +36,7 @@ from ..recordings.patching import improve_patch
 from ..recordings.rehearsing import Rehearsal, Trial
 from ..recordings.transcription import RecordingModel
 from ..runs import Run
-from .material import PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
+from .material import BABBLED, PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
 from .tables import pitch_class_table, print_table, recorded_sounds_table, recordings_table
 
@@ -69,6 +69,7 @@ def run_recordings(
         "model": fingerprint(*(tensor.numpy() for tensor in model.state_dict().values())),
         "plant": fingerprint(next(plant_phrases(seed)).sound),
         "phrases": PHRASES,
+        "babbled": BABBLED,
         "matched": MATCHED,
         "time_s": TIME_S,
         "babble": BABBLE,
