@@ -7,7 +7,8 @@ synthesizer playing the encoder's answers is from the input.
 
     python bench/ablations.py        # writes results/ablations-seed-0.json; resumes by itself
 
-It keeps what is learned in runs/ablations-seed-0. About two hours on one core.
+It keeps what is learned in runs/ablations-seed-0, and rows that are done beside the results, where
+they are not measured again. About two hours on one core.
 """
 
 import json
@@ -146,11 +147,12 @@ def measure(
 ) -> dict[str, Any]:
     """Learn and score one row, unless it was before."""
     recipe = ablation.recipe
-    folder = RUNS / ablation.what.replace(" ", "-").replace("'", "")
-    folder.mkdir(exist_ok=True)
-    kept = folder / "row.json"
+    name = ablation.what.replace(" ", "-").replace("'", "")
+    kept = RESULT.parent / NAME / f"{name}.json"
     if kept.is_file():
         return json.loads(kept.read_bytes())
+    folder = RUNS / name
+    folder.mkdir(exist_ok=True)
 
     def learned(
         what: str, recipe: MirrorRecipe, targets: np.ndarray, start: MirrorNet | None = None
@@ -170,7 +172,8 @@ def measure(
         "renders": recipe.babble + recipe.rounds * TARGETS,
         "before_and_after": errors,
     }
-    write_atomically(kept, lambda path: path.write_text(json.dumps(row)))
+    kept.parent.mkdir(exist_ok=True)
+    write_atomically(kept, lambda path: path.write_text(json.dumps(row) + "\n"))
     return row
 
 
