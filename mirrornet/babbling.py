@@ -1,7 +1,7 @@
-"""Random melodies: what a plant babbles, and the targets of the seed's experiments.
+"""Random melodies: what a plant babbles, and the targets of the paper's experiments.
 
 Babble explores all there is: every control uniform in 0..1, every semitone. Targets are music: the
-seed's scale. Each kind has random streams of its own, so held-out melodies come from seeds that
+paper's scale. Each kind has random streams of its own, so held-out melodies come from seeds that
 learning never sees; asking for more melodies keeps the first ones the same.
 """
 

@@ -1,6 +1,6 @@
-"""Notes, and the seed's melody: controls become notes that fill two seconds.
+"""Notes, and the paper's melody: controls become notes that fill two seconds.
 
-Decoding of the seed (MirrorNet poster, code of its authors): midi = rint(12 p) + 62; durations in
+Decoding as in the paper (and the code of its authors): midi = rint(12 p) + 62; durations in
 proportion to 0.5 d + 0.4, scaled to fill the melody; each note is let go 0.1 s before the next.
 """
 

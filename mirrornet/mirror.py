@@ -3,7 +3,7 @@
     e_d = MSE(D(h), S(plant(h)))   the decoder learns what the plant does
     e_c = MSE(D(E(S)), S)          the encoder learns to play S, through a frozen decoder
 
-(Poster, "MirrorNet Model Architecture".) `D` is the decoder, `E` the encoder, `h` controls, `S` an
+(Paper, "MirrorNet Model Architecture".) `D` is the decoder, `E` the encoder, `h` controls, `S` an
 auditory spectrogram.
 """
 

@@ -116,7 +116,7 @@ PatchScope = Annotated[
 
 Recipe = Annotated[
     Literal["mirror", "paper"],
-    arg(help="how to learn: mirror is ours, paper is the poster's networks and schedule"),
+    arg(help="how to learn: mirror is ours, paper is the paper's networks and schedule"),
 ]
 Budget = Annotated[
     Literal["quick", "full"], arg(help="quick: a good model soon; full: the best one")

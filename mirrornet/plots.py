@@ -1,4 +1,4 @@
-"""Pictures: a match beside its target, and the poster's panels of auditory spectrograms.
+"""Pictures: a match beside its target, and the paper's panels of auditory spectrograms.
 
 Figures are built without pyplot, so they need no display and change no global state. The colour
 maps, magma and RdBu, can be told apart by colour-blind eyes.
@@ -84,7 +84,7 @@ def panels(
     rows: Sequence[Sequence[Spectrogram | None]],
     titles: Sequence[str],
 ) -> Figure:
-    """The MirrorNet poster's figure: a row of four auditory spectrograms for each melody.
+    """The MirrorNet paper's figure: a row of four auditory spectrograms for each melody.
 
     (a) input melody, (b) decoder output from the true controls, (c) final decoder output from
     the learned controls, (d) the plant's output from the learned controls. `titles` names the

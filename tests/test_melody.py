@@ -1,4 +1,4 @@
-"""The seed's melody: how controls become notes, and back."""
+"""The paper's melody: how controls become notes, and back."""
 
 import numpy as np
 import pytest

@@ -21,7 +21,7 @@ from ..options import (
     Variant,
 )
 
-SEED_TARGETS = 400  # as in the poster
+SEED_TARGETS = 400  # as in the paper
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
 ABOUT = {
     ("mirror", "quick"): "12 minutes",
@@ -192,7 +192,7 @@ def experiment(
     resume: Resume = False,
     device: Device = "auto",
 ) -> None:
-    """Run an experiment of the MirrorNet poster: learn, and score on held-out sounds.
+    """Run an experiment of the MirrorNet paper: learn, and score on held-out sounds.
 
     1: melodies of the synthesizer itself. 2: melodies with vibrato, learned with it (variants ten,
     ten-paper) or without (seven, seven-paper). 3: another instrument (rhodes, strings, flute,

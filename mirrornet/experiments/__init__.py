@@ -1,1 +1,1 @@
-"""The seed's experiments, as commands: thin scripts that learn, score and write `results/`."""
+"""The paper's experiments, as commands: thin scripts that learn, score and write `results/`."""

@@ -107,7 +107,7 @@ def evaluate(
 def encoder_errors(
     models: Sequence[Matcher], farm: Farm, true: Melodies, listened: Heard
 ) -> list[float]:
-    """Input to plant, for matchers that all hear the true melodies as `listened`."""
+    """Match errors, for matchers that all hear the true melodies as `listened`."""
     sounds, notes = torch.from_numpy(listened), true.controls.shape[-1]
     guesses = [model.guess(sounds, notes).numpy() for model in models]
     heard = (played(farm, guess.astype(float), "Playing an encoder") for guess in guesses)

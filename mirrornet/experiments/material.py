@@ -79,13 +79,13 @@ SOUND_S = 7.0  # of each phrase, its last note's ringing included
 STREAM = 12  # of random numbers, apart from those of babble
 RATE_HZ = 44100
 
-SEEDS_KNOBS = ("cutoff", "resonance", "attack", "decay")
+PAPERS_KNOBS = ("cutoff", "resonance", "attack", "decay")
 PLAIN = {
     "level": 0.0,
     "tune": 0.0,
     "release": 0.02,
     "noise": 0.0,
-    "filter_blend": 50.0,  # band-pass, as the seed's
+    "filter_blend": 50.0,  # band-pass, as the paper's
     "filter_track": 0.0,
     "filter_env": 0.0,
     "unison": 1.0,
@@ -155,10 +155,10 @@ def plant_phrases(seed: int) -> Iterator[Recording]:
 
 
 def plain_phrases(seed: int) -> Iterator[Recording]:
-    """Tunes, MIDI 40 to 84, in which the seed's knobs (`set1`), wave and sustain stand anywhere:
+    """Tunes, MIDI 40 to 84, in which the paper's knobs (`set1`), wave and sustain stand anywhere:
     neither noise nor unison nor vibrato."""
     plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
-    drawn = {control.name: control for control in SET1 if control.name in SEEDS_KNOBS}
+    drawn = {control.name: control for control in SET1 if control.name in PAPERS_KNOBS}
     drawn |= {name: plant.controls[plant.controls.row(name)] for name in ("wave", "sustain")}
     for number in range(PHRASES):
         generator = np.random.default_rng((seed, number, STREAM, 1))

@@ -41,7 +41,7 @@ def run_experiment(
     device: str = "auto",
 ) -> Path:
     """Learn, score, and write `results/experiment-N-VARIANT-RECIPE-BUDGET-seed-SEED.json`, with the
-    poster's panels (PNG) and the sounds (WAV) of some held-out melodies beside it.
+    paper's panels (PNG) and the sounds (WAV) of some held-out melodies beside it.
 
     `start`: None to learn from nothing; "shipped", or the path of a model, to begin with what it
     knows of the plant and only listen to the targets (BUDGET is then `shipped` or `started`).
@@ -122,7 +122,7 @@ def _course(run: Path, farm: Farm, true: Melodies, listened: Heard) -> list[dict
 def _show(
     setting: Setting, model: MirrorNet, true: Melodies, answers: Melodies, folder: Path
 ) -> None:
-    """The poster's panels, and the input and output sounds, of the first held-out melodies.
+    """The paper's panels, and the input and output sounds, of the first held-out melodies.
 
     Panel (b) needs true controls, which only sounds of the same plant have.
     """

@@ -1,4 +1,4 @@
-"""The seed's three experiments, and variants of each: who plays the targets, and on what controls
+"""The paper's three experiments, and variants of each: who plays the targets, and on what controls
 the plant learns to play them."""
 
 from collections.abc import Mapping

@@ -44,11 +44,12 @@ def _number(key: str, digits: int) -> Callable[[dict[str, Any]], str]:
     return lambda score: f"{score[key]:.{digits}f}" if key in score else ""
 
 
+MATCH_ERROR = "match error (% of variance)"
 SCORES: dict[str, Callable[[dict[str, Any]], str]] = {
     "notes right (%)": _percent("notes_right"),
     "onset error (ms)": _number("onset_error_ms", 2),
     "duration error (ms)": _number("duration_error_ms", 2),
-    "input to plant (% of variance)": _percent("spectrogram_error"),
+    MATCH_ERROR: _percent("spectrogram_error"),
     "e_c (% of variance)": _percent("e_c"),
     "e_d (% of variance)": _percent("e_d"),
     "MSS (dB)": _number("mss_db", 2),
@@ -80,13 +81,19 @@ def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None
 def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
     """A row for each variant of an experiment: notes right, and errors of ever better answers."""
     keys = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
-    error, notes = SCORES["input to plant (% of variance)"], SCORES["notes right (%)"]
+    error, notes = SCORES[MATCH_ERROR], SCORES["notes right (%)"]
     labels = {key: ANSWERS[key] for key in keys if any(key in r["scores"] for r in results)}
-    heard = {"before": "before", "encoder": "after", "imagined": "in the mind"}
-    rows = [["", *(f"notes right (%), {when}" for when in heard.values()), *labels.values()]]
+    reading = ("before", "encoder", "imagined")  # after these, notes stay
+    rows = [
+        [
+            "",
+            *(f"notes right (%), {ANSWERS[key]}" for key in reading),
+            *(f"error (%), {label}" for label in labels.values()),
+        ]
+    ]
     for result in results:
         scores = result["scores"]
-        found = (notes(scores[key]) for key in heard)
+        found = (notes(scores[key]) for key in reading)
         rows.append(
             [result["variant"], *found, *(error(scores[k]) if k in scores else "" for k in labels)]
         )
@@ -106,9 +113,9 @@ def control_table(result: dict[str, Any]) -> Rows:
 def learned_table(result: dict[str, Any]) -> Rows:
     """A row for each matcher that answers without a render: what learning took, ms for an answer,
     and its scores."""
-    names = ("notes right (%)", "duration error (ms)", "input to plant (% of variance)")
+    names = ("notes right (%)", "duration error (ms)", MATCH_ERROR)
     names += ("MSS (dB)", "wMFCC", "SOT", "RMS cosine")
-    took = ("babble", "renders", "CPU min", "ms")
+    took = ("babble", "learning renders", "CPU min", "ms")
     rows = [["", *took, *names, "mean R² of knobs"]]
     for record in result["learned"]:
         r2 = [knob["r2"] for knob in record["scores"]["controls"].values()]
@@ -129,18 +136,19 @@ def learned_table(result: dict[str, Any]) -> Rows:
 
 def renders_table(result: dict[str, Any]) -> Rows:
     """A row for each method, a column for each number of renders spent on every melody."""
-    score = "input to plant (% of variance)"
     spent = sorted({record["renders"] for record in result["matched"]})
     methods = dict.fromkeys(record["method"] for record in result["matched"])
-    found = {(r["method"], r["renders"]): SCORES[score](r["scores"]) for r in result["matched"]}
-    rows = [[f"{score} after renders:", *(f"{renders:,}" for renders in spent)]]
+    found = {
+        (r["method"], r["renders"]): SCORES[MATCH_ERROR](r["scores"]) for r in result["matched"]
+    }
+    rows = [[f"{MATCH_ERROR} after renders:", *(f"{renders:,}" for renders in spent)]]
     return rows + [[method, *(found.get((method, n), "") for n in spent)] for method in methods]
 
 
 def sounds_table(result: dict[str, Any]) -> Rows:
     """Match error and the field's four metrics: of ours with few renders or none, of the searches
     with many, of all others."""
-    names = ("input to plant (% of variance)", "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+    names = (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
     rows = [["", "renders", *names]]
     for record in result["matched"]:
         last = max(r["renders"] for r in result["matched"] if r["method"] == record["method"])
@@ -155,7 +163,7 @@ def ablation_table(result: dict[str, Any]) -> Rows:
     """A row for each way to learn: the encoder's error before and after listening."""
     sounds = list(result["rows"][0]["before_and_after"])
     when = [f"{name}, {when} listening" for name in sounds for when in ("before", "after")]
-    rows = [["input to plant (% of variance)", "renders", *when]]
+    rows = [[MATCH_ERROR, "renders", *when]]
     for row in result["rows"]:
         errors = (f"{100 * e:.3g}" for name in sounds for e in row["before_and_after"][name])
         rows.append([row["what"], f"{row['renders']:,}", *errors])
@@ -164,10 +172,9 @@ def ablation_table(result: dict[str, Any]) -> Rows:
 
 def tuning_table(result: dict[str, Any]) -> Rows:
     """A row for each learner, a column for each share of the learning rate it has."""
-    score = "input to plant (% of variance), learning rate times"
     factors = sorted({row["factor"] for row in result["rows"]})
     found = {(r["method"], r["factor"]): 100 * r["spectrogram_error"] for r in result["rows"]}
-    rows = [[score, *map(str, factors)]]
+    rows = [[f"{MATCH_ERROR}, learning rate times", *map(str, factors)]]
     for method in dict.fromkeys(row["method"] for row in result["rows"]):
         rows.append([method, *(f"{found[method, factor]:.3g}" for factor in factors)])
     return rows
@@ -206,7 +213,7 @@ def pitch_class_table(result: dict[str, Any]) -> Rows:
 def recorded_sounds_table(result: dict[str, Any]) -> Rows:
     """A row for each source and method: how far the match is from the recording; the instruments'
     means last."""
-    names = ("input to plant (% of variance)", "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+    names = (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
     rows = [["sound of", "matched by", *names, "sounds"]]
     scored = [row for row in result["rows"] if row["sound"]]
     methods = list(scored[0]["sound"])
@@ -225,13 +232,13 @@ def recorded_sounds_table(result: dict[str, Any]) -> Rows:
 
 
 def means_only(rows: Rows) -> Rows:
-    """A table's heading and the rows of its means."""
-    return [rows[0], *(row for row in rows[1:] if row[0].startswith("mean of"))]
+    """A table's heading and the rows of its means, without the count of sounds."""
+    return [row[:-1] for row in rows if row is rows[0] or row[0].startswith("mean of")]
 
 
 def listening_table(result: dict[str, Any]) -> Rows:
     """A row for each folder: how far matches of the files held out are, before and after."""
-    rows = [["input to plant (% of variance)", "before", "after", "files held out", "better"]]
+    rows = [[MATCH_ERROR, "before", "after", "files held out", "better"]]
     for row in result["rows"]:
         errors = (f"{100 * error:.3g}" for error in row["spectrogram_error"].values())
         rows.append([row["source"], *errors, str(row["held_out"]), str(row["better"])])

@@ -1,7 +1,7 @@
 """How a MirrorNet learns: two recipes, each readable from top to bottom.
 
-`paper`, the seed's: rounds in which the plant plays the encoder's guesses, the decoder learns from
-what was heard (e_d), and then the encoder learns through the frozen decoder (e_c).
+`paper`, its authors': rounds in which the plant plays the encoder's guesses, the decoder learns
+from what was heard (e_d), and then the encoder learns through the frozen decoder (e_c).
 
 `mirror`, ours: the plant babbles; the decoder learns to foresee its sound (e_d), and the encoder to
 read the babble back and to play it through the decoder (e_c). Then it listens to the targets: round
@@ -69,7 +69,7 @@ class MirrorRecipe:
 
 @dataclass(frozen=True)
 class PaperRecipe:
-    """The seed's schedule and learning rates."""
+    """The paper's schedule and learning rates."""
 
     rounds: int = 15
     decoder_epochs: int = 18

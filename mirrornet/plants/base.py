@@ -51,7 +51,7 @@ class Plant(ABC):
     def render(
         self, controls: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch sample"]:
-        """Play the seed's melodies: 2 s each, float32.
+        """Play the paper's melodies: 2 s each, float32.
 
         Raises ControlError for controls of a wrong shape, outside 0..1 or not finite, before the
         synthesizer sees them; PlantError if its sound is not finite.

@@ -1,4 +1,4 @@
-"""The control set `patch` of Vital: what a recording needs and the seed's melodies did without.
+"""The control set `patch` of Vital: what a recording needs and the paper's melodies did without.
 
 A musician plays one patch with many notes, so most knobs belong to the recording: only pitch, tune
 and level change from note to note, as a keyboard, its pitch wheel and its velocity can change them.

@@ -65,7 +65,7 @@ MODULATIONS = (
 
 
 class Vital(Plant):
-    """Vital with the poster's controls: `set1`, the first seven, or `set2`, all ten; or with those
+    """Vital with the paper's controls: `set1`, the first seven, or `set2`, all ten; or with those
     of a whole `patch`."""
 
     name = "vital"
