@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 from urllib.parse import quote
 
 from .errors import AudioError, OutputError
@@ -28,7 +29,8 @@ from .report import in_words, percent, table_page
 KINDS = "aif aifc aiff au caf flac mp3 oga ogg opus w64 wav"
 SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
 RESULTS = ("controls.json", "options.json", "run.json")  # what folders of results hold
-LONGEST_S = 3600.0  # a process that takes longer hangs
+LONGEST_S = 3600.0  # that a process may take; then it is asked to end with its best so far
+GRACE_S = 120.0  # in which it has to
 LOOK_S = 0.1  # how often a process is asked whether it is done
 
 
@@ -55,18 +57,20 @@ class Matched:
         }
 
 
-def match_folder(folder: Path, out: Path, options: Sequence[str], workers: int) -> list[Matched]:
+def match_folder(
+    folder: Path, out: Path, options: Sequence[str], workers: int, weights: str = ""
+) -> list[Matched]:
     """Match every sound file in `folder`, and in the folders inside; `options` are those of
-    `mirrornet match`.
+    `mirrornet match`, `weights` is a fingerprint of its model's.
 
     Results go into `out`, a folder for each file named as the file is, with `index.html` and
     `summary.csv`. Raises AudioError if there is no sound file, OutputError if `out` cannot be used.
     """
     folder, out = folder.resolve(), out.resolve()
-    if out == folder:
+    if out == folder or out in folder.parents:
         raise OutputError(f"{out} holds the sounds themselves; name another folder with --out.")
     files = sound_files(folder, out)
-    _claim(out, options)
+    _claim(out, {"folder": str(folder), "options": list(options), "weights": weights})
     stopped, lock = Event(), Lock()
     done = 0
     with Progress("Matching", len(files)) as progress, ThreadPoolExecutor(workers) as threads:
@@ -115,20 +119,21 @@ def sound_files(folder: Path, out: Path) -> list[Path]:
     return files
 
 
-def _claim(out: Path, options: Sequence[str]) -> None:
-    """Note in `out` what is done there; OutputError if something else is."""
+def _claim(out: Path, matches: dict[str, Any]) -> None:
+    """Note in `out` which `matches` it holds; OutputError if it holds others already."""
     about = out / "options.json"
-    text = json.dumps(list(options)) + "\n"
+    text = json.dumps(matches) + "\n"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not about.is_file():
-            if any(out.iterdir()):
-                raise OutputError(f"{out} holds other files already; name a new folder with --out.")
+        if not about.is_file() and any(out.iterdir()):
+            raise OutputError(f"{out} holds other files already; name a new folder with --out.")
+        if not about.is_file() or about.read_text() != text:
+            if any(out.rglob("controls.json")):
+                raise OutputError(
+                    f"{out} holds matches of another folder, or made with other options or "
+                    "weights; name another folder with --out."
+                )
             write_atomically(about, lambda path: path.write_text(text))
-        elif about.read_text() != text:
-            raise OutputError(
-                f"{out} holds matches made with other options; name another folder with --out."
-            )
     except OSError as error:
         raise OutputError(
             f"{out} cannot be written ({error.strerror}); name another folder with --out."
@@ -136,8 +141,10 @@ def _claim(out: Path, options: Sequence[str]) -> None:
 
 
 def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event) -> Matched:
-    if (folder / "controls.json").is_file():
-        return Matched(file, folder)
+    done = folder / "controls.json"
+    if done.is_file():
+        changed = file.stat().st_mtime > done.stat().st_mtime
+        return Matched(file, folder, f"it changed since; delete {folder}." if changed else "")
     command = [sys.executable, "-m", "mirrornet", "match", str(file), "--out", str(folder)]
     with subprocess.Popen(
         [*command, *options],
@@ -146,18 +153,22 @@ def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         start_new_session=True,  # Ctrl-C is for us to handle
     ) as process:
-        began_s = time.monotonic()
+        latest_s, asked = time.monotonic() + LONGEST_S, False
         while True:
             try:
                 said = process.communicate(timeout=LOOK_S)[1].decode(errors="replace")
                 break
             except subprocess.TimeoutExpired:
-                if time.monotonic() - began_s > LONGEST_S:
+                if asked and time.monotonic() > latest_s:
                     process.kill()
-                elif stopped.is_set():
-                    process.send_signal(signal.SIGINT)  # it leaves nothing half done
+                elif not asked and (stopped.is_set() or time.monotonic() > latest_s):
+                    # Once, as a second Ctrl-C would stop it from saving its best so far.
+                    process.send_signal(signal.SIGINT)
+                    latest_s, asked = time.monotonic() + GRACE_S, True
     if process.returncode == 0:
         return Matched(file, folder)
+    if asked and not stopped.is_set():
+        return Matched(file, folder, f"it took longer than {LONGEST_S:g} s; spend fewer renders.")
     last = said.strip().rpartition("\n")[2].removeprefix("mirrornet: ")
     reason = last if process.returncode == 2 else f"its process ended ({process.returncode})."
     return Matched(file, folder, reason)

@@ -21,7 +21,7 @@ from .imagining import imagine
 from .matched import Match
 from .melody import MELODY_S, melody_notes
 from .metrics import spectrogram_error
-from .mirror import MirrorNet, load_model, shipped
+from .mirror import MirrorNet, card_of
 from .plants import Plant, load_plant
 from .practising import Practice, practise
 from .recordings.matching import PatchScope, match_recording
@@ -53,11 +53,10 @@ def load_reader(
 
     Raises CheckpointError as `load_model` does.
     """
-    path = shipped(controls) if path is None else Path(path)
-    card = path / "model.json" if path.is_dir() else path
+    card = card_of(path, controls)
     if card.is_file() and load_checkpoint(card)[1].get("architecture") == TRANSCRIBER:
         return RecordingModel.load(card)
-    return load_model(path, controls)
+    return MirrorNet.load(card)
 
 
 def match(

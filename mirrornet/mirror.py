@@ -115,18 +115,25 @@ def shipped(controls: str) -> Path:
     return Path(__file__).parent / "data" / f"vital-{controls}.json"
 
 
-def load_model(path: str | Path | None = None, controls: str = "set1") -> MirrorNet:
-    """The weights that ship with the package for Vital with the control set `controls`, or those
-    whose card or run folder is at `path`.
+def card_of(path: str | Path | None, controls: str) -> Path:
+    """The card of what ships for Vital with the control set `controls`; or of the model at `path`,
+    which is a card or a run's folder.
 
-    Raises CheckpointError if they are missing, damaged or not a model.
+    Raises CheckpointError if nothing ships for the control set.
     """
-    if path is None and not shipped(controls).is_file():
+    if path is not None:
+        path = Path(path)
+        return path / "model.json" if path.is_dir() else path
+    if not shipped(controls).is_file():
         cards = sorted(shipped("").parent.glob("vital-*.json"))
         sets = ", ".join(card.stem.removeprefix("vital-") for card in cards)
         raise CheckpointError(
             f"weights ship for the control sets {sets}, not for {controls}; learn some with "
             f"`mirrornet learn --controls {controls}`, and name them with --model."
         )
-    path = shipped(controls) if path is None else Path(path)
-    return MirrorNet.load(path / "model.json" if path.is_dir() else path)
+    return shipped(controls)
+
+
+def load_model(path: str | Path | None = None, controls: str = "set1") -> MirrorNet:
+    """The model of a `card_of`. Raises CheckpointError if it is missing, damaged or no model."""
+    return MirrorNet.load(card_of(path, controls))

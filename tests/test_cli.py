@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mirrornet import matching, mirror, options
+from mirrornet import mirror, options
 from mirrornet.cli import COMMANDS, main
 from mirrornet.commands import learn as learn_commands
 from mirrornet.commands import match as match_commands
@@ -38,8 +38,7 @@ def model(tmp_path_factory) -> Path:
 def here(tmp_path, monkeypatch, model) -> Path:
     """Each test works in a folder of its own, with `model` in place of the one that ships."""
     monkeypatch.chdir(tmp_path)
-    for module in (mirror, matching):
-        monkeypatch.setattr(module, "shipped", lambda controls: model)
+    monkeypatch.setattr(mirror, "shipped", lambda controls: model)
     monkeypatch.setattr(match_commands, "DEMO_RENDERS", 2)
     return tmp_path
 

@@ -1,7 +1,10 @@
 """A folder of recordings: all that can be used are matched, whatever the others are."""
 
 import csv
+import os
+import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import soundfile
 
 from mirrornet import folders
 from mirrornet.cli import main
-from mirrornet.errors import AudioError
+from mirrornet.errors import AudioError, OutputError
 from mirrornet.folders import match_folder
 from mirrornet.plants.vital import Vital
 from tests.test_patch import a_note
@@ -83,3 +86,61 @@ def test_a_folder_without_sounds_is_said_to_be(tmp_path):
     with pytest.raises(AudioError, match="no sound files"):
         match_folder(tmp_path / "empty", tmp_path / "out", [], 1)
     assert not (tmp_path / "out").exists()
+
+
+def test_results_are_those_of_one_folder_and_of_the_sounds_as_they_are(sounds, tmp_path):
+    out = tmp_path / "out"
+    (sounds / "inside" / "b.flac").unlink()
+    match_folder(sounds, out, ["--refine", "1"], 1)
+    with pytest.raises(OutputError, match="another folder, or made with other options"):
+        match_folder(sounds, out, ["--refine", "2"], 1)
+    with pytest.raises(OutputError, match="another folder, or made with other options"):
+        match_folder(sounds, out, ["--refine", "1"], 1, "other weights")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a note.wav").write_bytes((sounds / "a note.wav").read_bytes())
+    with pytest.raises(OutputError, match="another folder, or made with other options"):
+        match_folder(tmp_path / "other", out, ["--refine", "1"], 1)
+    later_s = (out / "a note.wav" / "controls.json").stat().st_mtime + 9
+    os.utime(sounds / "a note.wav", (later_s, later_s))
+    problems = [one.problem for one in match_folder(sounds, out, ["--refine", "1"], 1)]
+    assert "it changed since; delete" in problems[0]
+
+
+def test_options_may_change_until_something_is_matched(sounds, tmp_path, monkeypatch):
+    popen = folders.subprocess.Popen
+    monkeypatch.setattr(
+        folders.subprocess, "Popen", lambda command, **how: popen([command[0], "-c", "1/0"], **how)
+    )
+    match_folder(sounds, tmp_path / "out", ["--refine", "1"], 1)
+    match_folder(sounds, tmp_path / "out", ["--refine", "2"], 1)
+    with pytest.raises(OutputError, match="holds the sounds themselves"):
+        match_folder(sounds, tmp_path, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("at_interrupt", "problem"),
+    [("sys.exit(0)", ""), ("None", "it took longer than 0 s; spend fewer renders.")],
+)
+def test_what_takes_too_long_is_asked_to_end_and_then_ended(
+    sounds, tmp_path, monkeypatch, at_interrupt, problem
+):
+    script = f"""
+import signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: {at_interrupt})
+open({str(tmp_path / "ready")!r}, "w").close()
+while True:
+    time.sleep(0.05)
+"""
+    popen = folders.subprocess.Popen
+
+    def slow(command, **how):
+        process = popen([command[0], "-c", script], **how)
+        while not (tmp_path / "ready").is_file():
+            time.sleep(0.01)
+        return process
+
+    monkeypatch.setattr(folders.subprocess, "Popen", slow)
+    monkeypatch.setattr(folders, "LONGEST_S", 0)
+    monkeypatch.setattr(folders, "GRACE_S", 0.3)
+    one = folders._match_file(sounds / "a note.wav", tmp_path / "out", [], Event())
+    assert one.problem == problem

@@ -186,6 +186,7 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     folder.mkdir()
     for number, sound in enumerate(sounds):
         soundfile.write(folder / f"take {number}.wav", sound, RATE_HZ)
+    soundfile.write(folder / "twin.flac", *soundfile.read(folder / "take 0.wav"))
     (folder / "broken.wav").write_bytes(b"RIFFnonsense")
     (folder / "earlier").mkdir()  # results of a match are no recordings
     soundfile.write(folder / "earlier" / "match.wav", sounds[0], RATE_HZ)
@@ -194,6 +195,8 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     assert main([*command, "--seed", "2"]) == 0
     said = capsys.readouterr()
     assert "broken.wav" in said.err
+    assert "twin.flac is the same sound as take 0.wav" in " ".join(said.err.split())
+    assert "Beware" not in said.out
     assert "of variance before" in said.out
     assert "mirrornet match SOUND --model runs/mine-patch" in said.out
     out = tmp_path / "runs" / "mine-patch" / "held-out"
@@ -210,6 +213,10 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     assert main([*command, "--seed", "2"]) == 2
     assert "add --resume" in capsys.readouterr().err
     assert main([*command, "--seed", "2", "--resume"]) == 0
+    (folder / "take 0.wav").unlink()
+    again = ["--start", "runs/mine-patch", "--out", "runs/again"]
+    assert main(["learn", "--targets", "mine", *again]) == 0
+    assert "Beware: the start has listened to some of these" in capsys.readouterr().out
     one = str(folder / "take 1.wav")
     assert main(["match", one, "--model", "runs/mine-patch", "--out", "found"]) == 0
 

@@ -124,3 +124,8 @@ def test_a_model_of_another_plant_is_refused():
 def test_fewer_than_no_renders_are_refused():
     with pytest.raises(mn.ControlError, match="refine"):
         mn.match(DEMO, refine=-1)
+
+
+def test_what_ships_for_no_such_controls_is_said():
+    with pytest.raises(mn.CheckpointError, match="weights ship for the control sets patch, set1"):
+        load_reader(None, "set3")

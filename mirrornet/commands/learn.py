@@ -145,8 +145,10 @@ def _listen_to_folder(
     seed: int,
     device: str,
 ) -> None:
+    from ..checkpoints import load_checkpoint
     from ..learning.adapting import PAGE, adapt, compare, means, split_folder
     from ..matching import EXPORT_RATE_HZ, load_reader
+    from ..mirror import card_of
     from ..plants import load_plant
     from ..recordings.transcription import RecordingModel
     from ..report import percent
@@ -166,6 +168,9 @@ def _listen_to_folder(
     if not isinstance(model, RecordingModel):
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
     split = split_folder(folder, out.resolve(), seed)
+    heard = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
+    if set(split.sounds_sha256) & set(heard["learned"].get("sounds_sha256", ())):
+        print("Beware: the start has listened to some of these, so it is no fair judge of itself.")
     print(
         f"{len(split.learned_from)} recordings to learn from, {len(split.judged_by)} to be judged "
         f"by; it takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
@@ -220,8 +225,9 @@ def bench(
 ) -> None:
     """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
 
-    Learned peers hear the same babble for the same time; searches and our refinement play the
-    synthesizer as often, CMA-ES ten times as often for another instrument. 1: melodies of the
+    Learned peers hear the same babble for the same time; searches play the synthesizer at least
+    twice as often as ours, with --budget full CMA-ES ten times as often again for another
+    instrument. 1: melodies of the
     synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
     With --recordings: how well notes are read, against pYIN with onset detection, and how close the
     patch is, against CMA-ES and the nearest of the babble in the same time.

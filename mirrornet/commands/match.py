@@ -77,7 +77,8 @@ def match(
     file that plays them. Of a folder, every sound file is matched, several at a time, with a page
     and a table of all; the same command again goes on where it was stopped.
     """
-    out = Path(f"{sound.resolve().stem}-match") if out is None else out
+    place = sound.resolve()
+    out = Path(f"{place.name if place.is_dir() else place.stem}-match") if out is None else out
     how = {
         "refine": refine,
         "seconds": seconds,
@@ -122,13 +123,14 @@ def _match(
 def _match_folder(
     folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
 ) -> None:
+    from ..checkpoints import fingerprint
     from ..folders import LONGEST_S, match_folder
     from ..matching import load_reader
     from ..plants.farm import usable_cores
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
-    load_reader(model, controls)  # said once, not for each file, if there is none
+    reader = load_reader(model, controls)  # said once, not for each file, if there is none
     chosen = {"plant": plant, "controls": controls, "model": model and model.resolve(), **how}
     options = [
         word
@@ -136,7 +138,8 @@ def _match_folder(
         if value is not None
         for word in (f"--{name}", str(value))
     ]
-    found = match_folder(folder, out, options, usable_cores())
+    weights = fingerprint(*(tensor.numpy() for tensor in reader.state_dict().values()))
+    found = match_folder(folder, out, options, usable_cores(), weights)
     failed = sum(bool(one.problem) for one in found)
     if failed == len(found):
         raise MirrorNetError(f"none of the {failed} sounds could be matched; see above.")

@@ -54,13 +54,13 @@ def kept(
         write_atomically(file, lambda path: save_file(answer, path))
     found = load_file(file)
     for name, value in question.items():
-        before = found.pop(f"question: {name}", np.empty(0))
+        before = found.get(f"question: {name}", np.empty(0))
         if before.shape != value.shape or not np.allclose(before, value, rtol=0, atol=1e-3):
             raise OutputError(
                 f"{file} holds the answer to another question (its {name} differ); delete it, or "
                 "the whole folder, to ask again."
             )
-    return found
+    return {name: value for name, value in found.items() if not name.startswith("question: ")}
 
 
 def score_all(

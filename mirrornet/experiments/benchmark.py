@@ -36,6 +36,7 @@ from .settings import Setting
 from .tables import learned_table, print_table, renders_table, sounds_table
 
 TOGETHER = 4  # melodies that are searched for at a time, and kept when they are done
+FROM_NOTES = "CMA-ES from our notes"
 SEARCHED = 12  # held-out melodies, the first, that searches look for
 MARKS = (1, 10, 50, 200, 1000, 2000, 20000)  # renders of each melody after which answers are scored
 
@@ -208,7 +209,7 @@ def searched(
         "nearest in the babble": (lambda i: Nearest(babble.controls, distances[i]), babbled),
         "genetic algorithm": (lambda i: Genetic(space, (seed, i)), {}),
         "CMA-ES": (lambda i: CmaEs(space, (seed, i)), {}),
-        "CMA-ES from our notes": (lambda i: CmaEs(space, (seed, i), start=starts[i]), {}),
+        FROM_NOTES: (lambda i: CmaEs(space, (seed, i), start=starts[i]), {}),
     }
     found = []
     for method, (make, cost) in makers.items():
@@ -225,7 +226,9 @@ def searched(
                 found = search(lambda i: make(first + i), farm, some, renders, marks, ledger)
                 return {"controls": found.controls}
 
-            question = {"sounds": some.mean((1, 2)), "starts": starts[first : first + TOGETHER]}
+            question = {"sounds": some.mean((1, 2))}
+            if method == FROM_NOTES:
+                question["starts"] = starts[first : first + TOGETHER]
             file = answers / f"{name}.safetensors"
             parts.append(kept(file, course, question)["controls"])
         found += [

@@ -95,7 +95,7 @@ def run_recordings(
     path = results / f"{name}.json"
     results.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=1) + "\n"))
-    write_page(results / name)
+    write_page(results / name, [source.name for source in chosen])
     for table in (recordings_table, pitch_class_table, recorded_sounds_table):
         print_table(table(result))
     return path
@@ -193,10 +193,11 @@ def save_ogg(path: Path, sound: Sound) -> None:
     write_atomically(path, lambda file: soundfile.write(file, small, SHOWN_RATE_HZ, format="OGG"))
 
 
-def write_page(folder: Path) -> None:
-    """A page to listen to: a row for each recording, the target first."""
+def write_page(folder: Path, names: Sequence[str]) -> None:
+    """A page to listen to: a row for each recording of the sources with these names, the target
+    first."""
     folder.mkdir(parents=True, exist_ok=True)
-    places = sorted(place for place in folder.iterdir() if place.is_dir())
+    places = sorted(p for p in folder.iterdir() if p.is_dir() and p.name.startswith(tuple(names)))
     rows = []
     for place in places:
         sounds = sorted(place.glob("*.ogg"), key=lambda path: path.name != "target.ogg")

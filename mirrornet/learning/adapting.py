@@ -44,19 +44,22 @@ class Split:
 
 def split_folder(folder: Path, out: Path, seed: int) -> Split:
     """Recordings in `folder` to learn from and to be judged by; those in `out` are passed over, and
-    what cannot be used is reported and left out. Raises AudioError if nothing can."""
-    files, usable, sha256 = sound_files(folder, out), [], []
+    what cannot be used, or is there twice, is reported and left out. Raises AudioError if nothing
+    can be used."""
+    files = sound_files(folder, out)
+    usable: dict[str, Path] = {}  # by their sounds, so that none is on both sides
     with Progress("Looking at files", len(files)) as progress:
         for number, file in enumerate(files, 1):
             try:
-                sha256.append(fingerprint(recording(file, EXPORT_RATE_HZ)))
-                usable.append(file)
+                same = usable.setdefault(fingerprint(recording(file, EXPORT_RATE_HZ)), file)
+                if same is not file:
+                    progress.say(f"left out a file: {file.name} is the same sound as {same.name}.")
             except AudioError as error:
                 progress.say(f"left out a file: {error}")
             progress.at(number)
     if not usable:
         raise AudioError(f"none of the {len(files)} files in {folder.name} can be used; see above.")
-    return Split(*held_out(usable, seed), sha256)
+    return Split(*held_out(list(usable.values()), seed), list(usable))
 
 
 def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:

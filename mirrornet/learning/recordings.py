@@ -157,13 +157,17 @@ def cut(model: RecordingModel, recordings: Iterable[Heard], most: int, seed: int
 
     Raises AudioError if there are none.
     """
-    found = []
+    chance = np.random.default_rng(seed)
+    found: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]]] = []
     for heard in recordings:
-        found += _cut(model.transcribe(heard), uncompressed(heard))
+        # No more are kept than are wanted, whatever the recordings' length.
+        found += [
+            (chance.random(), one) for one in _cut(model.transcribe(heard), uncompressed(heard))
+        ]
+        found = sorted(found, key=lambda drawn: drawn[0])[:most]
     if not found:
         raise AudioError("no notes were heard in the recordings; give some of one voice at a time.")
-    chosen = np.random.default_rng(seed).permutation(len(found))[:most]
-    parts = zip(*(found[number] for number in chosen), strict=True)
+    parts = zip(*(one for _, one in found), strict=True)
     return Excerpts(*(np.stack(part) for part in parts))
 
 

@@ -137,13 +137,14 @@ class Vital(Plant):
         return json.dumps(preset)
 
     def automation(self, note: Note) -> dict[str, float]:
-        knobs = self._knobs(note)
-        reach = {name: self._synth.get_control_details(name) for name in knobs}
-        return {
-            reach[name].display_name: (value - reach[name].min)
-            / (reach[name].max - reach[name].min)
-            for name, value in knobs.items()
-        }
+        preset = json.loads(self._base)
+        shares = {}
+        for name, value in self._knobs(note).items():
+            reach = self._synth.get_control_details(name)
+            label = preset.get(name.replace("_control_", ""))  # of a macro, beside its number
+            shown = f"{reach.display_name} ({label})" if label else reach.display_name
+            shares[shown] = (value - reach.min) / (reach.max - reach.min)
+        return shares
 
     def _load(self, preset: str) -> None:
         if not self._synth.load_json(preset):

@@ -288,7 +288,7 @@ def _on_tick(time_s: float) -> float:
 
 
 def _warnings(transcript: Transcript) -> list[str]:
-    sure = float(np.mean([note.sure for note in transcript.notes]))
+    sure = float(np.mean([n.sure for n in transcript.notes if n.sure >= SURE_ENOUGH]))
     if sure < DOUBTFUL:
         return [
             f"Much of what was heard is a guess (notes are {100 * sure:.0f} % sure on average); "

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from permissions import ordinary_user, visible_folder
 
-from mirrornet import cli, matching, mirror
+from mirrornet import cli, mirror
 from mirrornet.cli import main
 from mirrornet.export import controls_json
 from mirrornet.matching import Match
@@ -27,8 +27,7 @@ def here(tmp_path, monkeypatch, match: Match) -> Path:
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    for module in (mirror, matching):
-        monkeypatch.setattr(module, "shipped", lambda controls: place / "model.json")
+    monkeypatch.setattr(mirror, "shipped", lambda controls: place / "model.json")
     MirrorNet("vital", SET1).save("model.json", {})
     tone = 0.5 * np.sin(0.1 * np.arange(88200))
     soundfile.write("silence.wav", 0 * tone, 44100)
