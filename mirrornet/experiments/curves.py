@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogFormatter, NullLocator
 
 from ..plots import INK, NOTE, QUIET, RULE
 
@@ -136,7 +136,8 @@ def _dress(axis: Axes) -> None:
     axis.set_yscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.tick_params(labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
+    axis.yaxis.set_minor_formatter(LogFormatter())  # some, where it spans few decades
+    axis.tick_params(which="both", labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
     axis.grid(axis="y", color=RULE, linewidth=0.6)
     for spine in axis.spines.values():
         spine.set_visible(False)
