@@ -168,8 +168,8 @@ def _listen_to_folder(
     if not isinstance(model, RecordingModel):
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
     split = split_folder(folder, out.resolve(), seed)
-    heard = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
-    if set(split.sounds_sha256) & set(heard["learned"].get("sounds_sha256", ())):
+    card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
+    if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
         print("Beware: the start has listened to some of these, so it is no fair judge of itself.")
     print(
         f"{len(split.learned_from)} recordings to learn from, {len(split.judged_by)} to be judged "
