@@ -97,6 +97,7 @@ def test_midi_controllers_put_the_synthesizers_knobs_where_the_match_has_them(ma
     named = {synth.get_control_details(name).display_name: name for name in handles}
     numbers = controllers(match)
     assert len(set(numbers.values())) == len(numbers) >= 18
+    assert {"Macro 1 (CUTOFF)", "Macro 2 (TUNE)"} <= set(numbers)  # as the preset's face says
     file = mido.MidiFile(file=io.BytesIO(midi(match, [("melody", match.notes)], True)))
     stand, notes = {}, iter(match.notes)
     for message in file.tracks[1]:
