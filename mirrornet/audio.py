@@ -84,7 +84,7 @@ def load_audio(
         reason = error.error_string.strip(". ")
         raise AudioError(
             f"{path} is damaged, or no sound file of a known kind ({reason}); save it again as "
-            f"WAV, FLAC, OGG, AIFF or MP3."
+            f"WAV, FLAC, OGG, AIFF or MP3 (of an M4A or a video: ffmpeg -i FILE sound.wav)."
         ) from error
 
 

@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from .controls import ControlSpace
 from .errors import PlantError
-from .files import write_atomically
+from .files import write_arrays
 from .hearing import Hearing
 from .melody import PITCH_SPAN
 from .plants.farm import Farm
@@ -69,7 +69,7 @@ def listen(
             else:
                 shard = _listen_shard(farm, rows, hearing, progress, start)
                 if file:
-                    write_atomically(file, lambda path, shard=shard: save_file(shard, path))
+                    write_arrays(file, shard)
             kept.append(shard["controls"])
             heard.append(shard["heard"])
             progress.at(start + len(rows))

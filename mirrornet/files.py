@@ -2,8 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
@@ -25,3 +28,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Write named arrays as safetensors, complete or absent; OSError where the disk is full."""
+    content = save(dict(arrays))  # its `save_file` has an error of its own for a full disk
+    return write_atomically(path, lambda file: file.write_bytes(content))

@@ -27,7 +27,8 @@ from .progress import Progress
 from .report import in_words, percent, table_page
 
 KINDS = "aif aifc aiff au caf flac mp3 oga ogg opus w64 wav"
-SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
+UNREAD = "3gp aac amr m4a mkv mov mp4 webm wma"  # whose sound cannot be read; that is to be said
+SUFFIXES = frozenset(f".{kind}" for kind in f"{KINDS} {UNREAD}".split())
 RESULTS = ("controls.json", "options.json", "run.json")  # what folders of results hold
 LONGEST_S = 3600.0  # that a process may take; then it is asked to end with its best so far
 GRACE_S = 120.0  # in which it has to
@@ -64,7 +65,8 @@ def match_folder(
     `mirrornet match`, `weights` is a fingerprint of its model's.
 
     Results go into `out`, a folder for each file named as the file is, with `index.html` and
-    `summary.csv`. Raises AudioError if there is no sound file, OutputError if `out` cannot be used.
+    `summary.csv`. On Ctrl-C what is under way is given up, and the summary is of what is done.
+    Raises AudioError if there is no sound file, OutputError if `out` cannot be used.
     """
     folder, out = folder.resolve(), out.resolve()
     if out == folder or out in folder.parents:
@@ -72,25 +74,29 @@ def match_folder(
     files = sound_files(folder, out)
     _claim(out, {"folder": str(folder), "options": list(options), "weights": weights})
     stopped, lock = Event(), Lock()
-    done = 0
-    with Progress("Matching", len(files)) as progress, ThreadPoolExecutor(workers) as threads:
+    found: dict[Path, Matched] = {}
+    try:
+        with Progress("Matching", len(files)) as progress, ThreadPoolExecutor(workers) as threads:
 
-        def one(file: Path) -> Matched:
-            nonlocal done
-            found = _match_file(file, out / file.relative_to(folder), options, stopped)
-            with lock:
-                done += 1
-                progress.at(done)
-            if found.problem:
-                progress.say(f"{file.relative_to(folder)}: {found.problem}")
-            return found
+            def one(file: Path) -> None:
+                matched = _match_file(file, out / file.relative_to(folder), options, stopped)
+                if stopped.is_set() and matched.problem:
+                    return  # it was given up
+                with lock:
+                    found[file] = matched
+                    progress.at(len(found))
+                if matched.problem:
+                    progress.say(f"{file.relative_to(folder)}: {matched.problem}")
 
-        try:
-            found = list(threads.map(one, files))
-        finally:
-            stopped.set()  # on Ctrl-C, nothing goes on alone
-    _write_summary(folder, out, found)
-    return found
+            try:
+                list(threads.map(one, files))
+            finally:
+                stopped.set()  # on Ctrl-C, nothing goes on alone
+    finally:
+        done = [found[file] for file in files if file in found]
+        if done:
+            _write_summary(folder, out, done)
+    return done
 
 
 def sound_files(folder: Path, out: Path) -> list[Path]:
@@ -153,21 +159,22 @@ def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         start_new_session=True,  # Ctrl-C is for us to handle
     ) as process:
-        latest_s, asked = time.monotonic() + LONGEST_S, False
+        latest_s, asked = time.monotonic() + LONGEST_S, 0
         while True:
             try:
                 said = process.communicate(timeout=LOOK_S)[1].decode(errors="replace")
                 break
             except subprocess.TimeoutExpired:
-                if asked and time.monotonic() > latest_s:
+                late = time.monotonic() > latest_s
+                if asked and late:
                     process.kill()
-                elif not asked and (stopped.is_set() or time.monotonic() > latest_s):
-                    # Once, as a second Ctrl-C would stop it from saving its best so far.
+                # At the first Ctrl-C it saves its best so far, at the second it gives that up.
+                elif asked < (2 if stopped.is_set() else late):
                     process.send_signal(signal.SIGINT)
-                    latest_s, asked = time.monotonic() + GRACE_S, True
-    if process.returncode == 0:
+                    latest_s, asked = time.monotonic() + GRACE_S, asked + 1
+    if process.returncode == 0 or done.is_file():
         return Matched(file, folder)
-    if asked and not stopped.is_set():
+    if asked:
         return Matched(file, folder, f"it took longer than {LONGEST_S:g} s; spend fewer renders.")
     last = said.strip().rpartition("\n")[2].removeprefix("mirrornet: ")
     reason = last if process.returncode == 2 else f"its process ended ({process.returncode})."

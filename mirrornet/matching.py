@@ -36,7 +36,8 @@ def check_plays(model: MirrorNet | RecordingModel, plant: str, controls: Control
     """CheckpointError unless the model learned on this plant with these controls."""
     if plant != model.plant:
         raise CheckpointError(
-            f"the model plays {model.plant}, not {plant}; choose the plant it learned on."
+            f"the model plays {model.plant}, not {plant}; choose that plant, or a model for this "
+            f"one (--model; `mirrornet learn --plant {plant}` makes it)."
         )
     if controls != model.controls:
         raise CheckpointError(

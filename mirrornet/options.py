@@ -102,8 +102,8 @@ Candidates = Annotated[
     int,
     arg(
         metavar="NUMBER",
-        help="how many answers to a recording, which sound different; they share the renders and "
-        "the time",
+        help="how many answers to a recording, which sound different; each beyond the first takes "
+        "16 renders to find, and all share those of --refine and the time of --seconds",
     ),
 ]
 PatchScope = Annotated[

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from .cochlea import CHANNELS
 from .controls import ControlSpace
 from .errors import PlantError
-from .files import write_atomically
+from .files import write_arrays
 from .hearing import FRAME_S, RECORDING_CHANNELS, RECORDING_RATE_HZ, frame_times_s
 from .melody import Note
 from .plants.base import PITCHES_MIDI
@@ -191,7 +191,7 @@ def hear_phrases(
             if not file.is_file():
                 phrases = [phrase(number) for number in some]
                 shard = _hear_shard(farm, phrases, progress, start)
-                write_atomically(file, lambda path, shard=shard: save_file(shard, path))
+                write_arrays(file, shard)
             shards.append(load_file(file))
             progress.at(start + len(some))
     return Phrases(*(np.concatenate([s[k] for s in shards]) for k in ("notes", "knobs", "heard")))

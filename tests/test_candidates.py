@@ -1,6 +1,7 @@
 """Several answers to one recording: ranked, different to the ear, and saved beside the best."""
 
 import json
+import signal
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +12,7 @@ from mirrornet.audio import save_audio
 from mirrornet.cli import main
 from mirrornet.plants.vital import Vital
 from mirrornet.recordings.candidates import different
+from mirrornet.recordings.rehearsing import Rehearsal
 from tests.test_patching import RATE_HZ, melody
 
 
@@ -64,6 +66,22 @@ def test_fewer_than_asked_is_said(sound, monkeypatch):
     match = mn.match(sound, Vital("patch", RATE_HZ), candidates=2)
     assert not match.others
     assert any("candidates" in warning for warning in match.warnings)
+
+
+def test_ctrl_c_while_patches_are_drawn_keeps_those_that_were(sound, monkeypatch, capsys):
+    play, played = Rehearsal.play, []
+
+    def interrupted(self, knobs):
+        played.append(knobs)
+        if len(played) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return play(self, knobs)
+
+    monkeypatch.setattr(Rehearsal, "play", interrupted)
+    match = mn.match(sound, Vital("patch", RATE_HZ), candidates=3, refine=1000)
+    assert len(match.notes) == 4
+    assert len(played) == 4
+    assert "Stopping with the best so far" in capsys.readouterr().err
 
 
 def test_only_recordings_have_candidates(sound):

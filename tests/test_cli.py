@@ -232,6 +232,22 @@ def test_learn_from_a_folder_with_other_controls(here, tiny):
     assert main([*options, "--out", "mine", "--resume"]) == 0
 
 
+def test_another_plant_is_learned_and_then_played(capsys, here, tiny):
+    pytest.importorskip("tinysoundfont")
+    assert main(["learn", "--plant", "soundfont-40", "--targets", "7"]) == 0
+    options = ["--model", "runs/soundfont-40-melody-mirror-quick", "--refine", "3"]
+    assert main(["match", str(MELODY), "--plant", "soundfont-40", *options]) == 0
+    card = json.loads((here / "demo-melody-match" / "controls.json").read_text())
+    assert card["plant"] == "soundfont-40"
+    assert len(card["notes"]) == 5
+    assert main(["render", "demo-melody-match/controls.json"]) == 0
+    capsys.readouterr()
+    assert main(["match", str(MELODY), "--plant", "soundfont", *options, "--out", "other"]) == 2
+    said = capsys.readouterr().err
+    assert "the model plays soundfont-40, not soundfont" in said
+    assert "`mirrornet learn --plant soundfont`" in said
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are POSIX's")
 def test_ctrl_c_says_how_to_go_on(here):
     (here / "sounds").mkdir()

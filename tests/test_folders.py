@@ -2,9 +2,10 @@
 
 import csv
 import os
+import signal
 import time
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -79,6 +80,41 @@ def test_a_process_that_crashes_costs_its_file_only(sounds, tmp_path, monkeypatc
     problems = {one.file.name: one.problem for one in found}
     assert problems["a note.wav"] == ""
     assert "its process ended" in problems["b.flac"]
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_so(sounds, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    popen = folders.subprocess.Popen
+
+    def endless(command, **options):
+        if command[4].endswith("b.flac"):
+            (tmp_path / "ready").touch()
+            command = [command[0], "-c", "import time; time.sleep(600)"]
+        return popen(command, **options)
+
+    def interrupt():
+        while not (tmp_path / "ready").exists() or not (out / "a note.wav").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(folders.subprocess, "Popen", endless)
+    Thread(target=interrupt).start()
+    assert main(["match", str(sounds), "--out", str(out)]) == 130
+    assert "keeps what is done; the same command goes on from there" in capsys.readouterr().err
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert "a note.wav" in {row["file"] for row in rows}
+    assert str(Path("inside/b.flac")) not in {row["file"] for row in rows}
+    assert not (out / "inside" / "b.flac").exists()
+    monkeypatch.setattr(folders.subprocess, "Popen", popen)
+    assert main(["match", str(sounds), "--out", str(out)]) == 0
+    assert (out / "inside" / "b.flac" / "match.vital").is_file()
+
+
+def test_kinds_that_cannot_be_read_are_said_to_be(tmp_path):
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "memo.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(3000))
+    (found,) = match_folder(tmp_path / "sounds", tmp_path / "out", [], 1)
+    assert "ffmpeg" in found.problem
 
 
 def test_a_folder_without_sounds_is_said_to_be(tmp_path):

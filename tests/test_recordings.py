@@ -152,6 +152,35 @@ def test_noise_is_refused_with_a_sentence_or_doubted():
     assert "voice" in said[0]
 
 
+def test_clipping_and_noise_leave_the_notes(plant, played, match):
+    sound = plant.play(played, 4.0)
+    clipped = np.clip(sound, -0.1 * np.abs(sound).max(), 0.1 * np.abs(sound).max())
+    noise = np.random.default_rng(0).standard_normal(len(sound))
+    noisy = sound + 0.1 * np.sqrt(np.mean(sound**2)) * noise  # 20 dB below
+    for spoilt in (clipped, noisy):
+        found = mn.match((spoilt, RATE_HZ))
+        assert [n.pitch_midi for n in found.notes] == [n.pitch_midi for n in match.notes]
+        onsets = [n.onset_s for n in found.notes]
+        np.testing.assert_allclose(onsets, [n.onset_s for n in match.notes], atol=0.05)
+
+
+def test_chords_and_drums_are_doubted(plant):
+    chords = [
+        Note(pitch, 0.8 * n, 0.8 * n + 0.7, PLUCK)
+        for n, root in enumerate((48, 53, 55, 48))
+        for pitch in (root, root + 4, root + 7, root + 11)
+    ]
+    chance = np.random.default_rng(0)
+    hits = [chance.standard_normal(RATE_HZ // 4) for _ in range(12)]
+    drums = np.concatenate([hit * np.exp(-np.arange(len(hit)) / 800) for hit in hits])
+    for sound in (plant.play(chords, 3.2), 0.2 * drums):
+        try:
+            said = mn.match((sound, RATE_HZ)).warnings
+        except mn.AudioError as error:
+            said = [str(error)]
+        assert "voice" in said[0]
+
+
 def heard(**changed) -> HeardNote:
     return HeardNote(
         **{

@@ -52,7 +52,7 @@ def test_the_same_melody_is_the_same_sound_whatever_was_played_before(program, r
 def test_a_farm_plays_targets_as_the_plant_does():
     sounds = SoundFont(program=VIOLIN).render(MELODIES)
     with Farm("soundfont", workers=1, program=VIOLIN) as farm:
-        assert (farm.name, farm.controls, farm.sample_rate_hz) == ("soundfont", MELODY, RATE_HZ)
+        assert (farm.name, farm.controls, farm.sample_rate_hz) == ("soundfont-40", MELODY, RATE_HZ)
         np.testing.assert_array_equal(list(farm.render(MELODIES, chunk=2)), sounds)
         controls, heard = seed_targets(farm, "targets", 6, seed=0)
     np.testing.assert_array_equal(controls, MELODIES.astype(np.float32))

@@ -59,7 +59,7 @@ def learn(
     `--start shipped`, it listens to these. Ctrl-C stops, `--resume` goes on.
     """
     if controls is None:
-        controls = "set1" if targets.isdecimal() or recipe == "paper" else "patch"
+        controls = _usual_controls(plant, targets.isdecimal() or recipe == "paper")
     if controls == "patch":
         _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
         return
@@ -147,7 +147,7 @@ def _listen_to_folder(
 ) -> None:
     from ..checkpoints import load_checkpoint
     from ..learning.adapting import PAGE, adapt, compare, means, split_folder
-    from ..matching import EXPORT_RATE_HZ, load_reader
+    from ..matching import EXPORT_RATE_HZ, check_plays, load_reader
     from ..mirror import card_of
     from ..plants import load_plant
     from ..recordings.transcription import RecordingModel
@@ -167,6 +167,7 @@ def _listen_to_folder(
     model = load_reader(None if start == "shipped" else start, "patch")
     if not isinstance(model, RecordingModel):
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
+    check_plays(model, plant, model.controls)
     split = split_folder(folder, out.resolve(), seed)
     card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
     if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
@@ -251,6 +252,14 @@ def bench(
     about = ABOUT_BENCH[experiment, budget]
     print(f"The comparison takes about {about} on two cores.", flush=True)
     print(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
+
+
+def _usual_controls(plant: str, melodies: bool) -> str:
+    """The control set to learn if none is named: for melodies the plant's first, else patch."""
+    from ..plants import find_plant
+
+    sets = [name for name in find_plant(plant).control_sets if name != "patch"]
+    return sets[0] if melodies else "patch"
 
 
 def _about(recipe: str, budget: str, start: str | None) -> str:

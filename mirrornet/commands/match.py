@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from itertools import count
@@ -139,7 +140,11 @@ def _match_folder(
         for word in (f"--{name}", str(value))
     ]
     weights = fingerprint(*(tensor.numpy() for tensor in reader.state_dict().values()))
-    found = match_folder(folder, out, options, usable_cores(), weights)
+    try:
+        found = match_folder(folder, out, options, usable_cores(), weights)
+    except KeyboardInterrupt:
+        print(f"\n{out} keeps what is done; the same command goes on from there.", file=sys.stderr)
+        raise
     failed = sum(bool(one.problem) for one in found)
     if failed == len(found):
         raise MirrorNetError(f"none of the {failed} sounds could be matched; see above.")

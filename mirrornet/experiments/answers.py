@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from ..checkpoints import fingerprint
 from ..errors import OutputError
-from ..files import write_atomically
+from ..files import write_arrays, write_atomically
 from ..plants.farm import Farm
 from ..runs import Run
 from .evaluation import Controls, Melodies, played, score, sound_scores
@@ -51,7 +51,7 @@ def kept(
     if not file.is_file():
         answer = make() | {f"question: {name}": value for name, value in question.items()}
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, lambda path: save_file(answer, path))
+        write_arrays(file, answer)
     found = load_file(file)
     for name, value in question.items():
         before = found.get(f"question: {name}", np.empty(0))

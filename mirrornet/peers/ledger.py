@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from ..errors import OutputError
-from ..files import write_atomically
+from ..files import write_arrays
 from ..runs import Run
 
 SHARD = 2000  # a minute of playing, at most, is lost when the process is killed
@@ -75,7 +75,7 @@ class Ledger:
         controls, errors = zip(*self._new, strict=True)
         shard = {"controls": np.stack(controls).astype(np.float32), "errors": np.array(errors)}
         file = folder / f"{self._at:08d}.safetensors"
-        write_atomically(file, lambda path: save_file(shard, path))
+        write_arrays(file, shard)
         self._at += len(errors)
         self._new.clear()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import PlantError
 from .base import Plant
-from .soundfont import SoundFont
+from .soundfont import PROGRAMS, SoundFont
 from .vital import Vital
 
 __all__ = ["PLANTS", "Plant", "find_plant", "load_plant"]
@@ -15,18 +15,29 @@ PLANTS: dict[str, type[Plant]] = {"vital": Vital, "soundfont": SoundFont}
 
 def find_plant(name: str) -> type[Plant]:
     """The kind of plant called `name`; PlantError if there is none."""
-    if name not in PLANTS:
-        raise PlantError(f"there is no plant {name!r}; choose one of {', '.join(PLANTS)}.")
-    return PLANTS[name]
+    return _kind_and_options(name)[0]
 
 
 def load_plant(name: str = "vital", **options: Any) -> Plant:
     """The plant `name`, with its options (`controls`, `sample_rate_hz`, and its own).
 
-    Raises PlantError for a name or option that does not exist.
+    "soundfont-40" is "soundfont" with `program=40`. Raises PlantError for a name or option that
+    does not exist.
     """
-    kind = find_plant(name)
+    kind, named = _kind_and_options(name)
     known = signature(kind).parameters
     if unknown := ", ".join(sorted(options.keys() - known.keys())):
         raise PlantError(f"{name} has no option {unknown}; choose from {', '.join(known)}.")
-    return kind(**options)
+    return kind(**named | options)
+
+
+def _kind_and_options(name: str) -> tuple[type[Plant], dict[str, Any]]:
+    kind, _, program = name.partition("-")
+    if name in PLANTS:
+        return PLANTS[name], {}
+    if kind == SoundFont.name and program.isdecimal() and int(program) in PROGRAMS:
+        return SoundFont, {"program": int(program)}
+    raise PlantError(
+        f"there is no plant {name!r}; choose one of {', '.join(PLANTS)}, or soundfont-40 and the "
+        "like for other programs than the Rhodes."
+    )

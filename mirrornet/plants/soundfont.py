@@ -29,6 +29,7 @@ CONTROL_SETS = {MELODY.name: MELODY}
 
 SAMPLE_RATES_HZ = range(8000, 192001)
 PROGRAMS = range(128)
+RHODES = 4
 VELOCITY = 100
 FADE_S = 0.05  # in which tinysoundfont ends what it was told to stop; it takes 10 ms
 # Nothing depends on pretty_midi but the sound font in it, and tinysoundfont needs PyAudio only to
@@ -37,7 +38,8 @@ INSTALL = "pip install --no-deps tinysoundfont pretty_midi"
 
 
 class SoundFont(Plant):
-    """One General MIDI program, 0..127: 4 is the electric piano (Rhodes), 40 violin, 73 flute.
+    """One General MIDI program, 0..127: 4 is the electric piano (Rhodes), 40 violin, 73 flute. Its
+    name says which, if it is not the Rhodes.
 
     `sound_font` is an .sf2 or .sf3 file; TimGM6mb.sf2, out of the package pretty_midi, by default.
     Damage that leaves such a file its full length is not found and can crash tinysoundfont; a
@@ -54,7 +56,7 @@ class SoundFont(Plant):
     def __init__(
         self,
         controls: Literal["melody"] = "melody",
-        program: int = 4,
+        program: int = RHODES,
         sound_font: str | Path | None = None,
         sample_rate_hz: int = 44100,
     ):
@@ -66,6 +68,8 @@ class SoundFont(Plant):
             raise PlantError(
                 f"soundfont plays at a whole rate of 8000 to 192000 Hz, not at {sample_rate_hz}."
             )
+        if program != RHODES:
+            self.name = f"soundfont-{program}"
         self.controls = CONTROL_SETS[controls]
         self.sample_rate_hz = int(sample_rate_hz)
         try:

@@ -1,7 +1,8 @@
 """Other patches for a recording: what was heard leaves room, and these fill it audibly.
 
 Patches are drawn as the reader doubts its own, and heard on an excerpt. Of those that sound
-different from all chosen before, the closest to the recording is the next one.
+different from all chosen before, the closest to the recording is the next one. What is drawn is
+not of what refinement may spend.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from ..controls import within
 from ..melody import Note
 from ..networks.transcriber import UNSURE
 from ..plants import Plant
-from ..progress import Progress
 from .rehearsing import Heard, Rehearsal
 
 DRAWS = 16  # patches heard for each that is asked for
@@ -28,22 +28,21 @@ def other_patches(
     sure: Float[np.ndarray, " knob"],
     target: Float[np.ndarray, " sample"],
     count: int,
+    allowance: Allowance,
     seed: int = 0,
 ) -> list[list[Note]]:
     """The notes with up to `count` other patches, which sound different from theirs and from each
-    other; fewer if so many are not found.
+    other; fewer if so many are not found in as many renders as are allowed.
 
     `sure` says how much is known of each knob, as in `Transcript`. `target` is at the plant's rate.
     """
     generator = np.random.default_rng((seed, STREAM))
-    rehearsal = Rehearsal(plant, notes, target, Allowance(None))
+    rehearsal = Rehearsal(plant, notes, target, allowance)
     own = rehearsal.knobs_of(notes[0])
     chosen, drawn = [rehearsal.play(own)], []
-    with Progress("Trying other patches", DRAWS * count) as progress:
-        for number in range(DRAWS * count):
-            doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
-            drawn.append(rehearsal.play(within(rehearsal.controls, own + doubt)))
-            progress.at(number + 1)
+    while allowance.left:
+        doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
+        drawn.append(rehearsal.play(within(rehearsal.controls, own + doubt)))
     for trial in sorted(drawn, key=lambda trial: trial.error):
         apart = all(different(trial.heard, one.heard, rehearsal.target) for one in chosen)
         if apart and len(chosen) <= count:

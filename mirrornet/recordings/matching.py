@@ -25,7 +25,7 @@ from ..metrics import spectrogram_error
 from ..phrases import shared_knobs
 from ..plants import Plant
 from ..plants.base import PITCHES_MIDI
-from .candidates import different, other_patches
+from .candidates import DRAWS, different, other_patches
 from .imagining import imagine_transcript
 from .note_patching import improve_notes
 from .patching import improve_patch
@@ -74,12 +74,18 @@ def match_recording(
         )
     first = play_at_levels(plant, notes, target, target_heard)
     patches = [first.notes]
+    stopped = False
     if candidates > 1:
-        patches += other_patches(plant, first.notes, transcript.sure, target, candidates - 1, seed)
+        draws = 1 + DRAWS * (candidates - 1)
+        with allowed(draws, None, "Trying other patches") as allowance:
+            patches += other_patches(
+                plant, first.notes, transcript.sure, target, candidates - 1, allowance, seed
+            )
+        stopped = allowance.stopped
     found = [first, *(play_at_levels(plant, one, target, target_heard) for one in patches[1:])]
     for number, played in enumerate(found):
         renders, time_s = _share(refine, seconds, number, len(found))
-        if 0 in (renders, time_s) or (renders, time_s) == (None, None):
+        if stopped or 0 in (renders, time_s) or (renders, time_s) == (None, None):
             continue
         what = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
         with allowed(renders, time_s, what) as allowance:
@@ -91,8 +97,7 @@ def match_recording(
                 better = improve_notes(plant, played.notes, target, allowance, seed)
         refined = play_at_levels(plant, better, target, target_heard)
         found[number] = min(played, refined, key=lambda played: played.error)
-        if allowance.stopped:
-            break
+        stopped = allowance.stopped
     kept: list[Played] = []
     for played in sorted(found, key=lambda played: played.error):
         if all(different(played.heard, one.heard, target_heard) for one in kept):

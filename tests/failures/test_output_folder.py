@@ -4,12 +4,14 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from mirrornet import export, plots
 from mirrornet.errors import OutputError
 from mirrornet.export import save_match
+from mirrornet.files import write_arrays
 from mirrornet.matching import Match
 
 
@@ -116,6 +118,20 @@ def test_a_disk_that_takes_no_more(match: Match, tmp_path: Path, limit_bytes: in
     try:
         with pytest.raises(OutputError, match="choose another"):
             save_match(match, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not everything(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of this kind are POSIX's")
+def test_arrays_for_which_there_is_no_room(tmp_path: Path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="large"):
+            write_arrays(tmp_path / "babble.safetensors", {"heard": np.zeros(1000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not everything(tmp_path)
