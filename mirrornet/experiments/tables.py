@@ -278,6 +278,15 @@ def plant_table(bench: dict[str, Any]) -> Rows:
     return rows
 
 
+def matching_table(bench: dict[str, Any]) -> Rows:
+    """How long recordings take to be matched."""
+    rows = [["recording (s)", "notes", "seconds", "CPU seconds", "memory (MB)"]]
+    for row in bench["rows"]:
+        keys = ("length_s", "notes", "took_s", "cpu_s", "memory_mb")
+        rows.append([f"{row[key]:,}" for key in keys])
+    return rows
+
+
 def render_tables(page: Path, results: Path = Path("results")) -> None:
     """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->` by today's results."""
 
@@ -307,6 +316,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
+        "matching": lambda: matching_table(result("bench-matching")),
     }
     for name in ("1-own", "3-rhodes"):
         bench = f"bench-experiment-{name}-full-seed-0"
