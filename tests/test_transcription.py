@@ -1,13 +1,16 @@
 """From what is heard frame by frame to notes, and from what notes say to one patch."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
 
-from mirrornet.hearing import FRAME_S
+from mirrornet.experiments.material import RATE_HZ, plant_phrases
+from mirrornet.hearing import FRAME_S, hear_recording
 from mirrornet.mirror import shipped
 from mirrornet.networks.salience import harmonic_places
-from mirrornet.networks.transcriber import SILENT, Frames, Opinions, Transcriber
+from mirrornet.networks.transcriber import SILENT, UNSURE, Frames, Opinions, Transcriber
 from mirrornet.plants.patch import PATCH
 from mirrornet.recordings.transcription import CONTEXT, WINDOW, RecordingModel, find_notes
 
@@ -82,6 +85,24 @@ def test_harmonics_are_read_where_the_cochlea_puts_them():
     assert a3[3] == 31 + 24
     assert a3[1] == 31 - 24
     assert (places.sum(-1) <= 1 + 1e-6).all()
+
+
+def test_knobs_are_off_by_as_much_as_they_are_doubted():
+    model = RecordingModel.load(shipped("patch"))
+    straight = [n for n, control in enumerate(model.controls.shared) if not control.circular]
+    off, sure = [], []
+    for phrase in islice(plant_phrases(seed=78), 24):
+        found = model.transcribe(hear_recording(phrase.sound, RATE_HZ))
+        controls = phrase.notes[0].controls
+        true = [float(c.from_physical(controls[c.name])) for c in model.controls.shared]
+        if found.notes:
+            off.append((found.knobs - true)[straight])
+            sure.append(found.sure[straight])
+    off, sure = np.concatenate(off), np.concatenate(sure)
+    for low, high in ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0)):
+        some = (sure >= low) & (sure < high)
+        doubted = UNSURE * (1 - sure[some].mean())
+        assert 0.6 < np.sqrt(np.square(off[some]).mean()) / doubted < 1.6
 
 
 def test_the_surer_notes_count_more():

@@ -28,6 +28,7 @@ APART = 6  # frames between two onsets, at least
 STEADY = 8  # frames that two pitches must last for one to follow the other without an onset
 SLURRED = 12  # frames to the nearest onset, at least, for such a change to be a start
 SHORTEST = 2  # frames of a note
+TOO_SURE = 1.5  # knobs of held-out babble are off by so many times what they are said to be
 SURE_ENOUGH = 0.1  # of a note; what is less sure is not played
 HELD = 0.5  # how likely a frame of a note is one in which it is held
 LONGEST_GAP = 3  # frames in which a held note may be missed
@@ -90,7 +91,7 @@ class RecordingModel(nn.Module):
         said = self._opinions(low, notes)
         agreed, variance = self.transcriber.agree(said, torch.ones(1, len(notes)))
         knobs = self.transcriber.knobs_of(agreed)[0].clamp(0, 1).numpy()
-        doubt = (variance[0, : len(knobs)].sqrt() / UNSURE).clamp(max=1).numpy()
+        doubt = (TOO_SURE * variance[0, : len(knobs)].sqrt() / UNSURE).clamp(max=1).numpy()
         usual = said.sureness.mean(-1, keepdim=True)
         held = (said.sureness * said.knobs + usual * agreed[..., None]) / (said.sureness + usual)
         own = self.transcriber.knobs_of(held[0].T).clamp(0, 1).tolist()
