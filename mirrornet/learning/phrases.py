@@ -40,7 +40,7 @@ class PhraseRecipe:
     heard; no weight serves two of these. Steps are of `batch` babbled phrases."""
 
     phrases: int = 8064
-    note_epochs: float = 10.0
+    note_epochs: float = 16.0
     patch_epochs: float = 40.0
     sound_epochs: float = 24.0
     batch: int = 32

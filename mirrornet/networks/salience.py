@@ -2,11 +2,11 @@
 
 On the cochlea's logarithmic frequency axis the harmonics of all pitches lie in the same pattern,
 moved up or down. So for each semitone the spectrogram is read at the places of its harmonics (and
-of its lower octave and twelfth, by which it could be mistaken for one), and one small network, the
-same for all pitches, judges what it reads, knowing which of the places the cochlea can hear. What
-it learns of one pitch it knows of all; that is what lets it hear pitches of instruments that it has
-never heard. (Harmonic stacking: R. Bittner et al., "Deep salience representations for F0 estimation
-in polyphonic music", ISMIR 2017.)
+of the pitches an octave, a twelfth and two octaves lower, whose harmonic it may be), and one small
+network, the same for all pitches, judges what it reads, knowing which of the places the cochlea can
+hear. What it learns of one pitch it knows of all; that is what lets it hear pitches of instruments
+that it has never heard. (Harmonic stacking: R. Bittner et al., "Deep salience representations for
+F0 estimation in polyphonic music", ISMIR 2017.)
 """
 
 import math
@@ -20,7 +20,7 @@ from ..cochlea import CHANNELS
 
 LOWEST_MIDI, PITCHES = 24, 73
 POOLED = 4  # frames that are read as one: 32 ms
-HARMONICS = (1 / 3, 1 / 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+HARMONICS = (1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 BESIDE = (-1, 0, 1)  # channels, a quarter tone each
 A3_MIDI, A3_CHANNEL = 57, 31  # 220 Hz at 8 kHz; 24 channels are an octave
 

@@ -21,7 +21,7 @@ from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES, Salience
 from .vibrato import BANDS, drift
 
 SILENT = PITCHES  # the class of frames in which no note is held
-DILATIONS = (1, 2, 4, 8, 16, 1)
+DILATIONS = (1, 2, 4, 8, 16, 32, 64)
 ASKED = 6  # notes of a phrase that are asked for opinions in a step
 BELOW = 12  # channels under a note's fundamental that are seen with it
 UNSURE = 0.29  # standard deviation of a knob nothing is known of: uniform in 0..1
