@@ -12,7 +12,7 @@ they are not measured again. About two hours on one core.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +90,14 @@ class Ablation:
     recipe: MirrorRecipe
     change: Callable[[], Any] = no_change
 
+    @property
+    def name(self) -> str:
+        return self.what.replace(" ", "-").replace("'", "")
+
+    @property
+    def row(self) -> Path:
+        return RESULT.parent / NAME / f"{self.name}.json"
+
 
 ABLATIONS = (
     Ablation("all of it", WHOLE),
@@ -109,17 +117,10 @@ ABLATIONS = (
 
 
 def main() -> None:
-    RUNS.mkdir(parents=True, exist_ok=True)
-    sounds = {name: targets_and_tuning(setting) for name, setting in SOUNDS.items()}
-    rows = []
-    with Farm("vital", controls="set1") as farm:
-        most = max(ablation.recipe.babble for ablation in ABLATIONS)
-        controls = random_melodies(farm.controls, "babble", most, SEED)
-        (RUNS / "babble").mkdir(exist_ok=True)
-        babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
-        for ablation in ABLATIONS:
-            with ablation.change():
-                rows.append(measure(ablation, farm, babble, sounds))
+    missing = [ablation for ablation in ABLATIONS if not ablation.row.is_file()]
+    if missing:
+        measure_all(missing)
+    rows = [json.loads(ablation.row.read_bytes()) for ablation in ABLATIONS]
     result = {
         "seed": SEED,
         "targets": TARGETS,
@@ -130,6 +131,18 @@ def main() -> None:
     write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     print_table(ablation_table(result))
     print(f"Written to {RESULT}.")
+
+
+def measure_all(ablations: Sequence[Ablation]) -> None:
+    sounds = {name: targets_and_tuning(setting) for name, setting in SOUNDS.items()}
+    with Farm("vital", controls="set1") as farm:
+        most = max(ablation.recipe.babble for ablation in ablations)
+        controls = random_melodies(farm.controls, "babble", most, SEED)
+        (RUNS / "babble").mkdir(parents=True, exist_ok=True)
+        babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
+        for ablation in ablations:
+            with ablation.change():
+                measure(ablation, farm, babble, sounds)
 
 
 def targets_and_tuning(setting: Setting) -> tuple[np.ndarray, Melodies]:
@@ -144,14 +157,10 @@ def measure(
     farm: Farm,
     babble: melodies.Babble,
     sounds: Mapping[str, tuple[np.ndarray, Melodies]],
-) -> dict[str, Any]:
-    """Learn and score one row, unless it was before."""
+) -> None:
+    """Learn and score one row."""
     recipe = ablation.recipe
-    name = ablation.what.replace(" ", "-").replace("'", "")
-    kept = RESULT.parent / NAME / f"{name}.json"
-    if kept.is_file():
-        return json.loads(kept.read_bytes())
-    folder = RUNS / name
+    folder = RUNS / ablation.name
     folder.mkdir(exist_ok=True)
 
     def learned(
@@ -172,9 +181,8 @@ def measure(
         "renders": recipe.babble + recipe.rounds * TARGETS,
         "before_and_after": errors,
     }
-    kept.parent.mkdir(exist_ok=True)
-    write_atomically(kept, lambda path: path.write_text(json.dumps(row) + "\n"))
-    return row
+    ablation.row.parent.mkdir(exist_ok=True)
+    write_atomically(ablation.row, lambda path: path.write_text(json.dumps(row) + "\n"))
 
 
 if __name__ == "__main__":
