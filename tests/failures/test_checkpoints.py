@@ -223,7 +223,7 @@ def test_the_state_of_a_run_is_no_model(tmp_path):
 
 def test_a_model_of_another_plant(path):
     change(path, plant="moog")
-    with pytest.raises(CheckpointError, match="the model plays moog, not vital; choose the plant"):
+    with pytest.raises(CheckpointError, match="the model plays moog, not vital; choose that plant"):
         match(MELODY, "vital", path)
 
 
