@@ -22,7 +22,7 @@ from .matched import Match
 from .melody import MELODY_S, melody_notes
 from .metrics import spectrogram_error
 from .mirror import MirrorNet, card_of
-from .plants import Plant, load_plant
+from .plants import Plant, find_plant, load_plant
 from .practising import Practice, practise
 from .recordings.matching import PatchScope, match_recording
 from .recordings.transcription import TRANSCRIBER, RecordingModel
@@ -104,6 +104,7 @@ def match(
     if model is None or isinstance(model, str | Path):
         model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
     if isinstance(plant, str):
+        find_plant(plant)
         check_plays(model, plant, model.controls)
         plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
     check_plays(model, plant.name, plant.controls)
