@@ -136,7 +136,7 @@ def main() -> None:
 def measure_all(ablations: Sequence[Ablation]) -> None:
     sounds = {name: targets_and_tuning(setting) for name, setting in SOUNDS.items()}
     with Farm("vital", controls="set1") as farm:
-        most = max(ablation.recipe.babble for ablation in ablations)
+        most = max(ablation.recipe.babble for ablation in ABLATIONS)  # so shards fit every row
         controls = random_melodies(farm.controls, "babble", most, SEED)
         (RUNS / "babble").mkdir(parents=True, exist_ok=True)
         babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
