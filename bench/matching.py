@@ -8,7 +8,6 @@ longer recording holds more. Nothing else should run on the machine meanwhile.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,11 +15,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mirrornet.audio import save_audio
 from mirrornet.checkpoints import provenance
 from mirrornet.experiments.material import RATE_HZ, plain_phrases
 from mirrornet.files import write_atomically
+from mirrornet.matching import match
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-matching.json"
 LENGTHS_S = (2, 60, 600)
@@ -30,48 +31,50 @@ ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 def main() -> None:
     load_before = os.getloadavg()[0]
+    torch.set_num_threads(1)
     tunes = np.concatenate([tune.sound for tune in plain_phrases(SEED)])
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for length_s in LENGTHS_S:
-            sound = np.resize(tunes, length_s * RATE_HZ)
-            path = save_audio(Path(folder) / f"{length_s}.wav", sound, RATE_HZ)
-            rows.append({"length_s": length_s, **measured(path, Path(folder) / str(length_s))})
-            print(rows[-1])
+        paths = [
+            save_audio(Path(folder) / f"{s}.wav", np.resize(tunes, s * RATE_HZ), RATE_HZ)
+            for s in LENGTHS_S
+        ]
+        rows = [measured(path, path.with_suffix("")) for path in paths]
+        match(paths[0])  # loads all
+        for path, length_s, row in zip(paths, LENGTHS_S, rows, strict=True):
+            row |= {"length_s": length_s, "matching_cpu_s": matching_cpu_s(path)}
+            print(row)
     result = {"seed": SEED, "load_before": round(load_before, 2), "rows": rows, **provenance()}
     write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     print(f"Written to {RESULT}.")
 
 
 def measured(sound: Path, out: Path) -> dict[str, float]:
+    """`mirrornet match` in a process of its own, until it says what it heard and until it ends."""
     command = [sys.executable, "-m", "mirrornet", "match", str(sound), "--out", str(out)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start_s = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | ONE_CORE) as process:
-        highest_kb = watched(process)
-    took_s = time.perf_counter() - start_s
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    notes = json.loads((out / "controls.json").read_text())["notes"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_CORE
+    )
+    assert process.stdout
+    heard_s = next(time.perf_counter() for line in process.stdout if line.startswith("Heard:"))
+    process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(status)
     return {
-        "notes": len(notes),
-        "took_s": round(took_s, 1),
-        "cpu_s": round(cpu_s, 1),
-        "memory_mb": round(highest_kb / 1e3),
+        "notes": len(json.loads((out / "controls.json").read_text())["notes"]),
+        "heard_s": round(heard_s - start_s, 1),
+        "took_s": round(time.perf_counter() - start_s, 1),
+        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
+        "memory_mb": round(used.ru_maxrss / 1e3),
     }
 
 
-def watched(process: subprocess.Popen) -> int:
-    """The most memory that the process held, in kB, once it has ended."""
-    highest_kb = 0
-    while process.poll() is None:
-        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                highest_kb = int(line.split()[1])
-        time.sleep(0.02)
-    return highest_kb
+def matching_cpu_s(sound: Path) -> float:
+    """What `mirrornet.match` alone takes where all is loaded."""
+    start_s = time.process_time()
+    match(sound)
+    return round(time.process_time() - start_s, 1)
 
 
 if __name__ == "__main__":

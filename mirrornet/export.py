@@ -22,16 +22,14 @@ from . import plots, report
 from .audio import peak, save_audio
 from .errors import OutputError
 from .files import write_atomically
-from .melody import Note, midi_velocity
+from .melody import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity, note_name
 
 if TYPE_CHECKING:
     from .matched import Match
 
-TICKS_PER_BEAT = 960
-BEATS_PER_MINUTE = 120
-TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
 HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
+SOON = {"compress_level": 3}  # half the time of the usual 6, for a picture a sixth larger
 CONTROLLERS = (*range(20, 32), *range(102, 120))  # those that MIDI leaves free
 LEAD_S = 0.04  # in which knobs that a synthesizer smooths arrive before a note
 BEND_CENTS = 200  # the reach of a pitch wheel, unless a synthesizer is told otherwise
@@ -208,7 +206,7 @@ def controls_json(match: Match) -> str:
             "notes": [
                 {
                     "pitch_midi": int(note.pitch_midi),
-                    "name": plots.note_name(note.pitch_midi),
+                    "name": note_name(note.pitch_midi),
                     "onset_s": float(note.onset_s),
                     "offset_s": float(note.offset_s),
                     "sure": note.sure,
@@ -235,7 +233,7 @@ def controls_csv(match: Match) -> str:
     writer.writerow([*facts, *read, *(labels[knob] for knob in knobs)])
     for number, note in enumerate(match.notes, start=1):
         values = [float(note.controls[knob]) for knob in knobs]
-        facts = [number, plots.note_name(note.pitch_midi), int(note.pitch_midi)]
+        facts = [number, note_name(note.pitch_midi), int(note.pitch_midi)]
         facts += [float(note.onset_s), float(note.offset_s)]
         writer.writerow([*facts, *(note.sure for _ in read), *values])
     return table.getvalue()
@@ -249,7 +247,7 @@ def _write_files(match: Match, folder: Path) -> None:
         wavs.append(path.read_bytes() if path.stat().st_size <= report.LARGEST_EMBEDDED else None)
     del target, audio
     picture = io.BytesIO()
-    plots.compare(match).savefig(picture, format="png", dpi=200)
+    plots.compare(match).savefig(picture, format="png", dpi=200, pil_kwargs=SOON)
     page = report.render_report(match, picture.getvalue(), *wavs)
     _write(folder / "compare.png", picture.getvalue())
     _write(folder / "report.html", page.encode())

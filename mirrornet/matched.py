@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .export import save_match
 from .melody import Note
 from .plants import Plant
 
@@ -59,4 +58,6 @@ class Match:
 
         Raises OutputError, having written nothing, if it is not or cannot be written.
         """
+        from .export import save_match  # draws, and what draws takes as long to load as a match
+
         return save_match(self, folder)

@@ -17,6 +17,10 @@ MELODY_S = 2.0
 GAP_S = 0.1
 LOWEST_PITCH_MIDI = 62
 PITCH_SPAN = 12
+TICKS_PER_BEAT = 960  # of MIDI files
+BEATS_PER_MINUTE = 120
+TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
+PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 # The two controls of every plant that plays melodies.
 PITCH = Control(
@@ -25,6 +29,16 @@ PITCH = Control(
 DURATION = Control(
     "duration", "share", 0.4, 0.9, meaning="length in proportion to the other notes'"
 )
+
+
+def note_name(pitch_midi: int) -> str:
+    """The name musicians use, middle C being C4.
+
+    >>> note_name(62), note_name(61), note_name(24)
+    ('D4', 'C#4', 'C1')
+    """
+    octave, step = divmod(int(pitch_midi), 12)
+    return f"{PITCH_NAMES[step]}{octave - 1}"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from .hearing import FRAME_S, frequencies_hz
+from .melody import note_name
 
 if TYPE_CHECKING:
     from .matched import Match
@@ -35,19 +36,8 @@ PANELS = (
     "(d) plant,\nlearned controls",
 )
 INK, QUIET, RULE, NOTE = "#1c2430", "#5f6b7a", "#d9dee5", "#0072b2"
-PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 Spectrogram = Float[Tensor, "channel frame"] | Float[np.ndarray, "channel frame"]
-
-
-def note_name(pitch_midi: int) -> str:
-    """The name musicians use, middle C being C4.
-
-    >>> note_name(62), note_name(61), note_name(24)
-    ('D4', 'C#4', 'C1')
-    """
-    octave, step = divmod(int(pitch_midi), 12)
-    return f"{PITCH_NAMES[step]}{octave - 1}"
 
 
 def compare(match: Match) -> Figure:

@@ -16,7 +16,7 @@ from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .plots import note_name
+from .melody import note_name
 
 if TYPE_CHECKING:
     from .controls import Control

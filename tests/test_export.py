@@ -15,9 +15,8 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.export import controls_json, level_matched, midi, save_match, velocity
 from mirrornet.matching import Match
-from mirrornet.melody import Note, melody_notes
+from mirrornet.melody import Note, melody_notes, note_name
 from mirrornet.plants import Plant, load_plant
-from mirrornet.plots import note_name
 
 
 class Beep(Plant):

@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 
 from mirrornet.hearing import hear
 from mirrornet.matching import Match
-from mirrornet.plots import compare, note_name, panels
+from mirrornet.melody import note_name
+from mirrornet.plots import compare, panels
 
 
 def pixels(image: AxesImage) -> np.ndarray:

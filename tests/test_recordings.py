@@ -11,9 +11,9 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
 from mirrornet.experiments.reading import as_read, note_scores
-from mirrornet.export import TICKS_PER_S, bends, midi, save_match
+from mirrornet.export import bends, midi, save_match
 from mirrornet.matching import load_reader
-from mirrornet.melody import Note
+from mirrornet.melody import TICKS_PER_S, Note
 from mirrornet.phrases import shared_knobs
 from mirrornet.recordings.matching import plant_notes, with_levels
 from mirrornet.recordings.transcription import HeardNote, RecordingModel, Transcript

@@ -12,8 +12,8 @@ import pytest
 
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.matching import Match
+from mirrornet.melody import note_name
 from mirrornet.plants import load_plant
-from mirrornet.plots import note_name
 from mirrornet.report import CLOSENESS, in_words, render_report, verdict
 
 VOID = {"meta", "img", "br", "link", "input"}

@@ -56,8 +56,8 @@ def demo(out: DemoFolder = None) -> None:
         if out != wanted:
             print(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
-    found = _match(DATA / "demo-melody.flac", "vital", "patch", None, out, refine=DEMO_RENDERS)
-    _say_result(found, out, [note["pitch_midi"] for note in truth["notes"]])
+    played = [note["pitch_midi"] for note in truth["notes"]]
+    _match(DATA / "demo-melody.flac", "vital", "patch", None, out, played, refine=DEMO_RENDERS)
 
 
 def match(
@@ -90,7 +90,7 @@ def match(
     if sound.is_dir():
         _match_folder(sound, plant, controls, model, out, how)
         return
-    _say_result(_match(sound, plant, controls, model, out, **how), out)
+    _match(sound, plant, controls, model, out, **how)
 
 
 def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = None) -> None:
@@ -109,16 +109,24 @@ def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = Non
 
 
 def _match(
-    sound: Path, plant: str, controls: str, model: Path | None, out: Path, **how: Any
-) -> "Match":
-    """Match and save, with the place for the results checked before the work."""
+    sound: Path,
+    plant: str,
+    controls: str,
+    model: Path | None,
+    out: Path,
+    played: Sequence[int] = (),
+    **how: Any,
+) -> None:
+    """Match, say what was found as soon as it is, and save, with the place for the results checked
+    before the work; `played`: the true pitches."""
     _check_place(out)
     print(f"Listening to {sound} ...", flush=True)
     from ..matching import load_reader, match
 
     found = match(sound, plant, load_reader(model, controls), **how)
+    _say_found(found, played)
     found.save(out)
-    return found
+    _say_files(found, out)
 
 
 def _match_folder(
@@ -151,10 +159,10 @@ def _match_folder(
     print(f"{len(found) - failed} of {len(found)} sounds matched; open {out / 'index.html'}.")
 
 
-def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> None:
-    """What was heard, how close it is, and which files to open; `played`: the true pitches."""
-    from ..plots import note_name
-    from ..report import candidate_path, percent, verdict
+def _say_found(found: "Match", played: Sequence[int]) -> None:
+    """What was heard, and how close it is."""
+    from ..melody import note_name
+    from ..report import verdict
 
     if played:
         print(f"Played: {' '.join(map(note_name, played))}")
@@ -163,7 +171,13 @@ def _say_result(found: "Match", folder: Path, played: Sequence[int] = ()) -> Non
     print(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
     for warning in found.warnings:
         print(f"Beware: {warning}")
-    print(verdict(found.distances["spectrogram_error"]))
+    print(verdict(found.distances["spectrogram_error"]), flush=True)
+
+
+def _say_files(found: "Match", folder: Path) -> None:
+    """Which files to open."""
+    from ..report import candidate_path, percent
+
     for number, other in enumerate(found.others, 2):
         error = percent(other.distances["spectrogram_error"])
         print(f"Another answer, in {folder / candidate_path(number)}: {error}.")

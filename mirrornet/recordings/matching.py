@@ -17,10 +17,9 @@ from ..allowance import allowed
 from ..audio import from_samples, load_audio
 from ..controls import ControlSpace
 from ..errors import AudioError, ControlError
-from ..export import TICKS_PER_S
 from ..hearing import hear_recording
 from ..matched import Match
-from ..melody import Note, duration_controls, midi_velocity
+from ..melody import TICKS_PER_S, Note, duration_controls, midi_velocity
 from ..metrics import spectrogram_error
 from ..phrases import shared_knobs
 from ..plants import Plant
