@@ -8,7 +8,7 @@ from mirrornet.cochlea import loudness_compress
 from mirrornet.errors import ControlError
 from mirrornet.hearing import FRAME_S
 from mirrornet.melody import MELODY_S, duration_controls, note_spans
-from mirrornet.networks.disguise import disguise, tremble
+from mirrornet.networks.disguise import disguise, revoice, tremble
 from mirrornet.networks.notewise import NotewiseDecoder, as_heard
 from mirrornet.networks.reader import (
     APART,
@@ -121,6 +121,21 @@ def test_some_sounds_tremble_and_the_others_stay():
     swings = torch.fft.rfft(loudness[trembling] - loudness[trembling].mean(-1, keepdim=True))
     rates_hz = swings.abs().argmax(-1) / (500 * FRAME_S)
     assert ((rates_hz > 2.5) & (rates_hz < 9.5)).all()
+
+
+def test_another_voice_moves_with_the_notes_and_is_the_sounds_own():
+    """An octave (24 channels) higher its harmonics have the gains that they had below."""
+    pitches = torch.full((64, 20), 57.0)
+    pitches[:, 10:] += 12
+    even = torch.ones(64, 128, 20)
+    voiced = revoice(even, pitches, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(voiced[:, :-24, 0], voiced[:, 24:, 10])
+    assert torch.equal(voiced[..., :10], voiced[..., :1].expand(-1, -1, 10))
+    gains_db = 20 * voiced[:, [31, 55, 69, 79], 0].log10()  # of harmonics 1 to 4 of 220 Hz
+    assert gains_db.std(0).min() > 4
+    hollow = (gains_db[:, 0].abs() < 1e-3).float().mean()
+    assert 0.1 < hollow < 0.5
+    assert torch.equal(voiced, revoice(even, pitches, torch.Generator().manual_seed(0)))
 
 
 def test_a_disguise_keeps_times_and_changes_the_rest():

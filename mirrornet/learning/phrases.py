@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ..checkpoints import provenance
 from ..cochlea import CHANNELS
-from ..hearing import FRAME_S
-from ..networks.disguise import disguise, tremble
+from ..hearing import FRAME_S, frame_times_s
+from ..networks.disguise import disguise, revoice, tremble
 from ..phrases import babble_phrases, frame_labels
 from ..plants.farm import Farm, usable_cores
 from ..recordings.transcription import RecordingModel
@@ -111,7 +111,7 @@ def learn_phrases(
             torch.manual_seed(seed * 1_000_003 + at)  # of dropout
             if part.name == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
-                heard = compressed(half_disguised(S[:, :CHANNELS], chance) * louder)
+                heard = compressed(half_disguised(S[:, :CHANNELS], notes, chance) * louder)
                 loss = network.frame_loss(heard, notes, playing, FRAME_S)
             elif part.name == "patch":  # no disguise, which would hide the knobs
                 heard = compressed(S[:, :CHANNELS] * louder)
@@ -132,9 +132,16 @@ def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batc
 
 
 def half_disguised(
-    S: Float[Tensor, "batch channel=128 frame"], chance: torch.Generator
+    S: Float[Tensor, "batch channel=128 frame"],
+    notes: Float[Tensor, "batch note value=5"],
+    chance: torch.Generator,
 ) -> Float[Tensor, "batch channel=128 frame"]:
     """The second half of the phrases in disguise, at a mean of 1 again."""
     plain = len(S) // 2
-    heard = compressed(tremble(S[plain:], chance))
+    times_s = torch.from_numpy(frame_times_s(S.shape[-1])).to(S)
+    begun = (notes[plain:, :, 1, None] <= times_s).sum(1)
+    pitches = notes[plain:, :, 0].gather(1, (begun - 1).clamp(min=0))
+    voiced = revoice(S[plain:], pitches, chance)
+    voiced = voiced / voiced.mean((1, 2), keepdim=True).clamp(min=1e-6)
+    heard = compressed(tremble(voiced, chance))
     return torch.cat([S[:plain], torch.expm1(4 * disguise(heard, chance)) / 4])
