@@ -30,7 +30,7 @@ ABOUT = {
     ("paper", "full"): "3 hours",
 }
 ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
-ABOUT_PHRASES = {"quick": "20 minutes", "full": "70 minutes"}  # estimated from their steps
+ABOUT_PHRASES = {"quick": "25 minutes", "full": "100 minutes"}
 ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
     (1, "quick"): "30 minutes",
     (1, "full"): "4 hours",
