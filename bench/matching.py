@@ -56,7 +56,8 @@ def measured(sound: Path, out: Path) -> dict[str, float]:
         command, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_CORE
     )
     assert process.stdout
-    heard_s = next(time.perf_counter() for line in process.stdout if line.startswith("Heard:"))
+    said = (time.perf_counter() for line in process.stdout if line.startswith("Heard:"))
+    heard_s = next(said, start_s)
     process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
     if status:

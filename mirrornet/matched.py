@@ -58,6 +58,6 @@ class Match:
 
         Raises OutputError, having written nothing, if it is not or cannot be written.
         """
-        from .export import save_match  # draws, and what draws takes as long to load as a match
+        from .export import save_match  # what draws takes long to load, and is not needed before
 
         return save_match(self, folder)
