@@ -18,6 +18,7 @@ from mirrornet import mirror, options
 from mirrornet.cli import COMMANDS, main
 from mirrornet.commands import learn as learn_commands
 from mirrornet.commands import match as match_commands
+from mirrornet.errors import OutputError
 from mirrornet.export import controls_json
 from mirrornet.learning import melodies
 from mirrornet.matching import Match
@@ -119,6 +120,24 @@ def test_match_writes_beside_you_and_says_how_close_it_is(capsys, here):
     assert "In demo-melody-match:" in said
     assert all(file in said for file in FILES)
     assert re.search(r"Heard:( +[A-G]#?\d){5}\n", said)
+
+
+def test_what_was_heard_is_said_before_files_are_written(capsys, here, monkeypatch):
+    def full(match, folder):
+        raise OutputError("the disk is full.")
+
+    monkeypatch.setattr(Match, "save", full)
+    assert main(["match", str(MELODY)]) == 2
+    said = capsys.readouterr()
+    assert re.search(r"Heard:( +[A-G]#?\d){5}\n.*variance", said.out)
+    assert "In demo-melody-match:" not in said.out
+    assert "the disk is full" in said.err
+    assert not list(here.iterdir())
+
+
+def test_matching_does_not_wait_for_what_draws():
+    program = "import sys, mirrornet.matching; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_options_of_match_reach_the_matcher(here, model, tmp_path_factory):
