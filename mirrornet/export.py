@@ -8,13 +8,11 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import mido
 import numpy as np
 from jaxtyping import Float
 
@@ -22,7 +20,8 @@ from . import plots, report
 from .audio import peak, save_audio
 from .errors import OutputError
 from .files import write_atomically
-from .melody import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity, note_name
+from .melody import note_name, shared_note
+from .midi import controllers, midi
 
 if TYPE_CHECKING:
     from .matched import Match
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
 SOON = {"compress_level": 3}  # half the time of the usual 6, for a picture a sixth larger
-CONTROLLERS = (*range(20, 32), *range(102, 120))  # those that MIDI leaves free
-LEAD_S = 0.04  # in which knobs that a synthesizer smooths arrive before a note
-BEND_CENTS = 200  # the reach of a pitch wheel, unless a synthesizer is told otherwise
 
 
 def save_match(match: Match, folder: str | Path) -> list[Path]:
@@ -87,94 +83,6 @@ def _rms(sound: Float[np.ndarray, " sample"]) -> float:
     blocks = (sound[at : at + BLOCK] for at in range(0, len(sound), BLOCK))
     total = sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)
     return math.sqrt(total / max(len(sound), 1))
-
-
-def velocity(match: Match, note: Note) -> int:
-    """MIDI velocity from the control `level`, 127 at its top; see `midi_velocity`. Plants without a
-    level in dB play everything at 127."""
-    space = match.plant.controls
-    if space.units.get("level") != "dB":
-        return 127
-    below_db = note.controls["level"] - space[space.row("level")].high
-    return midi_velocity(below_db)
-
-
-def shared_note(match: Match) -> Note:
-    """A note with all that the notes of a recording share, in the tuning of most of them."""
-    tune = float(np.median([note.controls["tune"] for note in match.notes]))
-    return replace(match.notes[0], controls=match.notes[0].controls | {"tune": tune})
-
-
-def bends(match: Match, notes: Sequence[Note]) -> list[int]:
-    """Where the pitch wheel stands for notes out of the recording's tuning, of +-8191 for
-    +-`BEND_CENTS`."""
-    if not match.one_patch:
-        return [0] * len(notes)
-    common = shared_note(match).controls["tune"]
-    return [round(8191 * (note.controls["tune"] - common) / BEND_CENTS) for note in notes]
-
-
-def controllers(match: Match) -> dict[str, int]:
-    """MIDI controller numbers for the knobs that move from note to note, by the names that the
-    synthesizer gives them; none if all notes are played with one patch."""
-    if match.one_patch:
-        return {}
-    names = match.plant.automation(match.notes[0])
-    return dict(zip(names, CONTROLLERS, strict=False))
-
-
-def midi(
-    match: Match, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
-) -> bytes:
-    """A MIDI file (format 1) of named tracks of notes, times within 0.3 ms; if `automated`, with
-    the `controllers` set before each note.
-
-    Every track is as long as the target, so that it loops as the sound does. The pitch wheel moves
-    before a note that is out of tune, by its usual two semitones at most.
-    """
-    length = round(len(match.target) / match.sample_rate_hz * TICKS_PER_S)
-    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
-    tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(BEATS_PER_MINUTE))
-    file.tracks.append(mido.MidiTrack([tempo]))
-    for name, notes in tracks:
-        events = []
-        wheel = 0
-        places = bends(match, notes)
-        numbers = controllers(match) if automated else {}
-        stand: dict[int, int] = {}
-        free = 0  # from this tick on no note is held
-        if any(places):  # where the file is looped, it may have been left elsewhere
-            events.append((0, 1, mido.Message("pitchwheel", pitch=0)))
-        for note, place in zip(notes, places, strict=True):
-            start = round(note.onset_s * TICKS_PER_S)
-            end = max(round(note.offset_s * TICKS_PER_S), start + 1)
-            pitch, level = int(note.pitch_midi), velocity(match, note)
-            if place != wheel:
-                wheel = place
-                events.append((start, 1, mido.Message("pitchwheel", pitch=wheel)))
-            knobs = match.plant.automation(note) if numbers else {}
-            early = min(max(start - round(LEAD_S * TICKS_PER_S), free), start)
-            free = end
-            for knob, number in numbers.items():
-                value = round(127 * min(max(knobs[knob], 0.0), 1.0))
-                if stand.get(number) != value:
-                    stand[number] = value
-                    change = mido.Message("control_change", control=number, value=value)
-                    events.append((early, 1, change))
-            events.append((start, 2, mido.Message("note_on", note=pitch, velocity=level)))
-            events.append((end, 0, mido.Message("note_off", note=pitch)))
-        last = max([length, *(tick for tick, *_ in events)])
-        events.append((last, 3, mido.MetaMessage("end_of_track")))
-        track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
-        now = 0
-        # Where one note ends as the next begins, the end comes first.
-        for tick, _, message in sorted(events, key=lambda event: event[:2]):
-            track.append(message.copy(time=tick - now))
-            now = tick
-        file.tracks.append(track)
-    buffer = io.BytesIO()
-    file.save(file=buffer)
-    return buffer.getvalue()
 
 
 def controls_json(match: Match) -> str:
@@ -255,7 +163,7 @@ def _write_files(match: Match, folder: Path) -> None:
     _write(folder / "controls.csv", controls_csv(match).encode())
     _write(folder / "melody.mid", midi(match, [("melody", match.notes)], True))
     if match.one_patch:
-        preset = match.plant.note_preset(shared_note(match))
+        preset = match.plant.note_preset(shared_note(match.notes))
         if preset is not None:
             _write(folder / report.PATCH_FILE, preset.encode())
     elif report.has_presets(match):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .melody import Note
+from .melody import Note, one_patch
 from .plants import Plant
 
 
@@ -44,9 +44,7 @@ class Match:
     @property
     def one_patch(self) -> bool:
         """Whether all notes are played with the same preset, as a musician would."""
-        names = [control.name for control in self.plant.controls.shared]
-        patches = {tuple(note.controls[name] for name in names) for note in self.notes}
-        return bool(names) and len(patches) == 1
+        return one_patch(self.plant.controls, self.notes)
 
     @property
     def read(self) -> bool:

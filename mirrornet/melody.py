@@ -5,7 +5,7 @@ proportion to 0.5 d + 0.4, scaled to fill the melody; each note is let go 0.1 s 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -52,6 +52,19 @@ class Note:
     controls: dict[str, float] = field(default_factory=dict)
     sure: float | None = None
     """How likely it is that there was such a note, 0..1, where it was read from a recording."""
+
+
+def one_patch(space: ControlSpace, notes: Sequence[Note]) -> bool:
+    """Whether all notes are played with the same preset, as a musician would."""
+    names = [control.name for control in space.shared]
+    patches = {tuple(note.controls[name] for name in names) for note in notes}
+    return bool(names) and len(patches) == 1
+
+
+def shared_note(notes: Sequence[Note]) -> Note:
+    """A note with all that the notes of a recording share, in the tuning of most of them."""
+    tune = float(np.median([note.controls["tune"] for note in notes]))
+    return replace(notes[0], controls=notes[0].controls | {"tune": tune})
 
 
 def midi_velocity(level_db: float) -> int:

@@ -180,3 +180,11 @@ WavFile = Annotated[
     Path | None,
     _explained("WAV", "the file to write, not there yet; default: the name of CONTROLS_JSON"),
 ]
+PresetFile = Annotated[
+    Path | None,
+    _explained(
+        "VITAL",
+        "write the synthesizer's preset to this file, not there yet, in place of the sound; where "
+        "notes have knobs of their own one for each, numbered; default: no preset",
+    ),
+]

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from .controls import ControlSpace
-from .errors import ControlError
-from .melody import Note
-from .plants import find_plant, load_plant
+from .errors import ControlError, PlantError
+from .melody import Note, one_patch, shared_note
+from .plants import Plant, find_plant, load_plant
 
 LONGEST_S = 600.0
 
@@ -58,6 +58,29 @@ def play_notes(
 
     Raises PlantError if there is no such plant, ControlError for notes it must not play.
     """
+    return _plant_of(notes, plant, sample_rate_hz).play(notes)
+
+
+def presets(notes: Sequence[Note], plant: str) -> list[str]:
+    """The texts of presets with which the plant of that name plays the notes: one for all, if they
+    share a patch, or one for each.
+
+    Raises PlantError if there is no such plant or it has no presets, ControlError for notes it must
+    not play.
+    """
+    player = _plant_of(notes, plant)
+    for note in notes:
+        player.check_note(note)
+    shared = one_patch(player.controls, notes)
+    found = [player.note_preset(note) for note in ([shared_note(notes)] if shared else notes)]
+    texts = [text for text in found if text is not None]
+    if not texts:
+        raise PlantError(f"{plant} has no presets; leave out --preset to play the notes.")
+    return texts
+
+
+def _plant_of(notes: Sequence[Note], plant: str, sample_rate_hz: int = 44100) -> Plant:
+    """The plant of that name with the control set that the notes have, or else with its first."""
     if not notes:
         raise ControlError("there are no notes to play; add some.")
     last_s = max(note.offset_s for note in notes)
@@ -66,7 +89,7 @@ def play_notes(
     sets = find_plant(plant).control_sets
     fitting = [name for name, space in sets.items() if _knobs(space) == set(notes[0].controls)]
     control_set = (fitting or list(sets))[0]
-    return load_plant(plant, controls=control_set, sample_rate_hz=sample_rate_hz).play(notes)
+    return load_plant(plant, controls=control_set, sample_rate_hz=sample_rate_hz)
 
 
 def _knobs(space: ControlSpace) -> set[str]:

@@ -20,6 +20,7 @@ CHECKED = (
     "learning",
     "plots",
     "export",
+    "midi",
     "peers",
 )
 

@@ -13,9 +13,10 @@ import soundfile
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from mirrornet.controls import Control, ControlSpace
-from mirrornet.export import controls_json, level_matched, midi, save_match, velocity
+from mirrornet.export import controls_json, level_matched, save_match
 from mirrornet.matching import Match
 from mirrornet.melody import Note, melody_notes, note_name
+from mirrornet.midi import midi, velocity
 from mirrornet.plants import Plant, load_plant
 
 

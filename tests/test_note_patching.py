@@ -10,9 +10,9 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
 from mirrornet.allowance import Allowance
-from mirrornet.export import controllers, midi
 from mirrornet.hearing import hear_recording
 from mirrornet.melody import Note
+from mirrornet.midi import controllers, midi
 from mirrornet.plants.vital import Vital
 from mirrornet.recordings.note_patching import improve_notes
 from tests.test_patch import SINE

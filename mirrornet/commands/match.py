@@ -20,6 +20,7 @@ from ..options import (
     PatchScope,
     Plant,
     PlantOfFile,
+    PresetFile,
     Refine,
     Seconds,
     Seed,
@@ -29,6 +30,7 @@ from ..options import (
 
 if TYPE_CHECKING:
     from ..matched import Match
+    from ..melody import Note
 
 DATA = Path(__file__).parents[1] / "data"
 DEMO_RENDERS = 40
@@ -93,19 +95,51 @@ def match(
     _match(sound, plant, controls, model, out, **how)
 
 
-def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = None) -> None:
-    """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz."""
+def render(
+    controls: ControlsFile,
+    plant: PlantOfFile = None,
+    out: WavFile = None,
+    preset: PresetFile = None,
+) -> None:
+    """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz; or write the
+    synthesizer's preset that plays it."""
     from ..audio import save_audio
     from ..matching import EXPORT_RATE_HZ
-    from ..playing import play_notes, read_notes
+    from ..playing import play_notes, presets, read_notes
 
-    out = Path(f"{controls.stem}.wav") if out is None else out
-    if os.path.lexists(out):
-        raise OutputError(f"{out} exists already; name another file with --out.")
+    if preset is not None and preset.suffix != ".vital":
+        raise OutputError(f"Vital opens presets whose names end in .vital, so {preset} must, too.")
     named, notes = read_notes(controls)
+    if preset is not None:
+        _write_presets(preset, notes, presets(notes, plant or named))
+        if out is None:
+            return
+    out = Path(f"{controls.stem}.wav") if out is None else out
+    _refuse_existing(out, "--out")
     audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
     save_audio(out, audio, EXPORT_RATE_HZ)
     print(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
+
+
+def _write_presets(place: Path, notes: Sequence["Note"], texts: Sequence[str]) -> None:
+    """One preset to `place`, or one for each note beside it; OutputError if one exists."""
+    from ..files import write_atomically
+    from ..melody import note_name
+
+    places = [place]
+    if len(texts) > 1:
+        names = (f"{n}-{note_name(note.pitch_midi)}" for n, note in enumerate(notes, 1))
+        places = [place.with_stem(f"{place.stem}-{name}") for name in names]
+    for path in places:
+        _refuse_existing(path, "--preset")
+    for path, text in zip(places, texts, strict=True):
+        write_atomically(path, lambda file, text=text: file.write_bytes(text.encode()))
+    print(f"{len(texts)} preset{'s' * (len(texts) > 1)} written to {', '.join(map(str, places))}.")
+
+
+def _refuse_existing(path: Path, option: str) -> None:
+    if os.path.lexists(path):
+        raise OutputError(f"{path} exists already; name another file with {option}.")
 
 
 def _match(

@@ -40,7 +40,7 @@ class Plant(ABC):
         return self.tail_s
 
     def note_preset(self, note: Note) -> str | None:
-        """The text of a preset that sounds as `note` does; None for a plant without presets."""
+        """The text of a preset that sounds as one checked note does; None for a plant without."""
         return None
 
     def automation(self, note: Note) -> dict[str, float]:
@@ -74,7 +74,7 @@ class Plant(ABC):
         that is not finite.
         """
         for note in notes:
-            self._check(note)
+            self.check_note(note)
         if duration_s is None:
             duration_s = max((n.offset_s + self.note_tail_s(n) for n in notes), default=self.tail_s)
         if not 0 <= duration_s < np.inf:
@@ -89,7 +89,8 @@ class Plant(ABC):
             room[: len(samples)] += samples
         return sound
 
-    def _check(self, note: Note) -> None:
+    def check_note(self, note: Note) -> None:
+        """ControlError for a note that the plant must not play."""
         if note.pitch_midi not in PITCHES_MIDI:
             raise ControlError(
                 f"a note must have a whole MIDI pitch in 24..96; got {note.pitch_midi}."

@@ -80,6 +80,11 @@ def velocity(note: Note) -> int:
     return midi_velocity(note.controls["level"])
 
 
+def style(note: Note) -> str:
+    """What Vital's browser lists the preset of a note under: does it sound on while it is held?"""
+    return "Lead" if note.controls["sustain"] >= 50 else "Keys"
+
+
 def knobs(note: Note) -> dict[str, float]:
     """Vital's raw settings for the physical controls of a note."""
     value = note.controls
@@ -139,7 +144,6 @@ def base_preset(synth: Synth) -> str:
         "filter_1_model": 0.0,  # analog
         "filter_1_style": 0.0,  # 12 dB
         "filter_1_cutoff": LOWEST_CUTOFF_MIDI,
-        "filter_1_sample_input": 1.0,
         "env_2_sustain": 0.0,
         "env_2_release": 0.01**0.25,
         "lfo_1_sync": 0.0,  # free, in Hz
@@ -152,7 +156,7 @@ def base_preset(synth: Synth) -> str:
     settings["modulation_5_bipolar"] = 1.0
     settings["lfos"][0] = SINE
     settings["wavetables"][0] |= {"name": "Sine to pulse", "groups": [{"components": [_waves()]}]}
-    settings["sample"] = _white_noise()
+    settings["sample"] = white_noise()
     preset |= {"macro1": "CUTOFF", "macro2": "TUNE", "preset_name": "MirrorNet"}
     return json.dumps(preset)
 
@@ -190,7 +194,7 @@ def _waves() -> dict:
 
 
 @lru_cache(maxsize=1)
-def _white_noise() -> dict:
+def white_noise() -> dict:
     """A sample of our own: each Vital draws other noise for the one that it begins with."""
     noise = np.random.default_rng(NOISE_SEED).uniform(-1, 1, 44100)
     return {

@@ -30,6 +30,7 @@ from ..melody import DURATION, PITCH, Note, melody_notes
 from . import patch
 from .base import TAIL_S, Plant
 from .patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
+from .vital_preset import preset_text
 
 SET1 = ControlSpace(
     (
@@ -56,6 +57,14 @@ CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH)}
 
 RELEASE_S = 0.02
 SETTLING_S = 0.4  # in which a smoothed knob arrives
+PATCH_COMMENTS = (
+    "Matched to a recording by MirrorNet. Play melody.mid with it. "
+    "CUTOFF moves the filter; TUNE tunes all notes (0.25: A = 440 Hz)."
+)
+NOTE_COMMENTS = (
+    "One note of a melody that MirrorNet matched. "
+    "CUTOFF moves the filter, LEVEL the oscillator's level."
+)
 FAINT = 0.001  # a velocity nobody hears; 0 would be no note
 MODULATIONS = (
     ("macro_control_1", "filter_1_cutoff"),
@@ -134,7 +143,8 @@ class Vital(Plant):
         """The text of a `.vital` preset that sounds as `note` does, at its pitch and length."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
-        return json.dumps(preset)
+        about = (patch.style(note), PATCH_COMMENTS) if self._patched else ("Keys", NOTE_COMMENTS)
+        return preset_text(preset, *about)
 
     def automation(self, note: Note) -> dict[str, float]:
         preset = json.loads(self._base)
@@ -206,5 +216,6 @@ def _base_preset(synth: Synth) -> str:
     settings |= {"modulation_1_amount": 1.0, "modulation_2_amount": 1.0, "modulation_3_amount": 0.0}
     settings["modulation_3_bipolar"] = 1.0
     settings["lfos"][0] = SINE
+    settings["sample"] = patch.white_noise()  # not played; but Vital's own is another each time
     preset |= {"macro1": "CUTOFF", "macro2": "LEVEL", "preset_name": "MirrorNet note"}
     return json.dumps(preset)

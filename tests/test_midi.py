@@ -1,0 +1,105 @@
+"""MIDI files follow the standard, and leave wheel and controllers as they found them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from standard_midi import END_OF_TRACK, TEMPO, TIME_SIGNATURE, TRACK_NAME, Event, read
+
+from mirrornet.matching import Match
+from mirrornet.melody import Note
+from mirrornet.midi import CONTROLLERS, controllers, midi
+from mirrornet.plants.vital import Vital
+
+TICKS_PER_S = 1920
+# Controllers with a meaning in Vital (docs/vital-presets.md), or in MIDI itself.
+TAKEN = {0, 1, 6, 32, 38, 64, 66, 67, 74, 98, 99, 100, 101, 102, 106, *range(120, 128)}
+
+
+@pytest.fixture(scope="module")
+def patched() -> Vital:
+    return Vital("patch", 44100)
+
+
+def matched(match: Match, plant: Vital, *changes: dict[str, float]) -> Match:
+    """A match of a note for each of `changes`, half a second apart, in a patch that has them."""
+    values = plant.controls.to_physical(np.full((len(plant.controls), 1), 0.5))
+    knobs = dict(zip(plant.controls.names, values[:, 0].tolist(), strict=True))
+    knobs = {name: knobs[name] for name in knobs if name not in ("pitch", "duration")}
+    notes = [
+        Note(60 + n, 0.5 * n, 0.5 * n + 0.5, knobs | {"tune": 0.0} | change)
+        for n, change in enumerate(changes)
+    ]
+    return dataclasses.replace(match, plant=plant, notes=notes)
+
+
+def changes(track: list[Event], status: int) -> list[tuple[int, bytes]]:
+    return [(event.tick, event.data) for event in track if event.status == status]
+
+
+def test_files_are_standard_midi_with_a_tempo_track(saved: Path, match: Match):
+    for path in (saved / "melody.mid", saved / "presets" / "one-track-per-note.mid"):
+        division, (tempo, *parts) = read(path.read_bytes())
+        assert division == 960
+        assert all(event.status == 0xFF for event in tempo)
+        assert [e.data[1:] for e in tempo if e.is_meta(TEMPO)] == [(500_000).to_bytes(3, "big")]
+        assert [e.data[1:3] for e in tempo if e.is_meta(TIME_SIGNATURE)] == [bytes([4, 2])]
+        for track in (tempo, *parts):
+            assert track[0].is_meta(TRACK_NAME)
+            assert track[0].data[1:].isascii()
+            assert track[-1].tick == len(match.target) / match.sample_rate_hz * TICKS_PER_S
+        assert sum(len(changes(track, 0x90)) for track in parts) == len(match.notes)
+        for track in parts:
+            assert len(changes(track, 0x80)) == len(changes(track, 0x90))
+
+
+def test_the_wheel_is_announced_and_left_in_the_middle(match: Match, patched: Vital):
+    bent = matched(match, patched, {}, {}, {"tune": -50.0}, {"tune": -50.0})
+    _, (_, track) = read(midi(bent, [("melody", bent.notes)], True))
+    first_on = next(n for n, event in enumerate(track) if event.status == 0x90)
+    announced = [tuple(data) for tick, data in changes(track[:first_on], 0xB0) if tick == 0]
+    assert announced == [(101, 0), (100, 0), (6, 2), (38, 0), (101, 127), (100, 127)]
+    middle = bytes([0, 64])
+    wheel = changes(track, 0xE0)
+    assert wheel[0] == (0, middle)
+    assert wheel[-1] == (track[-1].tick, middle)
+    assert len({data for _, data in wheel}) > 1
+    # And not before the last note is over.
+    assert wheel[-1][0] >= max(tick for tick, _ in changes(track, 0x80))
+
+
+def test_notes_in_tune_need_no_wheel(match: Match, patched: Vital):
+    straight = matched(match, patched, {}, {})
+    _, (_, track) = read(midi(straight, [("melody", straight.notes)], True))
+    assert not changes(track, 0xE0)
+    assert not changes(track, 0xB0)
+
+
+def test_controllers_end_as_they_stood_for_the_first_note(match: Match, patched: Vital):
+    moving = matched(match, patched, {"wave": 20.0}, {"wave": 80.0}, {"noise": 90.0})
+    _, (_, track) = read(midi(moving, [("melody", moving.notes)], True))
+    first_on = next(event.tick for event in track if event.status == 0x90)
+    states = {}
+    for tick, (number, value) in changes(track, 0xB0):
+        states.setdefault(number, []).append((tick, value))
+    assert set(states) == set(controllers(moving).values())
+    moved = [values for values in states.values() if len(values) > 1]
+    assert len(moved) >= 2
+    for values in states.values():
+        assert values[0][0] <= first_on
+        assert values[-1][1] == values[0][1]
+    assert {values[-1][0] for values in moved} == {track[-1].tick}
+
+
+def test_no_controller_means_something_else():
+    assert not TAKEN & {*CONTROLLERS}
+    assert len({*CONTROLLERS}) == len(CONTROLLERS) >= 21
+
+
+def test_a_track_ends_with_its_end(match: Match, patched: Vital):
+    """Also where a note lasts as long as the target, or longer."""
+    long = matched(match, patched, {"tune": 30.0}, {})
+    last = dataclasses.replace(long.notes[1], offset_s=5.0)
+    _, (_, track) = read(midi(long, [("melody", [long.notes[0], last])]))
+    assert track[-1] == Event(5 * TICKS_PER_S, 0xFF, bytes([END_OF_TRACK]))
