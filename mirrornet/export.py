@@ -98,6 +98,7 @@ def controls_json(match: Match) -> str:
                 for name, value in match.distances.items()
             },
             "sure": match.sure,
+            "one_voice": match.one_voice,
             "midi_controllers": controllers(match),
             "warnings": match.warnings,
             "controls": [

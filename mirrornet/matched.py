@@ -36,6 +36,9 @@ class Match:
     variance."""
     sure: dict[str, float] = field(default_factory=dict)
     """Of a recording: how much of what can be known of each control was heard, 0..1."""
+    one_voice: float | None = None
+    """How surely one note sounds at a time, 0..1: `Transcript.one_voice`. Of chords, whose
+    strongest line is matched, below about 0.9."""
     warnings: list[str] = field(default_factory=list)
     """What a user should know before trusting the answer, in sentences."""
     others: list["Match"] = field(default_factory=list, repr=False)

@@ -16,20 +16,21 @@ from .allowance import allowed
 from .checkpoints import load_checkpoint
 from .controls import ControlSpace
 from .errors import CheckpointError, ControlError
-from .hearing import hear
+from .hearing import hear, hear_recording
 from .imagining import imagine
 from .matched import Match
-from .melody import MELODY_S, melody_notes
+from .melody import LOWEST_PITCH_MIDI, MELODY_S, PITCH_SPAN, melody_notes, note_name
 from .metrics import spectrogram_error
 from .mirror import MirrorNet, card_of
 from .plants import Plant, find_plant, load_plant
 from .practising import Practice, practise
-from .recordings.matching import PatchScope, match_recording
+from .recordings.matching import PatchScope, match_recording, voice_warnings
 from .recordings.transcription import TRANSCRIBER, RecordingModel
 from .targets import melody_sound
 
 EXPORT_RATE_HZ = 44100
 NOTES = 5
+CLEARLY = 0.5  # so sure must a note beyond the melodies' octave be, to be counted
 
 
 def check_plays(model: MirrorNet | RecordingModel, plant: str, controls: ControlSpace) -> None:
@@ -141,6 +142,7 @@ def _match_melody(
         with allowed(refine, seconds) as allowance:
             practice = practise(model.controls, target_heard, controls, allowance, model, seed)
             controls = _practise(plant, practice)
+    one_voice, warnings = _what_else_sounds(target, rate_hz)
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)
     heard = hear(audio, rate_hz)
@@ -155,7 +157,31 @@ def _match_melody(
         target_heard,
         heard,
         {"spectrogram_error": error},
+        one_voice=one_voice,
+        warnings=warnings,
     )
+
+
+def _what_else_sounds(
+    target: Float[np.ndarray, " sample"], sample_rate_hz: int
+) -> tuple[float, list[str]]:
+    """How surely a melody is one voice, and sentences about what the networks for melodies cannot
+    hear, as those for recordings do: chords, and notes beyond the paper's octave."""
+    model = load_reader()
+    if not isinstance(model, RecordingModel):
+        raise CheckpointError("the weights that ship read no recordings; install mirrornet again.")
+    transcript = model.transcribe(hear_recording(target, sample_rate_hz))
+    heard = [note.pitch_midi for note in transcript.notes if note.sure >= CLEARLY]
+    lowest, highest = LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN
+    beyond = sum(not lowest <= pitch <= highest for pitch in heard)
+    warnings = voice_warnings(transcript)
+    if beyond > 1:  # one may be a deep vibrato at the edge
+        warnings.append(
+            f"{beyond} of {len(heard)} notes seem to lie beyond {note_name(lowest)} to "
+            f"{note_name(highest)}, which is all that this control set plays; for other notes "
+            "leave out --controls."
+        )
+    return transcript.one_voice, warnings
 
 
 def _practise(plant: Plant, practice: Practice) -> Float[np.ndarray, "control note"]:

@@ -15,11 +15,12 @@ from jaxtyping import Float
 
 from ..allowance import allowed
 from ..audio import from_samples, load_audio
+from ..beyond import notes_beyond
 from ..controls import ControlSpace
 from ..errors import AudioError, ControlError
 from ..hearing import hear_recording
 from ..matched import Match
-from ..melody import TICKS_PER_S, Note, duration_controls, midi_velocity
+from ..melody import TICKS_PER_S, Note, duration_controls, midi_velocity, note_name
 from ..metrics import spectrogram_error
 from ..phrases import shared_knobs
 from ..plants import Plant
@@ -35,6 +36,8 @@ PatchScope = Literal["shared", "per-note"]
 IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
 SHORTEST_S = 0.02
 MOST_PATCHES = 200
+# Chosen by twenty tuning instruments: 2 % of phrases, 10 % in a room, and no chord are above it.
+ONE_VOICE = 0.92
 DOUBTFUL = 0.5  # mean sureness of notes below which a user is warned
 HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not set the others' level
 
@@ -101,7 +104,7 @@ def match_recording(
     for played in sorted(found, key=lambda played: played.error):
         if all(different(played.heard, one.heard, target_heard) for one in kept):
             kept.append(played)
-    warnings = _warnings(transcript)
+    warnings = _warnings(transcript, first.notes, target, rate_hz)
     if len(kept) < candidates:
         warnings.append(f"Of {candidates} candidates, {len(kept)} that sound different were found.")
     sure = dict(zip(shared_knobs(plant.controls), transcript.sure.tolist(), strict=True))
@@ -116,8 +119,9 @@ def match_recording(
             target_heard,
             played.heard,
             {"spectrogram_error": played.error},
-            sure,
-            warnings,
+            sure=sure,
+            one_voice=transcript.one_voice,
+            warnings=warnings,
         )
         for played in kept
     ]
@@ -291,11 +295,42 @@ def _on_tick(time_s: float) -> float:
     return round(max(time_s, 0.0) * TICKS_PER_S) / TICKS_PER_S
 
 
-def _warnings(transcript: Transcript) -> list[str]:
+def voice_warnings(transcript: Transcript, allowance: float = 0.0) -> list[str]:
+    """A sentence for a user if several notes sound at once; `allowance` lowers the threshold."""
+    if transcript.one_voice >= ONE_VOICE - allowance:
+        return []
+    return [
+        "Several notes seem to sound at once, and the strongest line was taken (one voice: "
+        f"{100 * transcript.one_voice:.0f} % sure); give a recording of one voice."
+    ]
+
+
+def _warnings(
+    transcript: Transcript,
+    notes: Sequence[Note],
+    target: Float[np.ndarray, " sample"],
+    sample_rate_hz: int,
+) -> list[str]:
+    """What a user should know of a recording, in sentences."""
+    above, below = notes_beyond(target, sample_rate_hz, notes, PITCHES_MIDI)
+    # A note beyond the range is read as several.
+    warnings = voice_warnings(transcript, allowance=0.5 * (above + below) / len(notes))
+    if warnings:
+        below = 0  # chords have long periods, too
+    lowest, highest = note_name(PITCHES_MIDI[0]), note_name(PITCHES_MIDI[-1])
+    warnings += [
+        f"{count} of {len(notes)} notes seem to lie {where} that is read; they were given other "
+        "pitches."
+        for count, where in (
+            (above, f"above {highest}, the highest"),
+            (below, f"below {lowest}, the lowest"),
+        )
+        if count
+    ]
     sure = float(np.mean([n.sure for n in transcript.notes if n.sure >= SURE_ENOUGH]))
     if sure < DOUBTFUL:
-        return [
+        warnings.append(
             f"Much of what was heard is a guess (notes are {100 * sure:.0f} % sure on average); "
             "the sound may hold no single voice, or be full of noise or room."
-        ]
-    return []
+        )
+    return warnings

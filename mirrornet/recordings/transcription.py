@@ -63,6 +63,8 @@ class Transcript:
     """0..1, one for each control that belongs to a whole recording."""
     sure: Float[np.ndarray, " knob"]
     """0..1: how much of what was not known of a knob is known now."""
+    one_voice: float = 1.0
+    """0..1: how little else sounds beside the notes, in other pitch classes."""
 
 
 class RecordingModel(nn.Module):
@@ -84,7 +86,8 @@ class RecordingModel(nn.Module):
         `heard` is as `hearing.hear_recording` gives it.
         """
         low = heard[:CHANNELS]  # what notes and knobs are read from
-        notes = find_notes(self._frames(low))
+        frames = self._frames(low)
+        notes = find_notes(frames)
         if not notes:
             shared = self.transcriber.knobs
             return Transcript([], np.full(shared, 0.5), np.zeros(shared))
@@ -99,7 +102,8 @@ class RecordingModel(nn.Module):
             replace(note, level=level, knobs=tuple(own_knobs))
             for note, level, own_knobs in zip(notes, said.level[0].tolist(), own, strict=True)
         ]
-        return Transcript(notes, knobs.astype(float), 1 - doubt.astype(float))
+        one_voice = voice_share(frames, notes)
+        return Transcript(notes, knobs.astype(float), 1 - doubt.astype(float), one_voice)
 
     def e_d(
         self,
@@ -257,6 +261,19 @@ def find_notes(frames: Frames) -> list[HeardNote]:
             )
         )
     return notes
+
+
+def voice_share(frames: Frames, notes: list[HeardNote]) -> float:
+    """How much of what is heard while notes are held belongs to one pitch class in each frame, its
+    neighbours included, 0..1: of one voice nearly all; of a chord, whose notes share, less."""
+    pitches = frames.pitch_logits[0, :SILENT].exp()
+    held = torch.zeros(pitches.shape[-1], dtype=torch.bool)
+    for note in notes:
+        held[int(note.onset_s / FRAME_S) + SHORTEST : int(note.offset_s / FRAME_S)] = True
+    pitches = pitches[:, held]
+    apart = (torch.arange(SILENT)[:, None] - pitches.argmax(0)) % 12
+    own = (pitches * ((apart <= 1) | (apart == 11))).sum()
+    return float(own / pitches.sum()) if held.any() else 1.0
 
 
 def _starts(frames: Frames) -> tuple[list[int], Float[Tensor, " frame"]]:
