@@ -4,14 +4,18 @@ A control knows its name, unit, range and curve. A `ControlSpace` is the ordered
 controls; an array of controls has the shape `(*batch, control, note)` in that order.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
 from .errors import ControlError
+
+Curve = Literal["linear", "exponential"]
+Scope = Literal["note", "recording"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,11 @@ class Control:
     unit: str
     low: float
     high: float
-    curve: Literal["linear", "exponential"] = "linear"
+    curve: Curve = "linear"
     meaning: str = ""
     circular: bool = False
     """Whether 0 and 1 are the same, as for a phase."""
-    scope: Literal["note", "recording"] = "note"
+    scope: Scope = "note"
     """Whether it may differ from note to note, or is set once for a whole recording."""
 
     @property
@@ -151,3 +155,24 @@ def way(
     """From values to others, around a circle the shorter way."""
     circular = [control.circular for control in controls]
     return end - start - np.where(circular, np.rint(end - start), 0)
+
+
+def plant_and_controls(card: Mapping[str, Any]) -> tuple[str, ControlSpace]:
+    """What a model plays: the `plant`, `controls` and `control_set` of its card.
+
+    Raises ControlError, KeyError or TypeError if they are none.
+    """
+    space = ControlSpace((Control(**control) for control in card["controls"]), card["control_set"])
+    for control in space:
+        texts = (card["plant"], space.name, control.name, control.unit, control.meaning)
+        ends = (control.low, control.high)
+        if (
+            not all(isinstance(text, str) for text in texts)
+            or not all(type(end) in (int, float) and math.isfinite(end) for end in ends)
+            or control.low >= control.high
+            or control.curve not in get_args(Curve)
+            or control.scope not in get_args(Scope)
+            or (control.curve == "exponential" and control.low <= 0)
+        ):
+            raise ControlError(f"{control} is no control.")
+    return card["plant"], space

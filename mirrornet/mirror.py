@@ -17,8 +17,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .checkpoints import load_checkpoint, save_checkpoint
-from .controls import Control, ControlSpace
-from .errors import CheckpointError
+from .controls import ControlSpace, plant_and_controls
+from .errors import CheckpointError, ControlError
 from .hearing import Hearing
 from .networks.notewise import NotewiseDecoder
 from .networks.paper import PaperDecoder, PaperEncoder
@@ -97,11 +97,9 @@ class MirrorNet(nn.Module):
         """The model at `path`, its card. Raises CheckpointError if it is not a sound model."""
         tensors, card = load_checkpoint(path)
         try:
-            controls = (Control(**control) for control in card["controls"])
-            space = ControlSpace(controls, card["control_set"])
-            model = cls(card["plant"], space, card["architecture"])
+            model = cls(*plant_and_controls(card), card["architecture"])
             model.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (ControlError, KeyError, TypeError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path} is a checkpoint, but not of a model this version knows; use the version "
                 f"in its card, or learn it again."

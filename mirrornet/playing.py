@@ -80,15 +80,16 @@ def presets(notes: Sequence[Note], plant: str) -> list[str]:
 
 
 def _plant_of(notes: Sequence[Note], plant: str, sample_rate_hz: int = 44100) -> Plant:
-    """The plant of that name with the control set that the notes have, or else with its first."""
+    """The plant of that name, with the smallest of the control sets that have most of the notes'
+    controls."""
     if not notes:
         raise ControlError("there are no notes to play; add some.")
     last_s = max(note.offset_s for note in notes)
     if last_s > LONGEST_S:
         raise ControlError(f"the notes last until {last_s:g} s; {LONGEST_S:g} s is the limit.")
     sets = find_plant(plant).control_sets
-    fitting = [name for name, space in sets.items() if _knobs(space) == set(notes[0].controls)]
-    control_set = (fitting or list(sets))[0]
+    given = set(notes[0].controls)
+    control_set = min(sets, key=lambda n: (-len(_knobs(sets[n]) & given), len(sets[n])))
     return load_plant(plant, controls=control_set, sample_rate_hz=sample_rate_hz)
 
 

@@ -14,6 +14,7 @@ from mirrornet.export import controls_json
 from mirrornet.matching import Match
 from mirrornet.melody import Note
 from mirrornet.plants import load_plant
+from mirrornet.plants.vital import CONTROL_SETS
 from mirrornet.playing import play_notes, read_notes
 
 KNOBS = {"level": -3.0, "cutoff": 800.0, "resonance": 20.0, "attack": 0.01, "decay": 0.5}
@@ -63,6 +64,21 @@ def test_notes_that_must_not_be_played(changes, words):
     note = Note(**({**NOTE.__dict__} | changes))
     with pytest.raises(ControlError, match=words):
         play_notes([note], "vital", 16000)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "wanted"),
+    [
+        (KNOBS | {"colour": 1.0}, "set1"),
+        (KNOBS | VIBRATO | {"colour": 1.0}, "set2"),
+        ({name: v for name, v in (KNOBS | VIBRATO).items() if name != "decay"}, "set2"),
+        (KNOBS | {"sustain": 1.0, "tune": 0.0}, "patch"),
+    ],
+)
+def test_an_unknown_knob_is_told_with_those_of_the_set_that_was_meant(knobs, wanted):
+    names = sorted({*CONTROL_SETS[wanted].names} - {"pitch", "duration"})
+    with pytest.raises(ControlError, match=f"needs exactly the controls {', '.join(names)}; got"):
+        play_notes([Note(60, 0.0, 0.5, knobs)], "vital", 16000)
 
 
 def test_no_notes_and_no_plant():

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..checkpoints import load_checkpoint, save_checkpoint
 from ..cochlea import CHANNELS
-from ..controls import Control, ControlSpace
+from ..controls import ControlSpace, plant_and_controls
 from ..errors import CheckpointError, ControlError
 from ..hearing import FRAME_S
 from ..networks.phrasewise import PhraseDecoder
@@ -196,8 +196,7 @@ class RecordingModel(nn.Module):
         """The model at `path`, its card. Raises CheckpointError if it is not a sound one."""
         tensors, card = load_checkpoint(path)
         try:
-            controls = (Control(**control) for control in card["controls"])
-            model = cls(card["plant"], ControlSpace(controls, card["control_set"]))
+            model = cls(*plant_and_controls(card))
             model.load_state_dict(tensors)
         except (KeyError, TypeError, RuntimeError, ControlError) as error:
             raise CheckpointError(

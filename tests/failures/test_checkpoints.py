@@ -19,8 +19,8 @@ from safetensors.torch import save
 import mirrornet
 from mirrornet.checkpoints import load_checkpoint, save_checkpoint
 from mirrornet.errors import CheckpointError
-from mirrornet.matching import match
-from mirrornet.mirror import MirrorNet, load_model
+from mirrornet.matching import load_reader, match
+from mirrornet.mirror import MirrorNet, load_model, shipped
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import SET1, SET2
 
@@ -193,6 +193,9 @@ def test_weights_that_are_no_safetensors(path, data):
         {"controls": [{"colour": "blue"}]},
         {"controls": ["pitch"]},
         {"control_set": None},
+        {"control_set": ["set1"]},
+        {"control_set": {"name": "set1"}},
+        {"plant": ["vital"]},
         {"architecture": None},
         {"architecture": "transformer"},
         {"architecture": ["notewise"]},
@@ -202,6 +205,33 @@ def test_weights_that_are_no_safetensors(path, data):
 def test_a_card_of_another_version(path, changes):
     change(path, **changes)
     refused(path, "is a checkpoint, but not of a model this version knows; use the version in its")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ["pitch"]},
+        {"unit": None},
+        {"low": "62"},
+        {"low": True},
+        {"low": float("nan")},
+        {"high": 1e999},
+        {"low": 99.0},
+        {"curve": "bent"},
+        {"curve": ["linear"]},
+        {"scope": "world"},
+        {"low": 0.0, "curve": "exponential"},
+    ],
+)
+@pytest.mark.parametrize("controls", ["set1", "patch"])
+def test_a_card_with_a_control_that_is_none(tmp_path, controls, wrong):
+    for file in shipped(controls).parent.glob(f"vital-{controls}*"):
+        shutil.copy(file, tmp_path)
+    card = tmp_path / f"vital-{controls}.json"
+    listed = json.loads(card.read_text())["controls"]
+    change(card, controls=[listed[0] | wrong, *listed[1:]])
+    with pytest.raises(CheckpointError, match=r"not of a model this version knows|but of no model"):
+        load_reader(card)
 
 
 def test_another_number_of_controls(path):
