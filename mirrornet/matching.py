@@ -13,6 +13,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from .allowance import allowed
+from .audio import Sound
 from .checkpoints import load_checkpoint
 from .controls import ControlSpace
 from .errors import CheckpointError, ControlError
@@ -61,7 +62,7 @@ def load_reader(
 
 
 def match(
-    sound: str | Path | tuple[np.ndarray, int],
+    sound: Sound,
     plant: str | Plant = "vital",
     model: MirrorNet | RecordingModel | str | Path | None = None,
     refine: int | None = None,
@@ -122,7 +123,7 @@ def match(
 
 
 def _match_melody(
-    sound: str | Path | tuple[np.ndarray, int],
+    sound: Sound,
     plant: Plant,
     model: MirrorNet,
     refine: int | None,
@@ -131,7 +132,7 @@ def _match_melody(
 ) -> Match:
     """A melody of five notes in 2 s, whose knobs move from note to note."""
     rate_hz = plant.sample_rate_hz
-    target = melody_sound(sound, rate_hz)
+    target, warnings = melody_sound(sound, rate_hz)
     target_heard = hear(target, rate_hz)
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
@@ -155,6 +156,7 @@ def _match_melody(
         target_heard,
         heard,
         {"spectrogram_error": error},
+        warnings=warnings,
     )
 
 
