@@ -5,6 +5,7 @@ files were cut. FFmpeg is given one open file, and looks for `FORMATS` only: non
 another file, as playlists do.
 """
 
+import io
 import math
 import os
 import re
@@ -47,22 +48,25 @@ class Libsndfile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Of an MP3 or an Ogg file joined from several it would read the first only. An MP3 it would
-        # read as far as its header says, with clicks where it is seeked, and warnings on stderr.
+        # Of joined MP3 or Ogg files it would read the first only. An MP3 it would read as far as the
+        # header says, with clicks where it is seeked, and with warnings on stderr.
         with path.open("rb") as file:
-            if re.match(rb"ID3|OggS|\xff[\xe0-\xff]", file.read(4)):
-                raise UndecodableError("MP3 and Ogg are left to FFmpeg")
+            start = file.read(4)
+        if path.suffix.lower() == ".mp3" or re.match(rb"ID3|OggS|\xff[\xe0-\xff]", start):
+            raise UndecodableError("it is MP3 or Ogg")
         with self._opened() as sound:
+            if sound.subtype.startswith("MPEG"):
+                raise UndecodableError("there is MP3 in it")
+            if not sound.frames:
+                raise UndecodableError("its header was not finished, or it is empty")
             self.channels, self.sample_rate_hz = sound.channels, sound.samplerate
             length_s = sound.frames / sound.samplerate
-            kind, notes = sound.format, sound.extra_info
-        if not length_s:
-            raise UndecodableError("its header was not finished, or it is empty")
-        self.held_s = 0.0 if kind == "FLAC" else length_s
-        # libsndfile notes "data : 640000 (should be 383982)" of a file that was cut.
+            self.held_s = 0.0 if sound.format == "FLAC" else length_s
+            # libsndfile notes "data : 640000 (should be 383982)" of a file that was cut.
+            sizes = re.findall(r"(\d+) \(should be (\d+)\)", sound.extra_info)
         cut = [
             int(promised) / max(int(held), 1)
-            for promised, held in re.findall(r"(\d+) \(should be (\d+)\)", notes)
+            for promised, held in sizes
             if int(promised) < UNKNOWN_BYTES
         ]
         self.promised_s = length_s * max([1.0, *cut])
@@ -89,7 +93,7 @@ class FFmpeg:
     held_s = 0.0
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.promised_s = path, 0.0
         with self._opened() as (container, stream):
             first = next(self._frames(container, stream), None)
             if first is None:
@@ -125,7 +129,7 @@ class FFmpeg:
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
             with (
-                self.path.open("rb") as file,
+                _File(self.path) as file,
                 av.open(file, "r", options=options, metadata_errors="replace") as container,
             ):
                 stream = container.streams.best("audio")
@@ -147,10 +151,20 @@ class FFmpeg:
                     yield from packet.decode()
                 except FFmpegError:  # that is no sound: what lies between joined files, or a part
                     cut = True
-        except FFmpegError:
+        except (FFmpegError, IndexError):  # PyAV miscounts streams that turn up part way
             cut = True
         if cut and not self.promised_s:
             self.promised_s = math.inf
+
+
+class _File(io.FileIO):
+    """PyAV prints the error that it would get where FFmpeg, led by damage, seeks out of a file."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError:
+            return -1
 
 
 def _promised_s(container: "InputContainer", stream: "AudioStream", sample_rate_hz: int) -> float:
