@@ -161,8 +161,8 @@ def _load(
             return _decode(FFmpeg(path), sample_rate_hz, longest_s)
     except UndecodableError as error:
         raise AudioError(
-            f"{path} is damaged, or no sound file of a known kind; save it again as WAV, FLAC, OGG, "
-            "MP3 or M4A."
+            f"{path} is damaged, or no sound file of a known kind; save it again as WAV, FLAC, "
+            "OGG, MP3 or M4A."
         ) from error
 
 

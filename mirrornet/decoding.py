@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soundfile
@@ -48,12 +48,15 @@ class Libsndfile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Of joined MP3 or Ogg files it would read the first only. An MP3 it would read as far as the
-        # header says, with clicks where it is seeked, and with warnings on stderr.
         with path.open("rb") as file:
-            start = file.read(4)
-        if path.suffix.lower() == ".mp3" or re.match(rb"ID3|OggS|\xff[\xe0-\xff]", start):
-            raise UndecodableError("it is MP3 or Ogg")
+            start = file.read(18)
+            last_page = _last_ogg_page(file) if start.startswith(b"OggS") else b""
+        # An MP3 would be read as far as its header says, even if several are joined, with clicks
+        # where it is seeked, and warnings on stderr; of joined Ogg streams, the first.
+        if path.suffix.lower() == ".mp3" or re.match(rb"ID3|\xff[\xe0-\xff]", start):
+            raise UndecodableError("it is MP3")
+        if last_page and last_page[14:18] != start[14:18]:
+            raise UndecodableError("it holds several streams")
         with self._opened() as sound:
             if sound.subtype.startswith("MPEG"):
                 raise UndecodableError("there is MP3 in it")
@@ -64,12 +67,10 @@ class Libsndfile:
             self.held_s = 0.0 if sound.format == "FLAC" else length_s
             # libsndfile notes "data : 640000 (should be 383982)" of a file that was cut.
             sizes = re.findall(r"(\d+) \(should be (\d+)\)", sound.extra_info)
-        cut = [
-            int(promised) / max(int(held), 1)
-            for promised, held in sizes
-            if int(promised) < UNKNOWN_BYTES
-        ]
-        self.promised_s = length_s * max([1.0, *cut])
+        cut = [int(size) / max(int(held), 1) for size, held in sizes if int(size) < UNKNOWN_BYTES]
+        self.promised_s = length_s * max(cut, default=1.0)
+        if last_page and _is_cut(last_page):
+            self.promised_s = math.inf
 
     def blocks(self) -> Iterator[Block]:
         """All samples; decodes from the beginning."""
@@ -97,11 +98,9 @@ class FFmpeg:
         with self._opened() as (container, stream):
             first = next(self._frames(container, stream), None)
             if first is None:
-                raise AudioError(f"no sound in {path} can be decoded; record or export it again.")
+                raise _no_sound(path)
             self.channels, self.sample_rate_hz = first.layout.nb_channels, first.sample_rate
             self.promised_s = _promised_s(container, stream, self.sample_rate_hz)
-            if container.format.name == "ogg" and _ends_within_page(path):
-                self.promised_s = math.inf
 
     def blocks(self) -> Iterator[Block]:
         """All samples; decodes from the beginning."""
@@ -134,7 +133,7 @@ class FFmpeg:
             ):
                 stream = container.streams.best("audio")
                 if not isinstance(stream, av.AudioStream):
-                    raise AudioError(f"there is no sound in {self.path}; give a file with sound.")
+                    raise _no_sound(self.path)
                 yield container, stream
         except (OSError, FFmpegError) as error:
             raise UndecodableError(error.strerror) from error
@@ -167,6 +166,10 @@ class _File(io.FileIO):
             return -1
 
 
+def _no_sound(path: Path) -> AudioError:
+    return AudioError(f"{path} holds no sound that can be decoded; record or export it again.")
+
+
 def _promised_s(container: "InputContainer", stream: "AudioStream", sample_rate_hz: int) -> float:
     """The length of a stream as its header has it; 0 if there is none."""
     if stream.duration is None or stream.time_base is None:
@@ -177,11 +180,13 @@ def _promised_s(container: "InputContainer", stream: "AudioStream", sample_rate_
     return float(length_s) if (length_s * sample_rate_hz).denominator == 1 else 0.0
 
 
-def _ends_within_page(path: Path) -> bool:
-    """Whether the last page of an Ogg file is cut."""
-    with path.open("rb") as file:
-        file.seek(-min(LONGEST_OGG_PAGE, path.stat().st_size), os.SEEK_END)
-        page = file.read()
-    page = page[page.rfind(b"OggS") :]
+def _last_ogg_page(file: BinaryIO) -> bytes:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - LONGEST_OGG_PAGE))
+    end = file.read()
+    return end[max(0, end.rfind(b"OggS")) :]
+
+
+def _is_cut(page: bytes) -> bool:
+    """Whether an Ogg page, which says how long its parts are, is not all there."""
     lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    return len(page) < 27 + len(lengths) + sum(lengths) or not lengths
+    return not lengths or len(page) < 27 + len(lengths) + sum(lengths)
