@@ -11,6 +11,7 @@ where it makes a sound be refused; it never decides how much memory is taken.
 import io
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,11 +155,10 @@ def _load(
     path: Path, sample_rate_hz: int, longest_s: float
 ) -> tuple[Float[np.ndarray, " sample"], list[str]]:
     _check_file(path)
+    with suppress(UndecodableError):
+        return _decode(Libsndfile(path), sample_rate_hz, longest_s)
     try:
-        try:
-            return _decode(Libsndfile(path), sample_rate_hz, longest_s)
-        except UndecodableError:
-            return _decode(FFmpeg(path), sample_rate_hz, longest_s)
+        return _decode(FFmpeg(path), sample_rate_hz, longest_s)
     except UndecodableError as error:
         raise AudioError(
             f"{path} is damaged, or no sound file of a known kind; save it again as WAV, FLAC, "

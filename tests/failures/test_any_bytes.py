@@ -38,23 +38,18 @@ REAL_FILES = [
     written("OGG", "OPUS", 2),
     written("MP3", "MPEG_LAYER_III"),
     written("MP3", "MPEG_LAYER_III") + written("MP3", "MPEG_LAYER_III", 2),
-    *(
-        encoded(SOUND, RATE_HZ, kind, codec, **options)
-        for kind, codec, options in (
-            ("mp4", "aac", {}),
-            ("mp4", "alac", {"layout": "stereo"}),
-            ("mov", "pcm_s16le", {"pictures": True}),
-            ("adts", "aac", {}),
-            ("webm", "libopus", {}),
-            ("matroska", "flac", {"layout": "7.1"}),
-            ("asf", "wmav2", {}),
-            ("flv", "aac", {}),
-            ("avi", "mp2", {}),
-            ("mpegts", "aac", {}),
-            ("wv", "wavpack", {"layout": "stereo"}),
-            ("tta", "tta", {}),
-        )
-    ),
+    encoded(SOUND, RATE_HZ, "mp4", "aac"),
+    encoded(SOUND, RATE_HZ, "mp4", "alac", "stereo"),
+    encoded(SOUND, RATE_HZ, "mov", "pcm_s16le", pictures=True),
+    encoded(SOUND, RATE_HZ, "adts", "aac"),
+    encoded(SOUND, RATE_HZ, "webm", "libopus"),
+    encoded(SOUND, RATE_HZ, "matroska", "flac", "7.1"),
+    encoded(SOUND, RATE_HZ, "asf", "wmav2"),
+    encoded(SOUND, RATE_HZ, "flv", "aac"),
+    encoded(SOUND, RATE_HZ, "avi", "mp2"),
+    encoded(SOUND, RATE_HZ, "mpegts", "aac"),
+    encoded(SOUND, RATE_HZ, "wv", "wavpack", "stereo"),
+    encoded(SOUND, RATE_HZ, "tta", "tta"),
 ]
 SUFFIXES = st.sampled_from(
     ["", ".wav", ".flac", ".mp3", ".aif", ".au", ".vox", ".gsm", ".sd2", ".m4a"]
