@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BLOCK_FRAMES = 65536
 # What is written to a pipe cannot say how long it became, and claims the most that it can.
-UNKNOWN_BYTES = 2**31 - 2**16
+UNKNOWN_BYTES = 2**31 - 2**25
 LONGEST_OGG_PAGE = 27 + 255 + 255 * 255
 FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,loas,matroska,mov,mp3,"

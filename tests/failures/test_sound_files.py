@@ -222,7 +222,7 @@ def test_flac_that_does_not_know_its_length(path):
     refused(path, "longer than 4 s", longest_s=4.0)
 
 
-@pytest.mark.parametrize("size", [0, 2**31 - 1, 2**32 - 1])
+@pytest.mark.parametrize("size", [0, 0x7F000000, 2**31 - 1, 2**32 - 1])
 def test_wav_whose_length_was_never_filled_in(path, size):
     content = bytearray(written("WAV"))
     content[4:8] = content[40:44] = struct.pack("<I", size)
