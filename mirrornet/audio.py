@@ -4,15 +4,16 @@ Every sound that enters is checked here once, so the rest may rely on it: one ch
 float32 samples, at the rate asked for, at least 0.1 s long, and not silent. Levels are kept: +-1
 is full scale, and a float file may go beyond it.
 
-Sounds are read in blocks, mixed down and resampled as they come. A header is believed only where
-it makes a sound be refused; it never decides how much memory is taken.
+Sounds are decoded in blocks, mixed down and resampled as they come. A header is believed only
+where it makes a sound be refused; it never decides how much memory is taken.
 """
 
 import io
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from numbers import Real
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -20,6 +21,7 @@ import soxr
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 
+from .decoding import BLOCK_FRAMES, FFmpeg, Libsndfile, UndecodableError
 from .errors import AudioError, OutputError
 from .files import write_atomically
 
@@ -32,7 +34,10 @@ SILENCE = 10 ** (-90 / 20)  # 1 is full scale
 LARGEST_SAMPLE = 2.0**31
 # One of 64 channels leaves 1/64 of itself in the average; only opposite phases leave less.
 CANCELLED = 0.01
-BLOCK_FRAMES = 65536
+OFFSET = 0.01  # of the peak: less can neither be heard nor mistaken for a note
+TOLERANCE_S = 0.05  # by which a header may be wrong, since codecs fill up their last frame
+
+Sound = str | Path | tuple[ArrayLike, float]
 
 
 def resample(
@@ -47,50 +52,37 @@ def load_audio(
 ) -> Float[np.ndarray, " sample"]:
     """A sound file as mono float32 at `sample_rate_hz`.
 
-    Reads what libsndfile does (WAV, FLAC, OGG, AIFF, MP3 and more), 8 to 192 kHz, up to 64
-    channels. Channels are averaged; where that cancels them (opposite phases, the mix 40 dB below
-    the loudest channel), the loudest channel is taken alone. A file that is cut short gives what
-    it still holds, as far as its format can be decoded without its end.
+    Reads what libsndfile or FFmpeg do (WAV, FLAC, OGG, MP3, M4A and most others, and the sound of
+    videos), 8 to 192 kHz, up to 64 channels. Channels are averaged; where that cancels them
+    (opposite phases, the mix 40 dB below the loudest channel), the loudest channel is taken alone.
+    A constant offset is removed. A file that is cut short gives what it still holds, as far as its
+    format can be decoded without its end.
 
     Raises AudioError for a file that is missing, unreadable, no sound or damaged; for samples that
     are not finite or beyond 2**31; for a sound shorter than 0.1 s, longer than `longest_s`, silent
     (below -90 dB of full scale), or without anything below half of `sample_rate_hz`.
     """
-    path = Path(path)
-    _check_file(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            # A FLAC made in a pipe does not know its length: libsndfile says 2**63 - 1 frames.
-            if file.frames > longest_s * file.samplerate:
-                raise AudioError(
-                    f"{path} is longer than {longest_s:g} s or does not say how long it is; cut "
-                    f"out the part you want and save it as WAV."
-                )
+    return take_sound(path, sample_rate_hz, longest_s)[0]
 
-            # soundfile seeks after every read, and an MP3 clicks where it was seeked: one read.
-            frames = file.frames if file.format == "MP3" else BLOCK_FRAMES
 
-            def blocks() -> Iterator[Float[np.ndarray, "frame channel"]]:
-                file.seek(0)
-                while len(read := file.read(frames, dtype="float32", always_2d=True)):
-                    yield from _blocks(read)
-
-            return _one_channel(
-                blocks, file.channels, file.samplerate, sample_rate_hz, longest_s, str(path)
-            )
-    except UnicodeEncodeError as error:
-        raise AudioError(f"the name {str(path)!r} is not valid text; rename the file.") from error
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.strip(". ")
-        raise AudioError(
-            f"{path} is damaged, or no sound file of a known kind ({reason}); save it again as "
-            f"WAV, FLAC, OGG, AIFF or MP3 (of an M4A or a video: ffmpeg -i FILE sound.wav)."
-        ) from error
+def take_sound(
+    sound: Sound, sample_rate_hz: int = 8000, longest_s: float = 600.0
+) -> tuple[Float[np.ndarray, " sample"], list[str]]:
+    """A sound file as `load_audio` gives it, or `(samples, sample_rate_hz)` as `from_samples` does;
+    and what to know of it, in sentences: that the file is cut.
+    """
+    match sound:
+        case str() | Path():
+            return _load(Path(sound), sample_rate_hz, longest_s)
+        case (samples, rate_hz):
+            return from_samples(samples, rate_hz, sample_rate_hz, longest_s), []
+        case _:
+            raise AudioError("give the path of a sound file, or (samples, sample_rate_hz).")
 
 
 def from_samples(
     samples: ArrayLike,
-    sample_rate_hz: int,
+    sample_rate_hz: float,
     to_hz: int = 8000,
     longest_s: float = 600.0,
     name: str = "the sound",
@@ -159,6 +151,40 @@ def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rat
         ) from error
 
 
+def _load(
+    path: Path, sample_rate_hz: int, longest_s: float
+) -> tuple[Float[np.ndarray, " sample"], list[str]]:
+    _check_file(path)
+    with suppress(UndecodableError):
+        return _decode(Libsndfile(path), sample_rate_hz, longest_s)
+    try:
+        return _decode(FFmpeg(path), sample_rate_hz, longest_s)
+    except UndecodableError as error:
+        raise AudioError(
+            f"{path} is damaged, or no sound file of a known kind; save it again as WAV, FLAC, "
+            "OGG, MP3 or M4A."
+        ) from error
+
+
+def _decode(
+    file: Libsndfile | FFmpeg, sample_rate_hz: int, longest_s: float
+) -> tuple[Float[np.ndarray, " sample"], list[str]]:
+    name = str(file.path)
+    if file.held_s > longest_s:
+        raise _too_long(name, longest_s)
+    audio = _one_channel(
+        file.blocks, file.channels, file.sample_rate_hz, sample_rate_hz, longest_s, name
+    )
+    read_s = len(audio) / sample_rate_hz
+    if file.promised_s - read_s < TOLERANCE_S:
+        return audio, []
+    return audio, [f"{name} is cut short or damaged: {read_s:.1f} s of it could be read."]
+
+
+def _too_long(name: str, longest_s: float) -> AudioError:
+    return AudioError(f"{name} is longer than {longest_s:g} s; cut out the part you want.")
+
+
 def _check_file(path: Path) -> None:
     """AudioError unless `path` is a file that can be opened and holds something."""
     try:
@@ -168,6 +194,9 @@ def _check_file(path: Path) -> None:
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
             raise AudioError(f"{path} is {kind}; give the path of one sound file.")
         path.open("rb").close()
+        str(path).encode()  # or it cannot be said
+    except UnicodeEncodeError as error:
+        raise AudioError(f"the name {str(path)!r} is not valid text; rename the file.") from error
     except OSError as error:
         raise AudioError(
             f"{path} cannot be opened ({error.strerror}); check the path and its permissions."
@@ -178,9 +207,11 @@ def _check_file(path: Path) -> None:
         raise AudioError(f"{path} has no header that tells its format; save it as WAV.")
 
 
-def _check_rate(sample_rate_hz: int, name: str) -> int:
+def _check_rate(sample_rate_hz: float, name: str) -> int:
+    if isinstance(sample_rate_hz, np.ndarray) and sample_rate_hz.ndim == 0:
+        sample_rate_hz = sample_rate_hz.item()  # as a file of numpy's holds it
     if (
-        isinstance(sample_rate_hz, Real)
+        isinstance(sample_rate_hz, int | float | np.integer | np.floating)
         and LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ
         and sample_rate_hz == int(sample_rate_hz)
     ):
@@ -220,59 +251,72 @@ def _as_floats(samples: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def _one_channel(
     blocks: Callable[[], Iterable[Float[np.ndarray, "frame channel"]]],
     channels: int,
-    sample_rate_hz: int,
+    sample_rate_hz: float,
     to_hz: int,
     longest_s: float,
     name: str,
 ) -> Float[np.ndarray, " sample"]:
-    """Average the channels, or take the loudest where they cancel; each pass calls `blocks`."""
+    """Average the channels, or take the loudest where they cancel, without a constant offset; each
+    pass calls `blocks`."""
     if not 1 <= channels <= MOST_CHANNELS:
         raise AudioError(
             f"{name} has {channels} channels, but 1 to {MOST_CHANNELS} can be used; mix it down, "
             f"or transpose it if it is (channel, sample)."
         )
     rate_hz, to_hz = _check_rate(sample_rate_hz, name), _check_rate(to_hz, "the result")
-    average = np.full(channels, 1 / channels, np.float32)
-    audio, mix_peak, peaks = _mix(blocks(), average, rate_hz, to_hz, longest_s, name)
-    if mix_peak < CANCELLED * peaks.max():
-        loudest = np.zeros(channels, np.float32)
-        loudest[peaks.argmax()] = 1
-        audio, mix_peak, _ = _mix(blocks(), loudest, rate_hz, to_hz, longest_s, name)
-    # Both are needed: a constant shift has no peak, yet rings at its ends when resampled; a tone
-    # too high for `to_hz` has one, and is gone.
-    if min(mix_peak, 0.5 * np.ptp(audio)) < SILENCE:
+
+    def mix(weights: Float[np.ndarray, " channel"], offset: float = 0.0) -> Mix:
+        return _mix(blocks(), weights, offset, rate_hz, to_hz, longest_s, name)
+
+    weights = np.full(channels, 1 / channels, np.float32)
+    mixed = mix(weights)
+    if mixed.peak < CANCELLED * mixed.peaks.max():
+        weights = (np.arange(channels) == mixed.peaks.argmax()).astype(np.float32)
+        mixed = mix(weights)
+    if abs(mixed.mean) > OFFSET * mixed.peak:  # taken away here, or its ends ring when resampled
+        mixed = mix(weights, mixed.mean)
+    if 0.5 * np.ptp(mixed.audio) < SILENCE:
         raise AudioError(
             f"{name} is silent: below {to_hz // 2} Hz, the part that is used, it stays under -90 "
             f"dB of full scale; give a louder sound."
         )
-    return audio
+    return mixed.audio
+
+
+class Mix(NamedTuple):
+    """Channels as one; a peak is half the span from the lowest to the highest sample."""
+
+    audio: Float[np.ndarray, " sample"]
+    peak: float
+    mean: float
+    """As `peak`, before it was resampled, and before an offset was taken away."""
+    peaks: Float[np.ndarray, " channel"]
 
 
 def _mix(
     blocks: Iterable[Float[np.ndarray, "frame channel"]],
     weights: Float[np.ndarray, " channel"],
+    offset: float,
     rate_hz: int,
     to_hz: int,
     longest_s: float,
     name: str,
-) -> tuple[Float[np.ndarray, " sample"], float, Float[np.ndarray, " channel"]]:
-    """The weighted sum of the channels at `to_hz`; its peak before that, and each channel's.
-
-    A peak here is half the span from the lowest to the highest sample.
-    """
+) -> Mix:
+    """The weighted sum of the channels, less an offset, at `to_hz`."""
     resampler = soxr.ResampleStream(rate_hz, to_hz, 1, dtype="float32", quality="HQ")
-    parts, frames = [], 0
+    parts, frames, total = [], 0, 0.0
     low, high = np.full(len(weights) + 1, np.inf), np.full(len(weights) + 1, -np.inf)
     for block in blocks:
         frames += len(block)
         if frames > longest_s * rate_hz:
-            raise AudioError(f"{name} is longer than {longest_s:g} s; cut out the part you want.")
+            raise _too_long(name, longest_s)
         if not np.abs(block).max() <= LARGEST_SAMPLE:  # true for NaN, too
             raise AudioError(
                 f"{name} holds samples that are NaN, infinite or far too large; export it again."
             )
         mix = block @ weights
-        parts.append(resampler.resample_chunk(mix))
+        parts.append(resampler.resample_chunk(mix - np.float32(offset)))
+        total += float(mix.sum(dtype=np.float64))
         low = np.minimum(low, [mix.min(), *block.min(0)])
         high = np.maximum(high, [mix.max(), *block.max(0)])
     if frames < SHORTEST_S * rate_hz:
@@ -282,4 +326,4 @@ def _mix(
         )
     parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     peaks = 0.5 * (high - low)
-    return np.concatenate(parts), peaks[0], peaks[1:]
+    return Mix(np.concatenate(parts), peaks[0], total / frames, peaks[1:])

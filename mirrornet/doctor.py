@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import CheckpointError, MirrorNetError
 
-PACKAGES = ("mirrornet", "torch", "numpy", "scipy", "soundfile", "soxr", "vita")
+PACKAGES = ("mirrornet", "torch", "numpy", "scipy", "soundfile", "av", "soxr", "vita")
 GOLDEN = Path(__file__).parent / "data" / "golden-excerpt.npz"
 LARGEST_ERROR = 1e-5  # of the largest value; single precision reaches 1e-6
 QUIETEST = 0.01  # peak, full scale being 1

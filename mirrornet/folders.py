@@ -26,9 +26,11 @@ from .files import write_atomically
 from .progress import Progress
 from .report import in_words, percent, table_page
 
-KINDS = "aif aifc aiff au caf flac mp3 oga ogg opus w64 wav"
-UNREAD = "3gp aac amr m4a mkv mov mp4 webm wma"  # whose sound cannot be read; that is to be said
-SUFFIXES = frozenset(f".{kind}" for kind in f"{KINDS} {UNREAD}".split())
+KINDS = (
+    "3gp aac ac3 aif aifc aiff amr ape au avi caf flac flv gsm m4a m4b mka mkv mov mp2 mp3 mp4 mpg "
+    "oga ogg opus tta w64 wav webm wma wv"
+)
+SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
 RESULTS = ("controls.json", "options.json", "run.json")  # what folders of results hold
 LONGEST_S = 3600.0  # that a process may take; then it is asked to end with its best so far
 GRACE_S = 120.0  # in which it has to
@@ -120,7 +122,8 @@ def sound_files(folder: Path, out: Path) -> list[Path]:
     )
     if not files:
         raise AudioError(
-            f"there are no sound files in {folder.name}; WAV, FLAC, OGG, AIFF and MP3 are known."
+            f"there are no sound files in {folder.name}; WAV, FLAC, OGG, MP3, M4A and most others "
+            "are known, and videos."
         )
     return files
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from .allowance import allowed
+from .audio import Sound
 from .checkpoints import load_checkpoint
 from .controls import ControlSpace
 from .errors import CheckpointError, ControlError
@@ -62,7 +63,7 @@ def load_reader(
 
 
 def match(
-    sound: str | Path | tuple[np.ndarray, int],
+    sound: Sound,
     plant: str | Plant = "vital",
     model: MirrorNet | RecordingModel | str | Path | None = None,
     refine: int | None = None,
@@ -123,7 +124,7 @@ def match(
 
 
 def _match_melody(
-    sound: str | Path | tuple[np.ndarray, int],
+    sound: Sound,
     plant: Plant,
     model: MirrorNet,
     refine: int | None,
@@ -132,7 +133,7 @@ def _match_melody(
 ) -> Match:
     """A melody of five notes in 2 s, whose knobs move from note to note."""
     rate_hz = plant.sample_rate_hz
-    target = melody_sound(sound, rate_hz)
+    target, warnings = melody_sound(sound, rate_hz)
     target_heard = hear(target, rate_hz)
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
@@ -142,7 +143,7 @@ def _match_melody(
         with allowed(refine, seconds) as allowance:
             practice = practise(model.controls, target_heard, controls, allowance, model, seed)
             controls = _practise(plant, practice)
-    one_voice, warnings = _what_else_sounds(target, rate_hz)
+    one_voice, more = _what_else_sounds(target, rate_hz)
     notes = melody_notes(plant.controls, controls)
     audio = plant.play(notes, MELODY_S)
     heard = hear(audio, rate_hz)
@@ -158,7 +159,7 @@ def _match_melody(
         heard,
         {"spectrogram_error": error},
         one_voice=one_voice,
-        warnings=warnings,
+        warnings=warnings + more,
     )
 
 

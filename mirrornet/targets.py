@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .audio import from_samples, load_audio
+from .audio import Sound, take_sound
 from .babbling import Kind, listen, random_melodies
 from .errors import AudioError
 from .hearing import Hearing, hear
@@ -63,7 +63,10 @@ def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
     with Progress("Hearing targets", len(files)) as progress:
         for number, path in enumerate(files, 1):
             try:
-                heard.append(hear(melody_sound(path, FOLDER_RATE_HZ), FOLDER_RATE_HZ, hearing))
+                sound, warnings = melody_sound(path, FOLDER_RATE_HZ)
+                heard.append(hear(sound, FOLDER_RATE_HZ, hearing))
+                for warning in warnings:
+                    progress.say(warning)
             except AudioError as error:
                 progress.say(f"left out a file: {error}")
             progress.at(number)
@@ -76,20 +79,14 @@ def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
 
 
 def melody_sound(
-    sound: str | Path | tuple[np.ndarray, int], sample_rate_hz: int
-) -> Float[np.ndarray, " sample"]:
-    """A sound file, or `(samples, sample_rate_hz)`, as exactly 2 s at the rate asked for.
+    sound: Sound, sample_rate_hz: int
+) -> tuple[Float[np.ndarray, " sample"], list[str]]:
+    """`take_sound`, as exactly 2 s.
 
     Cuts what is longer and adds silence to what is shorter. Raises AudioError for a sound that
     cannot be used, or that is far from 2 s.
     """
-    match sound:
-        case str() | Path():
-            audio = load_audio(sound, sample_rate_hz)
-        case (samples, int() | np.integer() as rate_hz):
-            audio = from_samples(samples, int(rate_hz), sample_rate_hz)
-        case _:
-            raise AudioError("give the path of a sound file, or (samples, sample_rate_hz).")
+    audio, warnings = take_sound(sound, sample_rate_hz)
     duration_s = len(audio) / sample_rate_hz
     if not SHORTEST_S <= duration_s <= LONGEST_S:
         raise AudioError(
@@ -98,4 +95,4 @@ def melody_sound(
         )
     exact = np.zeros(round(MELODY_S * sample_rate_hz), np.float32)
     exact[: len(audio)] = audio[: len(exact)]
-    return exact
+    return exact, warnings

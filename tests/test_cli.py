@@ -122,6 +122,20 @@ def test_match_writes_beside_you_and_says_how_close_it_is(capsys, here):
     assert re.search(r"Heard:( +[A-G]#?\d){5}\n", said)
 
 
+@pytest.mark.parametrize("controls", ["set1", "patch"])
+def test_a_file_that_is_cut_is_matched_with_a_warning(capsys, here, monkeypatch, controls):
+    if controls == "patch":
+        monkeypatch.undo()
+        monkeypatch.chdir(here)
+    sound, rate_hz = soundfile.read(MELODY)
+    soundfile.write("cut.wav", np.tile(sound, 2), rate_hz)
+    os.truncate("cut.wav", 2 * len(sound))
+    assert main(["match", "cut.wav", "--controls", controls]) == 0
+    warning = "cut.wav is cut short or damaged: 2.0 s of it could be read."
+    assert f"Beware: {warning}\n" in capsys.readouterr().out
+    assert json.loads((here / "cut-match/controls.json").read_text())["warnings"] == [warning]
+
+
 def test_what_was_heard_is_said_before_files_are_written(capsys, here, monkeypatch):
     def full(match, folder):
         raise OutputError("the disk is full.")

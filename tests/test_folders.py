@@ -10,6 +10,7 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 import soundfile
+from encoding import encoded, film
 
 from mirrornet import folders
 from mirrornet.cli import main
@@ -110,11 +111,20 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(sounds, tmp_path, monkeypatch, ca
     assert (out / "inside" / "b.flac" / "match.vital").is_file()
 
 
-def test_kinds_that_cannot_be_read_are_said_to_be(tmp_path):
+def test_what_phones_record_is_matched_and_what_is_cut_is_said_to_be(tmp_path):
     (tmp_path / "sounds").mkdir()
-    (tmp_path / "sounds" / "memo.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(3000))
-    (found,) = match_folder(tmp_path / "sounds", tmp_path / "out", [], 1)
-    assert "ffmpeg" in found.problem
+    note = Vital("patch", RATE_HZ).play([a_note(60)], 0.6)
+    memo = encoded(note, RATE_HZ, "mp4", "aac", movflags="frag_keyframe+empty_moov")
+    (tmp_path / "sounds" / "cut.m4a").write_bytes(memo[: len(memo) * 9 // 10])
+    (tmp_path / "sounds" / "memo.M4A").write_bytes(memo)
+    (tmp_path / "sounds" / "silent.mov").write_bytes(film(1, "mov"))
+    found = match_folder(tmp_path / "sounds", tmp_path / "out", [], 1)
+    assert [one.file.name for one in found] == ["cut.m4a", "memo.M4A", "silent.mov"]
+    cut, memo, silent = (one.facts for one in found)
+    assert "is cut short or damaged" in cut["problem"]
+    assert (cut["notes"], memo["notes"]) == ("1", "1")
+    assert memo["problem"] == ""
+    assert "holds no sound" in silent["problem"]
 
 
 def test_a_folder_without_sounds_is_said_to_be(tmp_path):

@@ -7,6 +7,8 @@ import mido
 import numpy as np
 import pytest
 import soundfile
+import soxr
+from encoding import encoded
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
@@ -83,6 +85,22 @@ def test_rate_channels_and_gain_do_not_matter(plant, played, match, tmp_path):
         control = plant.controls[plant.controls.row(name)]
         values = [control.from_physical(m.notes[0].controls[name]) for m in (match, other)]
         assert values[0] == pytest.approx(values[1], abs=0.05), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "offset"),
+    [("mp4", "aac", 0.0), ("webm", "libopus", 0.0), ("wav", "pcm_f32le", 0.1)],
+)
+def test_a_phone_a_browser_and_an_offset_leave_the_notes(
+    plant, played, tmp_path, kind, codec, offset
+):
+    sound = soxr.resample(plant.play(played, 4.0), RATE_HZ, 48000)
+    (tmp_path / "memo").write_bytes(encoded(0.02 * sound + offset, 48000, kind, codec))
+    found = mn.match(tmp_path / "memo")
+    assert [n.pitch_midi for n in found.notes] == [n.pitch_midi for n in played]
+    for note, true in zip(found.notes, played, strict=True):
+        assert note.onset_s == pytest.approx(true.onset_s, abs=0.03)
+    assert found.warnings == []
 
 
 def test_the_preset_played_by_the_midi_file_is_the_match(match, tmp_path):

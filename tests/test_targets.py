@@ -1,5 +1,6 @@
 """Targets from a seed and from a folder."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from mirrornet.errors import AudioError
 from mirrornet.hearing import hear
 from mirrornet.plants import load_plant
 from mirrornet.plants.farm import Farm
-from mirrornet.targets import folder_targets, seed_targets
+from mirrornet.targets import folder_targets, melody_sound, seed_targets
 
 RATE_HZ = 44100
 
@@ -65,11 +66,21 @@ def test_bad_files_are_named_and_left_out(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)  # long paths are broken over lines
     soundfile.write("good.wav", tone(330), RATE_HZ)
     soundfile.write("long.wav", tone(330, 5.0), RATE_HZ)
+    soundfile.write("cut.wav", tone(330, 4.0), RATE_HZ)
+    os.truncate("cut.wav", 2 * 2 * RATE_HZ)
     Path("notes.txt").write_text("practise more")
-    assert len(folder_targets(".")) == 1
+    assert len(folder_targets(".")) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "lasts 5 s" in said
+    assert "cut.wav is cut short or damaged: 2.0 s of it could be read" in said
     assert "notes.txt is damaged, or no sound file" in said
+
+
+@pytest.mark.parametrize("kind", [int, float, np.float32])
+def test_samples_at_any_whole_rate_are_a_melody(kind):
+    sound, warnings = melody_sound((tone(330), kind(RATE_HZ)), RATE_HZ)
+    np.testing.assert_array_equal(sound, tone(330).astype(np.float32))
+    assert warnings == []
 
 
 @pytest.mark.parametrize("contents", [[], ["notes.txt"]])

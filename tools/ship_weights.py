@@ -55,7 +55,7 @@ def ship_mirrornet(name: str) -> None:
     card["held_out"] = result["scores"]["before"]
     model.save(path, card, half=True)
     demo = path.parent / "demo-melody.flac"
-    heard = torch.from_numpy(hear(melody_sound(demo, 44100), 44100))[None]
+    heard = torch.from_numpy(hear(melody_sound(demo, 44100)[0], 44100))[None]
     change = (model.guess(heard) - MirrorNet.load(path).guess(heard)).abs().max()
     print(f"{path}: half precision moves the demo's controls by {change:.1e} at most")
 

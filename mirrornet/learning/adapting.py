@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Float
 
+from ..audio import load_audio, take_sound
 from ..checkpoints import fingerprint
 from ..errors import AudioError, MirrorNetError, PlantError
 from ..files import write_atomically
@@ -20,7 +21,7 @@ from ..matching import EXPORT_RATE_HZ, check_plays
 from ..plants import Plant
 from ..plants.farm import Farm
 from ..progress import Progress
-from ..recordings.matching import match_recording, recording
+from ..recordings.matching import match_recording
 from ..recordings.transcription import RecordingModel
 from ..report import percent, table_page
 from .recordings import ListeningRecipe, cut, learn_recordings
@@ -51,7 +52,10 @@ def split_folder(folder: Path, out: Path, seed: int) -> Split:
     with Progress("Looking at files", len(files)) as progress:
         for number, file in enumerate(files, 1):
             try:
-                same = usable.setdefault(fingerprint(recording(file, EXPORT_RATE_HZ)), file)
+                sound, warnings = take_sound(file, EXPORT_RATE_HZ)
+                for warning in warnings:
+                    progress.say(warning)
+                same = usable.setdefault(fingerprint(sound), file)
                 if same is not file:
                     progress.say(f"left out a file: {file.name} is the same sound as {same.name}.")
             except AudioError as error:
@@ -89,7 +93,7 @@ def adapt(
 
         def spectrograms() -> Iterator[Float[np.ndarray, "channel=176 frame"]]:
             for number, file in enumerate(split.learned_from, 1):
-                yield hear_recording(recording(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
+                yield hear_recording(load_audio(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
                 progress.at(number)
 
         excerpts = cut(model, spectrograms(), recipe.most_excerpts, seed)

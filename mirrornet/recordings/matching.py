@@ -7,14 +7,13 @@ once the plant has played the notes.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from ..allowance import allowed
-from ..audio import from_samples, load_audio
+from ..audio import Sound, take_sound
 from ..beyond import notes_beyond
 from ..controls import ControlSpace
 from ..errors import AudioError, ControlError
@@ -43,7 +42,7 @@ HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not se
 
 
 def match_recording(
-    sound: str | Path | tuple[np.ndarray, int],
+    sound: Sound,
     plant: Plant,
     model: RecordingModel,
     refine: int | None = None,
@@ -60,7 +59,7 @@ def match_recording(
     Raises AudioError for a sound that cannot be used, or in which no notes are heard.
     """
     rate_hz = plant.sample_rate_hz
-    target = recording(sound, rate_hz)
+    target, warnings = take_sound(sound, rate_hz)
     target_heard = hear_recording(target, rate_hz)
     transcript = read(model, target_heard)
     notes = plant_notes(plant, transcript, len(target) / rate_hz, patch)
@@ -104,7 +103,7 @@ def match_recording(
     for played in sorted(found, key=lambda played: played.error):
         if all(different(played.heard, one.heard, target_heard) for one in kept):
             kept.append(played)
-    warnings = _warnings(transcript, first.notes, target, rate_hz)
+    warnings += _warnings(transcript, first.notes, target, rate_hz)
     if len(kept) < candidates:
         warnings.append(f"Of {candidates} candidates, {len(kept)} that sound different were found.")
     sure = dict(zip(shared_knobs(plant.controls), transcript.sure.tolist(), strict=True))
@@ -187,20 +186,6 @@ def _mixed(
         room = audio[start : start + len(sound)]
         room += np.float32((midi_velocity(note.controls["level"]) / 127) ** 2) * sound[: len(room)]
     return audio
-
-
-def recording(
-    sound: str | Path | tuple[np.ndarray, int], sample_rate_hz: int
-) -> Float[np.ndarray, " sample"]:
-    """A sound file, or `(samples, sample_rate_hz)`, at the rate asked for; AudioError for a sound
-    that cannot be used."""
-    match sound:
-        case str() | Path():
-            return load_audio(sound, sample_rate_hz)
-        case (samples, int() | np.integer() as rate_hz):
-            return from_samples(samples, int(rate_hz), sample_rate_hz)
-        case _:
-            raise AudioError("give the path of a sound file, or (samples, sample_rate_hz).")
 
 
 def plant_notes(

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
+from encoding import encoded
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ RATE_HZ = 16000
 SOUND = (0.5 * np.sin(0.2 * np.arange(RATE_HZ // 4))).astype(np.float32)
 
 
-def encoded(kind, subtype, channels=1):
+def written(kind, subtype, channels=1):
     """A real file of a quarter of a second, as bytes."""
     file = io.BytesIO()
     sound = np.tile(SOUND[:, None], channels)
@@ -24,20 +25,35 @@ def encoded(kind, subtype, channels=1):
 
 
 REAL_FILES = [
-    encoded("WAV", "PCM_16"),
-    encoded("WAV", "FLOAT", 2),
-    encoded("WAV", "IMA_ADPCM"),
-    encoded("WAVEX", "PCM_24", 2),
-    encoded("FLAC", "PCM_16"),
-    encoded("FLAC", "PCM_24", 2),
-    encoded("AIFF", "PCM_16", 2),
-    encoded("CAF", "FLOAT"),
-    encoded("AU", "DOUBLE"),
-    encoded("OGG", "VORBIS"),
-    encoded("OGG", "OPUS", 2),
-    encoded("MP3", "MPEG_LAYER_III"),
+    written("WAV", "PCM_16"),
+    written("WAV", "FLOAT", 2),
+    written("WAV", "IMA_ADPCM"),
+    written("WAVEX", "PCM_24", 2),
+    written("FLAC", "PCM_16"),
+    written("FLAC", "PCM_24", 2),
+    written("AIFF", "PCM_16", 2),
+    written("CAF", "FLOAT"),
+    written("AU", "DOUBLE"),
+    written("OGG", "VORBIS"),
+    written("OGG", "OPUS", 2),
+    written("MP3", "MPEG_LAYER_III"),
+    written("MP3", "MPEG_LAYER_III") + written("MP3", "MPEG_LAYER_III", 2),
+    encoded(SOUND, RATE_HZ, "mp4", "aac"),
+    encoded(SOUND, RATE_HZ, "mp4", "alac", "stereo"),
+    encoded(SOUND, RATE_HZ, "mov", "pcm_s16le", pictures=True),
+    encoded(SOUND, RATE_HZ, "adts", "aac"),
+    encoded(SOUND, RATE_HZ, "webm", "libopus"),
+    encoded(SOUND, RATE_HZ, "matroska", "flac", "7.1"),
+    encoded(SOUND, RATE_HZ, "asf", "wmav2"),
+    encoded(SOUND, RATE_HZ, "flv", "aac"),
+    encoded(SOUND, RATE_HZ, "avi", "mp2"),
+    encoded(SOUND, RATE_HZ, "mpegts", "aac"),
+    encoded(SOUND, RATE_HZ, "wv", "wavpack", "stereo"),
+    encoded(SOUND, RATE_HZ, "tta", "tta"),
 ]
-SUFFIXES = st.sampled_from(["", ".wav", ".flac", ".mp3", ".aif", ".au", ".vox", ".gsm", ".sd2"])
+SUFFIXES = st.sampled_from(
+    ["", ".wav", ".flac", ".mp3", ".aif", ".au", ".vox", ".gsm", ".sd2", ".m4a"]
+)
 
 
 def valid_or_refused(path):

@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("mtach x.wav", "there is no command mtach; choose one of demo, match"),
         ("match gone.wav", "gone.wav cannot be opened (No such file or directory); check the path"),
         ("match notes.txt", "notes.txt is damaged, or no sound file of a known kind"),
-        ("match taken", "there are no sound files in taken; WAV, FLAC, OGG, AIFF and MP3"),
+        ("match taken", "there are no sound files in taken; WAV, FLAC, OGG, MP3, M4A and"),
         ("match silence.wav", "silence.wav is silent"),
         ("match long.wav", "the sound lasts 6 s"),
         (f"match {MELODY} --out taken", "taken is taken already; name a new folder with --out."),
