@@ -37,7 +37,7 @@ def sounds(tmp_path: Path) -> Path:
 
 def test_a_folder_is_matched_and_goes_on_where_it_stopped(sounds, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
-    assert main(["match", str(sounds), "--out", str(out)]) == 0
+    assert main(["match", str(sounds), "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert "2 of 4 sounds matched" in said.out
     assert "broken.wav: " in said.err
@@ -62,7 +62,7 @@ def test_a_folder_is_matched_and_goes_on_where_it_stopped(sounds, tmp_path, caps
     monkeypatch.setattr(
         folders.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k)
     )
-    assert main(["match", str(sounds), "--out", str(out)]) == 0
+    assert main(["match", str(sounds), "--out", str(out)]) == 1
     assert len(started) == 2  # those that failed are tried again
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*/*")} == before
 
@@ -71,7 +71,7 @@ def test_a_process_that_crashes_costs_its_file_only(sounds, tmp_path, monkeypatc
     popen = folders.subprocess.Popen
 
     def crash(command, **options):
-        if command[4].endswith("b.flac"):
+        if command[5].endswith("b.flac"):
             command = [command[0], "-c", "import os; os.abort()"]
         return popen(command, **options)
 
@@ -87,7 +87,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(sounds, tmp_path, monkeypatch, ca
     popen = folders.subprocess.Popen
 
     def endless(command, **options):
-        if command[4].endswith("b.flac"):
+        if command[5].endswith("b.flac"):
             (tmp_path / "ready").touch()
             command = [command[0], "-c", "import time; time.sleep(600)"]
         return popen(command, **options)
@@ -106,7 +106,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(sounds, tmp_path, monkeypatch, ca
     assert str(Path("inside/b.flac")) not in {row["file"] for row in rows}
     assert not (out / "inside" / "b.flac").exists()
     monkeypatch.setattr(folders.subprocess, "Popen", popen)
-    assert main(["match", str(sounds), "--out", str(out)]) == 0
+    assert main(["match", str(sounds), "--out", str(out)]) == 1
     assert (out / "inside" / "b.flac" / "match.vital").is_file()
 
 
