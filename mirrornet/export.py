@@ -228,7 +228,7 @@ def controls_csv(match: Match) -> str:
     knobs = [name for name in labels if name not in ("pitch", "duration")]
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
     read = ["sure"] if match.read else []
-    rows = [[*facts, *read, *(labels[knob] for knob in knobs)]]
+    rows: list[list[str | float | None]] = [[*facts, *read, *(labels[knob] for knob in knobs)]]
     for number, note in enumerate(match.notes, start=1):
         values = [float(note.controls[knob]) for knob in knobs]
         facts = [number, note_name(note.pitch_midi), int(note.pitch_midi)]

@@ -129,7 +129,7 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
             os.stat(f"{place}/.")  # what may only be listed is closed, too
             inside = list(place.iterdir())
         except OSError as error:
-            closed[place] = error.strerror
+            closed[place] = error.strerror or str(error)
             continue
         for path in inside:
             if path.name.startswith("."):
