@@ -39,6 +39,7 @@ RESULTS = {
     "controls.json": {"plant", "notes", "controls_0_to_1"},
     "options.json": {"folder", "options", "weights"},
 }
+OURS = {"index.html", "options.json", "summary.csv"}  # in `out`, beside the folders
 COLUMNS = ("notes", "difference", "in words", "problem")
 LONGEST_S = 3600.0  # that a process may take; then it is asked to end with its best so far
 GRACE_S = 120.0  # in which it has to
@@ -70,6 +71,8 @@ def match_folder(
     if out == folder or out in folder.parents:
         raise OutputError(f"{out} holds the sounds themselves; name another folder with --out.")
     files, closed = sound_files(folder, out)
+    if taken := OURS & {file.relative_to(folder).parts[0] for file in files}:
+        raise AudioError(f"{folder / taken.pop()} is called as a file of ours is; rename it.")
     _claim(out, {"folder": str(folder), "options": list(options), "weights": weights})
     stopped, lock = Event(), Lock()
     found = {
