@@ -72,7 +72,9 @@ def match_folder(
         raise OutputError(f"{out} holds the sounds themselves; name another folder with --out.")
     files, closed = sound_files(folder, out)
     if taken := OURS & {file.relative_to(folder).parts[0] for file in files}:
-        raise AudioError(f"{folder / taken.pop()} is called as a file of ours is; rename it.")
+        raise AudioError(
+            f"{folder / taken.pop()} has the name of a file of the results; rename it."
+        )
     _claim(out, {"folder": str(folder), "options": list(options), "weights": weights})
     stopped, lock = Event(), Lock()
     found = {
@@ -113,8 +115,7 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
     """The sound files in `folder` and in the folders inside, but for hidden ones and those that are
     results; and of folders inside that cannot be opened, why.
 
-    Links are followed, into each folder once. Raises AudioError if there are no sound files, or
-    `folder` cannot be opened.
+    Links are followed, into each folder once. Raises AudioError if there are no sound files.
     """
     if not folder.is_dir():
         raise AudioError(f"{folder.name} is no folder; give a folder of sound files.")
@@ -130,7 +131,7 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
         seen.add(real)
         try:
             os.stat(f"{place}/.")  # what may only be listed is closed, too
-            inside = list(place.iterdir())
+            inside = sorted(place.iterdir())
         except OSError as error:
             closed[place] = error.strerror or str(error)
             continue
@@ -143,10 +144,10 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
                 places.append(path)  # last, so that what is there without a link has its own name
             else:
                 places.appendleft(path)
-    if folder in closed:
+    if closed and not files:
+        place = min(closed)
         raise AudioError(
-            f"the folder {folder} cannot be opened ({closed[folder]}); give a folder of sound "
-            "files."
+            f"the folder {place} cannot be opened ({closed[place]}); give a folder of sound files."
         )
     if not files:
         raise AudioError(

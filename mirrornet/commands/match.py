@@ -77,7 +77,8 @@ def match(
 
     Any recording of one voice will do; what comes out is a preset for all of its notes, and a MIDI
     file that plays them. Of a folder, every sound file is matched, several at a time, with a page
-    and a table of all; the same command again goes on where it was stopped.
+    and a table of all; the same command again goes on where it was stopped. The exit code is 1 if
+    some could not be matched.
     """
     place = sound.resolve()
     name = place.name if place.is_dir() else place.stem  # of the root of a disk there is none

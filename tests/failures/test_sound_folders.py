@@ -171,7 +171,9 @@ def test_options_of_somebody_else_are_left_alone(sounds, tmp_path, content):
 @pytest.mark.parametrize("name", ["index.html", "options.json", "summary.csv"])
 def test_a_folder_in_the_place_of_the_page_is_seen_before_the_work(sounds, tmp_path, name):
     (sounds / "inside").rename(sounds / name)
-    with pytest.raises(AudioError, match=f"{name} is called as a file of ours is; rename it"):
+    with pytest.raises(
+        AudioError, match=f"{name} has the name of a file of the results; rename it"
+    ):
         match_folder(sounds, tmp_path / "out", [], 1)
     assert not (tmp_path / "out").exists()
 
