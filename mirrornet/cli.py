@@ -5,8 +5,9 @@ the help. Commands import what they need when they run, so that `mirrornet --hel
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import wraps
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import tyro
 from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
 from .errors import MirrorNetError
+from .terminal import printable, say
 
 if TYPE_CHECKING:
     from .controls import Control
@@ -58,8 +60,9 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0: done. 1: the doctor found a problem. 2: an error, explained in a sentence on stderr. 130:
-    stopped by Ctrl-C. A command line that is no command ends in SystemExit with 2.
+    0: done. 1: done in part: the doctor found a problem, or of a folder some sounds could not be
+    matched. 2: an error, explained in a sentence on stderr. 130: stopped by Ctrl-C. A command line
+    that is no command ends in SystemExit with 2.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -72,18 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise MirrorNetError(
                 f"there is no command {arguments[0]}; choose one of {', '.join(COMMANDS)}."
             )
-        code = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="mirrornet",
-            description="A sound in; out come the notes and knob settings that make a synthesizer "
-            "sound like it. Start with: mirrornet demo",
-            args=arguments,
-            config=(
-                tyro.conf.DisallowNone,
-                tyro.conf.FlagCreatePairsOff,
-                tyro.conf.PositionalRequiredArgs,
-            ),
-        )
+        # A wildcard may have made arguments of names, which tyro prints as they are.
+        if (shown := [printable(argument) for argument in arguments]) != arguments:
+            _run(shown, {name: _idle(command) for name, command in COMMANDS.items()})
+        code = _run(arguments, COMMANDS)
         sys.stdout.flush()
         return code or 0
     except KeyboardInterrupt:
@@ -95,13 +90,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_stdout()
         return 0
     except MirrorNetError as error:
-        print(f"mirrornet: {error}", file=sys.stderr)
+        say(f"mirrornet: {error}", sys.stderr)
         return 2
     except OSError as error:
-        print(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", file=sys.stderr)
+        say(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", sys.stderr)
         if error.filename is None:
             _give_up_stdout()
         return 2
+
+
+def _run(arguments: Sequence[str], commands: Mapping[str, Callable[..., int | None]]) -> int | None:
+    return tyro.extras.subcommand_cli_from_dict(
+        dict(commands),
+        prog="mirrornet",
+        description="A sound in; out come the notes and knob settings that make a synthesizer "
+        "sound like it. Start with: mirrornet demo",
+        args=arguments,
+        config=(
+            tyro.conf.DisallowNone,
+            tyro.conf.FlagCreatePairsOff,
+            tyro.conf.PositionalRequiredArgs,
+        ),
+    )
+
+
+def _idle(command: Callable[..., int | None]) -> Callable[..., None]:
+    """One that takes the same arguments, for tyro to say what is wrong with them."""
+
+    @wraps(command)
+    def idle(*_: object, **__: object) -> None:
+        pass
+
+    return idle
 
 
 def _give_up_stdout() -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .errors import CheckpointError, MirrorNetError
+from .terminal import say
 
 PACKAGES = ("mirrornet", "torch", "numpy", "scipy", "soundfile", "av", "soxr", "vita")
 GOLDEN = Path(__file__).parent / "data" / "golden-excerpt.npz"
@@ -129,5 +130,5 @@ def examine(checks: Mapping[str, Callable[[], str]] = CHECKS) -> int:
         except (ImportError, MirrorNetError, OSError) as error:
             found, mark = str(error), "PROBLEM"
             problems += 1
-        print(f"{mark:7}  {name:9}  {found}", flush=True)
+        say(f"{mark:7}  {name:9}  {' '.join(found.split())}")
     return 1 if problems else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import math
@@ -22,6 +21,7 @@ from .errors import OutputError
 from .files import write_atomically
 from .melody import note_name, shared_note
 from .midi import controllers, midi
+from .spreadsheet import csv_text
 
 if TYPE_CHECKING:
     from .matched import Match
@@ -135,17 +135,15 @@ def controls_csv(match: Match) -> str:
     """A row for each note, headings with units, values in full precision."""
     labels = {control.name: control.label for control in match.plant.controls}
     knobs = [name for name in labels if name not in ("pitch", "duration")]
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
     read = ["sure"] if match.read else []
-    writer.writerow([*facts, *read, *(labels[knob] for knob in knobs)])
+    rows: list[list[str | float | None]] = [[*facts, *read, *(labels[knob] for knob in knobs)]]
     for number, note in enumerate(match.notes, start=1):
         values = [float(note.controls[knob]) for knob in knobs]
         facts = [number, note_name(note.pitch_midi), int(note.pitch_midi)]
         facts += [float(note.onset_s), float(note.offset_s)]
-        writer.writerow([*facts, *(note.sure for _ in read), *values])
-    return table.getvalue()
+        rows.append([*facts, *(note.sure for _ in read), *values])
+    return csv_text(rows)
 
 
 def _write_files(match: Match, folder: Path) -> None:

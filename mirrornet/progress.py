@@ -3,6 +3,8 @@
 import rich.console
 import rich.progress
 
+from .terminal import printable
+
 # One for all: a bar inside another takes the line below it.
 CONSOLE = rich.console.Console(stderr=True)
 
@@ -30,7 +32,7 @@ class Progress:
 
     def say(self, sentence: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        self._bar.console.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> "Progress":
         self._bar.start()

@@ -13,7 +13,7 @@ import soundfile
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from mirrornet.controls import Control, ControlSpace
-from mirrornet.export import controls_json, level_matched, save_match
+from mirrornet.export import controls_csv, controls_json, level_matched, save_match
 from mirrornet.matching import Match
 from mirrornet.melody import Note, melody_notes, note_name
 from mirrornet.midi import midi, velocity
@@ -215,3 +215,12 @@ def test_csv_gives_the_same_values_under_headings_with_units(match: Match, saved
         assert float(row["cutoff (Hz)"]) == note.controls["cutoff"]
         assert float(row["level (dB)"]) == note.controls["level"]
         assert len(row) == 5 + len(note.controls)
+
+
+def test_no_control_of_a_plant_is_a_formula_and_numbers_stay_numbers(beeps: Match):
+    plant = Beep()
+    plant.controls = ControlSpace((*Beep.controls[:2], Control("=1+1", "%", -100, 0)))
+    notes = [Note(62, 0.0, 1.0, {"=1+1": -30.0})]
+    table = controls_csv(dataclasses.replace(beeps, plant=plant, notes=notes))
+    (row,) = csv.DictReader(io.StringIO(table))
+    assert row["'=1+1 (%)"] == "-30.0"

@@ -86,6 +86,25 @@ if __name__ == "__main__":
 """
 
 
+def test_a_plant_beside_the_script_that_plays_it(tmp_path: Path):
+    """Workers find what the script finds, though they import nothing of the current folder."""
+    (tmp_path / "mine.py").write_text((Path(__file__).parent / "toy_plant.py").read_text())
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mine import Toy\nfrom mirrornet.plants.farm import Farm\n"
+        "if __name__ == '__main__':\n    print(Farm(Toy, workers=1).name)\n"
+    )
+    paths = os.pathsep.join(path for path in sys.path if path != str(Path(__file__).parent))
+    said = subprocess.run(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (said.stdout, said.stderr) == ("toy\n", "")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_an_interrupted_or_killed_farm(tmp_path: Path, ending: signal.Signals):

@@ -190,7 +190,9 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     (folder / "broken.wav").write_bytes(b"RIFFnonsense")
     (folder / "earlier").mkdir()  # results of a match are no recordings
     soundfile.write(folder / "earlier" / "match.wav", sounds[0], RATE_HZ)
-    (folder / "earlier" / "controls.json").write_text("{}")
+    (folder / "earlier" / "controls.json").write_text(
+        '{"plant": "vital", "notes": [], "controls_0_to_1": []}'
+    )
     command = ["learn", "--recipe", "mirror", "--targets", "mine", "--start", "shipped"]
     assert main([*command, "--seed", "2"]) == 0
     said = capsys.readouterr()

@@ -20,6 +20,7 @@ from ..options import (
     Targets,
     Variant,
 )
+from ..terminal import say
 
 SEED_TARGETS = 400  # as in the paper
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
@@ -86,13 +87,12 @@ def learn(
             plays = f"plays {len(heard)} guesses in each of {plan.rounds} rounds"
         else:
             plays = f"babbles {plan.babble} melodies"
-        print(
+        say(
             f"{farm.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
             "cores. Ctrl-C stops it and keeps what was learned.",
-            flush=True,
         )
         learn_to_play(plan, farm, heard, out, seed, resume, device, about, begin)
-    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
 
 
 def _learn_recordings(
@@ -127,13 +127,12 @@ def _learn_recordings(
     check_folder(out, resume)
     plan = PHRASE_RECIPES[budget]
     with Farm(plant, controls="patch", sample_rate_hz=RECORDING_RATE_HZ) as farm:
-        print(
+        say(
             f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
             f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
-            flush=True,
         )
         learn_phrases(plan, farm, out, seed, resume, device)
-    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
 
 
 def _listen_to_folder(
@@ -171,21 +170,20 @@ def _listen_to_folder(
     split = split_folder(folder, out.resolve(), seed)
     card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
     if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
-        print("Beware: the start has listened to some of these, so it is no fair judge of itself.")
-    print(
+        say("Beware: the start has listened to some of these, so it is no fair judge of itself.")
+    say(
         f"{len(split.learned_from)} recordings to learn from, {len(split.judged_by)} to be judged "
         f"by; it takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
         "learned.",
-        flush=True,
     )
     learned = adapt(model, plant, folder, split, out, seed, resume, device)
-    print(f"Learned. To use it: mirrornet match SOUND --model {out}")
+    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
     player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
     models = {"before": model, "after": learned}
     scores = compare(player, models, folder, split.judged_by, out / "held-out")
     before, after = map(percent, means(scores).values())
-    print(f"Matches of the others differ by {before} of variance before, {after} after; to listen,")
-    print(f"open {out / 'held-out' / PAGE}.")
+    say(f"Matches of the others differ by {before} of variance before, {after} after; to listen,")
+    say(f"open {out / 'held-out' / PAGE}.")
 
 
 def experiment(
@@ -210,10 +208,10 @@ def experiment(
 
     _check_device(device)
     setting = find_setting(number, variant)
-    print(f"{setting.what[0].upper()}{setting.what[1:]}.")
-    print(f"Learning takes about {_about(recipe, budget, start)} on two cores.", flush=True)
+    say(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    say(f"Learning takes about {_about(recipe, budget, start)} on two cores.")
     written = run_experiment(setting, recipe, budget, start, seed, resume=resume, device=device)
-    print(f"Written to {written}.")
+    say(f"Written to {written}.")
 
 
 def bench(
@@ -242,16 +240,16 @@ def bench(
         from ..recordings.transcription import RecordingModel
 
         model = RecordingModel.load(shipped("patch"))
-        print(f"Written to {run_recordings(model, seed, resume=resume)}.")
+        say(f"Written to {run_recordings(model, seed, resume=resume)}.")
         return
     from ..experiments.benchmark import run_benchmark
     from ..experiments.settings import find_setting
 
     setting = find_setting(experiment, variant)
-    print(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    say(f"{setting.what[0].upper()}{setting.what[1:]}.")
     about = ABOUT_BENCH[experiment, budget]
-    print(f"The comparison takes about {about} on two cores.", flush=True)
-    print(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
+    say(f"The comparison takes about {about} on two cores.")
+    say(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
 
 
 def _usual_controls(plant: str, melodies: bool) -> str:

@@ -27,6 +27,7 @@ from ..options import (
     Sound,
     WavFile,
 )
+from ..terminal import say
 
 if TYPE_CHECKING:
     from ..matched import Match
@@ -56,7 +57,7 @@ def demo(out: DemoFolder = None) -> None:
         while not _is_free(out):
             out = Path(next(names))
         if out != wanted:
-            print(f"{wanted} holds files already, so this goes to {out}.")
+            say(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
     played = [note["pitch_midi"] for note in truth["notes"]]
     _match(DATA / "demo-melody.flac", "vital", "patch", None, out, played, refine=DEMO_RENDERS)
@@ -73,15 +74,17 @@ def match(
     patch: PatchScope = "shared",
     seed: Seed = 0,
     out: MatchFolder = None,
-) -> None:
+) -> int:
     """Find the notes and knob settings that make a synthesizer sound like a recording.
 
     Any recording of one voice will do; what comes out is a preset for all of its notes, and a MIDI
     file that plays them. Of a folder, every sound file is matched, several at a time, with a page
-    and a table of all; the same command again goes on where it was stopped.
+    and a table of all; the same command again goes on where it was stopped. The exit code is 1 if
+    some could not be matched.
     """
     place = sound.resolve()
-    out = Path(f"{place.name if place.is_dir() else place.stem}-match") if out is None else out
+    name = place.name if place.is_dir() else place.stem  # of the root of a disk there is none
+    out = Path(f"{name or 'sounds'}-match") if out is None else out
     how = {
         "refine": refine,
         "seconds": seconds,
@@ -90,9 +93,9 @@ def match(
         "seed": seed,
     }
     if sound.is_dir():
-        _match_folder(sound, plant, controls, model, out, how)
-        return
+        return _match_folder(sound, plant, controls, model, out, how)
     _match(sound, plant, controls, model, out, **how)
+    return 0
 
 
 def render(
@@ -118,7 +121,7 @@ def render(
     _refuse_existing(out, "--out")
     audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
     save_audio(out, audio, EXPORT_RATE_HZ)
-    print(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
+    say(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
 
 
 def _write_presets(place: Path, notes: Sequence["Note"], texts: Sequence[str]) -> None:
@@ -154,7 +157,7 @@ def _match(
     """Match, say what was found as soon as it is, and save, with the place for the results checked
     before the work; `played`: the true pitches."""
     _check_place(out)
-    print(f"Listening to {sound} ...", flush=True)
+    say(f"Listening to {sound} ...")
     from ..matching import load_reader, match
 
     found = match(sound, plant, load_reader(model, controls), **how)
@@ -165,11 +168,12 @@ def _match(
 
 def _match_folder(
     folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
-) -> None:
+) -> int:
+    """The exit code: 1 if some could not be matched."""
     from ..checkpoints import fingerprint
-    from ..folders import LONGEST_S, match_folder
+    from ..folders import LONGEST_S, MATCH_BYTES, match_folder
+    from ..machine import free_memory, usable_cores
     from ..matching import load_reader
-    from ..plants.farm import usable_cores
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
@@ -182,15 +186,18 @@ def _match_folder(
         for word in (f"--{name}", str(value))
     ]
     weights = fingerprint(*(tensor.numpy() for tensor in reader.state_dict().values()))
+    workers = max(1, int(min(usable_cores(), free_memory() / MATCH_BYTES)))
     try:
-        found = match_folder(folder, out, options, usable_cores(), weights)
+        found = match_folder(folder, out, options, workers, weights)
     except KeyboardInterrupt:
-        print(f"\n{out} keeps what is done; the same command goes on from there.", file=sys.stderr)
+        print(file=sys.stderr)
+        say(f"{out} keeps what is done; the same command goes on from there.", sys.stderr)
         raise
     failed = sum(bool(one.problem) for one in found)
     if failed == len(found):
         raise MirrorNetError(f"none of the {failed} sounds could be matched; see above.")
-    print(f"{len(found) - failed} of {len(found)} sounds matched; open {out / 'index.html'}.")
+    say(f"{len(found) - failed} of {len(found)} sounds matched; open {out / 'index.html'}.")
+    return 1 if failed else 0
 
 
 def _say_found(found: "Match", played: Sequence[int]) -> None:
@@ -199,13 +206,13 @@ def _say_found(found: "Match", played: Sequence[int]) -> None:
     from ..report import verdict
 
     if played:
-        print(f"Played: {' '.join(map(note_name, played))}")
+        say(f"Played: {' '.join(map(note_name, played))}")
     names = [note_name(note.pitch_midi) for note in found.notes]
     more = f" ... ({len(names)} notes)" if len(names) > MOST_NAMED else ""
-    print(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
+    say(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
     for warning in found.warnings:
-        print(f"Beware: {warning}")
-    print(verdict(found.distances["spectrogram_error"]), flush=True)
+        say(f"Beware: {warning}")
+    say(verdict(found.distances["spectrogram_error"]))
 
 
 def _say_files(found: "Match", folder: Path) -> None:
@@ -214,11 +221,11 @@ def _say_files(found: "Match", folder: Path) -> None:
 
     for number, other in enumerate(found.others, 2):
         error = percent(other.distances["spectrogram_error"])
-        print(f"Another answer, in {folder / candidate_path(number)}: {error}.")
-    print(f"In {folder}:")
+        say(f"Another answer, in {folder / candidate_path(number)}: {error}.")
+    say(f"In {folder}:")
     for name, what in WHAT_FILES_ARE.items():
         if (folder / name).exists():
-            print(f"  {name:13}  {what}")
+            say(f"  {name:13}  {what}")
 
 
 def _is_free(folder: Path) -> bool:

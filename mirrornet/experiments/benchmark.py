@@ -27,6 +27,7 @@ from ..peers.search import Search, bench_module, search
 from ..plants.farm import Farm, usable_cores
 from ..runs import Run
 from ..targets import seed_targets
+from ..terminal import say
 from . import settings
 from .answers import Answer, kept, score_all
 from .curves import benchmark_curves
@@ -88,7 +89,7 @@ def run_benchmark(
     papers = paper_records(setting, seed, results)
     kept_in = results / name
     if kept_in.is_dir():
-        print(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
+        say(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
     torch.set_num_threads(usable_cores())
     with setting.target_farm() as players:  # first, as it may not be installed
         run = Run(runs / name, about, resume)

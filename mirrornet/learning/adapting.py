@@ -2,6 +2,7 @@
 matched before and after, with a page to listen to them."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -47,9 +48,11 @@ def split_folder(folder: Path, out: Path, seed: int) -> Split:
     """Recordings in `folder` to learn from and to be judged by; those in `out` are passed over, and
     what cannot be used, or is there twice, is reported and left out. Raises AudioError if nothing
     can be used."""
-    files = sound_files(folder, out)
+    files, closed = sound_files(folder, out)
     usable: dict[str, Path] = {}  # by their sounds, so that none is on both sides
     with Progress("Looking at files", len(files)) as progress:
+        for place, reason in closed.items():
+            progress.say(f"left out a folder: {place} cannot be opened ({reason}).")
         for number, file in enumerate(files, 1):
             try:
                 sound, warnings = take_sound(file, EXPORT_RATE_HZ)
@@ -130,8 +133,8 @@ def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], o
         raise MirrorNetError(f"none of the {len(files)} files held out can be matched; see above.")
     text = json.dumps({"spectrogram_error": scores}, indent=2) + "\n"
     write_atomically(out / "scores.json", lambda path: path.write_text(text))
-    page = _page(scores, list(models))
-    write_atomically(out / PAGE, lambda path: path.write_text(page, "utf-8"))
+    page = _page(scores, list(models)).encode("utf-8", "backslashreplace")  # names may be no text
+    write_atomically(out / PAGE, lambda path: path.write_bytes(page))
     return scores
 
 
@@ -154,7 +157,7 @@ def _page(scores: Scores, models: Sequence[str]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in ("file", "your sound", *models))
     rows = []
     for file, errors in scores.items():
-        place = quote(Path(file).as_posix())
+        place = quote(os.fsencode(Path(file).as_posix()))
         cells = [escape(file), _player(f"{place}/{models[0]}/target.wav")]
         for name in models:
             page = f'<a href="{place}/{name}/report.html">{percent(errors[name])}</a>'

@@ -31,6 +31,7 @@ from jaxtyping import Float
 from ..controls import ControlSpace
 from ..errors import PlantError
 from ..hearing import Hearing, hear, hear_wide
+from ..machine import usable_cores
 from ..melody import Note
 from . import load_plant
 from .base import Plant
@@ -192,7 +193,7 @@ class _Worker:
         self.task: _Task | None = _Task(_start, np.empty(0))
         self._timeout_s = self._deadline_s = math.inf  # the machine may be slow to start a process
         self._process = SPAWN.Process(target=_serve, args=(theirs, make), daemon=True)
-        with _interrupts_held():
+        with _safe_path(), _interrupts_held():
             self._process.start()
         theirs.close()
 
@@ -232,6 +233,20 @@ class _Worker:
 
 
 @contextmanager
+def _safe_path() -> Iterator[None]:
+    """A Python started within imports nothing from the current folder, as it would before it is
+    given the `sys.path` that the farm has. What a plant starts inherits that."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONSAFEPATH"]
+        if before is not None:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+@contextmanager
 def _interrupts_held() -> Iterator[None]:
     """A process started within never sees Ctrl-C, which is for the farm to handle."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -243,13 +258,6 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 # What follows runs in the workers.
