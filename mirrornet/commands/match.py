@@ -137,7 +137,7 @@ def _write_presets(place: Path, notes: Sequence["Note"], texts: Sequence[str]) -
         _refuse_existing(path, "--preset")
     for path, text in zip(places, texts, strict=True):
         write_atomically(path, lambda file, text=text: file.write_bytes(text.encode()))
-    print(f"{len(texts)} preset{'s' * (len(texts) > 1)} written to {', '.join(map(str, places))}.")
+    say(f"{len(texts)} preset{'s' * (len(texts) > 1)} written to {', '.join(map(str, places))}.")
 
 
 def _refuse_existing(path: Path, option: str) -> None:
