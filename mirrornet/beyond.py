@@ -2,8 +2,8 @@
 
 A network that reads pitches between two limits gives every note a pitch between them, also one
 that lies beyond: an octave off, or anywhere. Two measures of the sound itself tell such notes:
-above the limit there is nothing of a note below the limit; and below it, the sound repeats itself
-after a longer period, and after none that is short enough.
+a note above has nothing below the limit; and a note below repeats itself after a longer period, and
+after none that is short enough.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ SHORTEST_S = 0.08
 PERIOD_RATE_HZ = 8000
 ABOVE_DB = -20.0  # share of a note's power that lies below the limit; of notes within, -11 or more
 LONGER = 0.15  # how much more alike a sound is after a longer period; of notes within, .07 or less
+# Chords have long periods, too, but few of the odd harmonics: a third of the power or less, mostly.
+ODD_SHARE = 0.4
 OCTAVES = 2  # how far below the limit periods are looked for
 
 Sound = Float[np.ndarray, " sample"]
@@ -55,8 +57,19 @@ def _lies_below(part: Sound, pitches: range) -> bool:
     peaks = np.flatnonzero((alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:])) + 1
     longest = PERIOD_RATE_HZ / _hz(pitches[0] - 0.5)  # period, in samples
     short = alike[peaks[peaks < longest]].max(initial=0.0)
-    long = alike[peaks[(peaks >= longest) & (peaks < longest * 2**OCTAVES)]].max(initial=0.0)
-    return bool(long > short + LONGER)
+    long = peaks[(peaks >= longest) & (peaks < longest * 2**OCTAVES)]
+    if not len(long) or alike[long].max() < short + LONGER:
+        return False
+    return _odd_share(part, int(long[alike[long].argmax()])) > ODD_SHARE
+
+
+def _odd_share(part: Sound, period: int) -> float:
+    """How much of the power near the harmonics of a period is near odd ones."""
+    power = np.square(np.abs(np.fft.rfft(part * np.hanning(len(part)), 4 * len(part))))
+    harmonics = np.arange(len(power)) * period / (4 * len(part))
+    nearest = np.rint(harmonics)
+    near = (np.abs(harmonics - nearest) < 0.25) & (nearest > 0)
+    return float(power[near & (nearest % 2 == 1)].sum() / power[near].sum())
 
 
 def _self_likeness(part: Sound) -> Float[np.ndarray, " lag"]:

@@ -22,7 +22,7 @@ from .imagining import imagine
 from .matched import Match
 from .melody import LOWEST_PITCH_MIDI, MELODY_S, PITCH_SPAN, melody_notes, note_name
 from .metrics import spectrogram_error
-from .mirror import MirrorNet, card_of
+from .mirror import MirrorNet, card_of, shipped
 from .plants import Plant, find_plant, load_plant
 from .practising import Practice, practise
 from .recordings.matching import PatchScope, match_recording, voice_warnings
@@ -168,10 +168,9 @@ def _what_else_sounds(
 ) -> tuple[float, list[str]]:
     """How surely a melody is one voice, and sentences about what the networks for melodies cannot
     hear, as those for recordings do: chords, and notes beyond the paper's octave."""
-    model = load_reader()
-    if not isinstance(model, RecordingModel):
-        raise CheckpointError("the weights that ship read no recordings; install mirrornet again.")
-    transcript = model.transcribe(hear_recording(target, sample_rate_hz))
+    transcript = RecordingModel.load(shipped("patch")).transcribe(
+        hear_recording(target, sample_rate_hz)
+    )
     heard = [note.pitch_midi for note in transcript.notes if note.sure >= CLEARLY]
     lowest, highest = LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN
     beyond = sum(not lowest <= pitch <= highest for pitch in heard)

@@ -132,11 +132,11 @@ def test_what_phones_record_is_matched_and_what_is_cut_is_said_to_be(tmp_path):
     (tmp_path / "sounds" / "silent.mov").write_bytes(film(1, "mov"))
     found = match_folder(tmp_path / "sounds", tmp_path / "out", [], 1)
     assert [one.file.name for one in found] == ["cut.m4a", "memo.M4A", "silent.mov"]
-    cut, memo, silent = (one.facts for one in found)
-    assert "is cut short or damaged" in cut["problem"]
-    assert (cut["notes"], memo["notes"]) == ("1", "1")
-    assert memo["problem"] == ""
-    assert "holds no sound" in silent["problem"]
+    cut, memo, silent = found
+    assert "is cut short or damaged" in cut.facts["problem"]
+    assert (cut.facts["notes"], memo.facts["notes"]) == ("1", "1")
+    assert memo.facts["problem"] == cut.problem == memo.problem == ""
+    assert "holds no sound" in silent.problem
 
 
 def test_a_folder_without_sounds_is_said_to_be(tmp_path):

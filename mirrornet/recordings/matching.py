@@ -301,7 +301,7 @@ def _warnings(
     # A note beyond the range is read as several.
     warnings = voice_warnings(transcript, allowance=0.5 * (above + below) / len(notes))
     if warnings:
-        below = 0  # chords have long periods, too
+        below = 0  # some chords have periods as long as low notes
     lowest, highest = note_name(PITCHES_MIDI[0]), note_name(PITCHES_MIDI[-1])
     warnings += [
         f"{count} of {len(notes)} notes seem to lie {where} that is read; they were given other "
