@@ -9,6 +9,7 @@ where it makes a sound be refused; it never decides how much memory is taken.
 """
 
 import io
+import math
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -35,6 +36,7 @@ LARGEST_SAMPLE = 2.0**31
 # One of 64 channels leaves 1/64 of itself in the average; only opposite phases leave less.
 CANCELLED = 0.01
 OFFSET = 0.01  # of the peak: less can neither be heard nor mistaken for a note
+QUIET_FRAMES, QUIETEST = 1024, 0.05  # length of a part, and the share of those that are quiet
 TOLERANCE_S = 0.05  # by which a header may be wrong, since codecs fill up their last frame
 
 Sound = str | Path | tuple[ArrayLike, float]
@@ -273,8 +275,8 @@ def _one_channel(
     if mixed.peak < CANCELLED * mixed.peaks.max():
         weights = (np.arange(channels) == mixed.peaks.argmax()).astype(np.float32)
         mixed = mix(weights)
-    if abs(mixed.mean) > OFFSET * mixed.peak:  # taken away here, or its ends ring when resampled
-        mixed = mix(weights, mixed.mean)
+    if abs(mixed.offset) > OFFSET * mixed.peak:  # taken away here, or its ends ring when resampled
+        mixed = mix(weights, mixed.offset)
     if 0.5 * np.ptp(mixed.audio) < SILENCE:
         raise AudioError(
             f"{name} is silent: below {to_hz // 2} Hz, the part that is used, it stays under -90 "
@@ -288,8 +290,8 @@ class Mix(NamedTuple):
 
     audio: Float[np.ndarray, " sample"]
     peak: float
-    mean: float
-    """As `peak`, before it was resampled, and before an offset was taken away."""
+    offset: float
+    """Constant in it. As `peak`, before it was resampled, and before an offset was taken away."""
     peaks: Float[np.ndarray, " channel"]
 
 
@@ -304,7 +306,7 @@ def _mix(
 ) -> Mix:
     """The weighted sum of the channels, less an offset, at `to_hz`."""
     resampler = soxr.ResampleStream(rate_hz, to_hz, 1, dtype="float32", quality="HQ")
-    parts, frames, total = [], 0, 0.0
+    parts, quiet, frames, total = [], [], 0, 0.0
     low, high = np.full(len(weights) + 1, np.inf), np.full(len(weights) + 1, -np.inf)
     for block in blocks:
         frames += len(block)
@@ -317,6 +319,8 @@ def _mix(
         mix = block @ weights
         parts.append(resampler.resample_chunk(mix - np.float32(offset)))
         total += float(mix.sum(dtype=np.float64))
+        whole = mix[: len(mix) // QUIET_FRAMES * QUIET_FRAMES].reshape(-1, QUIET_FRAMES)
+        quiet.append(np.stack([whole.std(1), whole.mean(1)]))
         low = np.minimum(low, [mix.min(), *block.min(0)])
         high = np.maximum(high, [mix.max(), *block.max(0)])
     if frames < SHORTEST_S * rate_hz:
@@ -326,4 +330,13 @@ def _mix(
         )
     parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     peaks = 0.5 * (high - low)
-    return Mix(np.concatenate(parts), peaks[0], total / frames, peaks[1:])
+    return Mix(np.concatenate(parts), peaks[0], _offset(quiet, total / frames), peaks[1:])
+
+
+def _offset(quiet: list[Float[np.ndarray, "2 part"]], mean: float) -> float:
+    """What a sound and the quietest of its parts, of which spread and mean are given, have in
+    common: a deep tone may have a mean in a part, and brass on the whole."""
+    spread, means = np.concatenate(quiet, 1)
+    quietest = means[np.argsort(spread)[: math.ceil(QUIETEST * len(spread))]]
+    own = float(quietest.mean(dtype=np.float64)) if len(quietest) else 0.0
+    return min(own, mean, key=abs) if own * mean > 0 else 0.0

@@ -343,3 +343,21 @@ def test_saving_replaces_an_older_file(tmp_path):
     save_audio(tmp_path / "a.wav", sine(880.0, rate_hz=8000), 8000)
     save_audio(tmp_path / "a.wav", sine(rate_hz=8000), 8000)
     assert_sine(load_audio(tmp_path / "a.wav"), atol=1e-4)
+
+
+def test_notes_with_a_mean_of_their_own_keep_it():
+    """As of brass, whose waves are not symmetric: taken from the whole, it would be left in the
+    silence between the notes."""
+    times_s = np.arange(RATE_HZ) / RATE_HZ
+    note = np.maximum(np.sin(2 * np.pi * 200 * times_s), -0.2)
+    sound = np.concatenate([np.zeros(RATE_HZ // 2), note, np.zeros(RATE_HZ // 2)])
+    assert sound.mean() > 0.1
+    taken = from_samples(sound, RATE_HZ, RATE_HZ)
+    assert np.abs(taken[: RATE_HZ // 4]).max() < 1e-3
+    np.testing.assert_allclose(taken, sound, atol=1e-6)
+
+
+@pytest.mark.parametrize("hz", [20, 30, 41, 55])
+def test_a_deep_tone_has_no_offset(hz: int):
+    sound = np.sin(2 * np.pi * hz * np.arange(RATE_HZ) / RATE_HZ)
+    np.testing.assert_allclose(from_samples(sound, RATE_HZ, RATE_HZ), sound, atol=1e-6)
