@@ -165,20 +165,20 @@ def plain_phrases(seed: int) -> Iterator[Recording]:
         patch = PLAIN | {
             name: float(control.to_physical(generator.random())) for name, control in drawn.items()
         }
-        tune = [
+        notes = [
             replace(
                 note, controls=patch, offset_s=min(note.offset_s, note.onset_s + audible_s(patch))
             )
-            for note in _tune(generator, 40, 84, 0.15)
+            for note in tune(generator, 40, 84, 0.15)
         ]
-        yield Recording(plant.play(tune, SOUND_S), tune)
+        yield Recording(plant.play(notes, SOUND_S), notes)
 
 
 def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
     """Phrases of a General MIDI instrument, MIDI 50 to 84."""
     plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
     for number in range(PHRASES):
-        notes = _tune(np.random.default_rng((seed, program, number, STREAM)), 50, 84, 0.15)
+        notes = tune(np.random.default_rng((seed, program, number, STREAM)), 50, 84, 0.15)
         yield Recording(plant.play(notes, SOUND_S), notes)
 
 
@@ -187,7 +187,7 @@ def voice_phrases(seed: int, voice: Callable[..., Sound]) -> Iterator[Recording]
     low, high = (45, 69) if voice is sung else (72, 93)
     for number in range(PHRASES):
         generator = np.random.default_rng((seed, low, number, STREAM))
-        notes = _tune(generator, low, high, 0.25)
+        notes = tune(generator, low, high, 0.25)
         yield Recording(voice(notes, generator), notes)
 
 
@@ -197,7 +197,7 @@ def real_recordings() -> Iterator[Recording]:
         yield Recording(sound[: round(SOUND_S * RATE_HZ)], (), REAL[name])
 
 
-def _tune(generator: np.random.Generator, low: int, high: int, quickest_s: float) -> list[Note]:
+def tune(generator: np.random.Generator, low: int, high: int, quickest_s: float) -> list[Note]:
     """A random walk in steps of a tempo: half, whole and double beats, rests, notes said again."""
     centre = generator.uniform(low + 8, high - 8)
     beat_s = np.exp(generator.uniform(np.log(quickest_s), np.log(0.5)))

@@ -288,6 +288,15 @@ def matching_table(bench: dict[str, Any]) -> Rows:
     return rows
 
 
+def beyond_table(bench: dict[str, Any]) -> Rows:
+    """What a match warns of, among instruments that thresholds were chosen by, and others."""
+    warned = bench["warned"]
+    rows = [["warned of", *warned]]
+    for what in warned["tuned on"]:
+        rows.append([what, *("{} of {}".format(*counts[what]) for counts in warned.values())])
+    return rows
+
+
 def render_tables(page: Path, results: Path = Path("results")) -> None:
     """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->` by today's results."""
 
@@ -315,6 +324,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
         "recorded-means": lambda: means_only(recorded_sounds_table(result("recordings-seed-0"))),
         "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
+        "beyond": lambda: beyond_table(result("beyond-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
         "matching": lambda: matching_table(result("bench-matching")),
