@@ -35,7 +35,7 @@ PatchScope = Literal["shared", "per-note"]
 IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
 SHORTEST_S = 0.02
 MOST_PATCHES = 200
-# Chosen by twenty tuning instruments: 2 % of phrases, 10 % in a room, and no chord are above it.
+# Chosen by the twenty tuning instruments; `bench/beyond.py` counts what it tells apart.
 ONE_VOICE = 0.92
 DOUBTFUL = 0.5  # mean sureness of notes below which a user is warned
 HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not set the others' level
