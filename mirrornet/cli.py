@@ -2,11 +2,9 @@
 the help. Commands import what they need when they run, so that `mirrornet --help` answers at once.
 """
 
-import io
-import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,8 @@ import tyro
 from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
 from .errors import MirrorNetError
+from .interrupts import endings_interrupt
+from .streams import GONE, forgiving_output
 
 if TYPE_CHECKING:
     from .controls import Control
@@ -55,15 +55,28 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
 }
 
 
+PRINTED = ("plants", "doctor", "--version")  # whose result is what they print
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
     0: done. 1: the doctor found a problem. 2: an error, explained in a sentence on stderr. 130:
-    stopped by Ctrl-C. A command line that is no command ends in SystemExit with 2.
+    stopped by Ctrl-C; 128 and the signal's number, as is usual, by another one: 143 by SIGTERM, 129
+    by SIGHUP, which do what Ctrl-C does. Output that nobody reads changes nothing. A command line
+    that is no command ends in SystemExit with 2.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be text
-        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    with forgiving_output() as out, endings_interrupt():
+        code = _run(arguments)
+        out.flush()
+        if out.problem and out.problem.errno not in GONE:
+            print(f"mirrornet: standard output: {out.problem.strerror}.", file=sys.stderr)
+            return code or (2 if arguments[0] in PRINTED else 0)
+        return code
+
+
+def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"mirrornet {version('mirrornet')}")
         return 0
@@ -84,27 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 tyro.conf.PositionalRequiredArgs,
             ),
         )
-        sys.stdout.flush()
         return code or 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         resumable = arguments[0] in ("learn", "experiment", "bench")
         hint = " To go on where it stopped, add --resume to the same command." if resumable else ""
         print(f"\nmirrornet: stopped.{hint}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # as in `mirrornet plants | head`: nobody reads on
-        _give_up_stdout()
-        return 0
+        return 128 + next(iter(stop.args), signal.SIGINT)
     except MirrorNetError as error:
         print(f"mirrornet: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", file=sys.stderr)
-        if error.filename is None:
-            _give_up_stdout()
         return 2
-
-
-def _give_up_stdout() -> None:
-    """Python flushes what is left at its exit, and would complain again."""
-    with suppress(OSError):  # a stand-in for stdout has no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

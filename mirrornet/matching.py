@@ -10,7 +10,6 @@ from typing import get_args
 import numpy as np
 import torch
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
 from .allowance import allowed
 from .checkpoints import load_checkpoint
@@ -26,6 +25,7 @@ from .plants import Plant, find_plant, load_plant
 from .practising import Practice, practise
 from .recordings.matching import PatchScope, match_recording
 from .recordings.transcription import TRANSCRIBER, RecordingModel
+from .surroundings import ONE_THREAD, own_settings
 from .targets import melody_sound
 
 EXPORT_RATE_HZ = 44100
@@ -60,6 +60,7 @@ def load_reader(
     return MirrorNet.load(card)
 
 
+@own_settings()
 def match(
     sound: str | Path | tuple[np.ndarray, int],
     plant: str | Plant = "vital",
@@ -108,8 +109,7 @@ def match(
         check_plays(model, plant, model.controls)
         plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
     check_plays(model, plant.name, plant.controls)
-    # The products in refinement are too small for more threads, which would wait for each other.
-    with threadpool_limits(1, "blas"):
+    with ONE_THREAD:
         if isinstance(model, RecordingModel):
             return match_recording(sound, plant, model, refine, seconds, candidates, patch, seed)
         if candidates > 1:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -95,13 +94,16 @@ def match(
 
 def render(controls: ControlsFile, plant: PlantOfFile = None, out: WavFile = None) -> None:
     """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz."""
-    from ..audio import save_audio
+    from ..audio import check_wav, save_audio
+    from ..files import check_place
     from ..matching import EXPORT_RATE_HZ
     from ..playing import play_notes, read_notes
 
     out = Path(f"{controls.stem}.wav") if out is None else out
     if os.path.lexists(out):
         raise OutputError(f"{out} exists already; name another file with --out.")
+    check_wav(out)
+    check_place(out, parents=False, instead="name another file with --out")
     named, notes = read_notes(controls)
     audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
     save_audio(out, audio, EXPORT_RATE_HZ)
@@ -194,12 +196,13 @@ def _is_free(folder: Path) -> bool:
 
 def _check_place(folder: Path) -> None:
     """OutputError unless results can be written to `folder`."""
+    from ..files import check_place
+
+    instead = "name another folder with --out"
     try:
-        if not _is_free(folder):
-            raise OutputError(f"{folder} is taken already; name a new folder with --out.")
-        parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        tempfile.TemporaryFile(dir=parent).close()
+        free = _is_free(folder)
     except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written ({error.strerror}); name another folder with --out."
-        ) from error
+        raise OutputError(f"{folder} cannot be written ({error.strerror}); {instead}.") from error
+    if not free:
+        raise OutputError(f"{folder} is taken already; name a new folder with --out.")
+    check_place(folder, instead=instead)
