@@ -35,7 +35,7 @@ HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
 # A file that cannot be made is not worth the others, so its fault is only said. Not everything is
 # such a fault: these are what a package raises that is broken (ImportError), of another version
-# (AttributeError, TypeError), set up strangely (LookupError, ValueError, Warning), or cannot read
+# (AttributeError, TypeError), set up strangely (LookupError, ValueError), or cannot read
 # a font or template (OSError, RuntimeError); what too large a picture raises (MemoryError); and
 # what numbers beyond all bounds do (ArithmeticError, ValueError). A full disk is met later.
 FAULTS = (
@@ -49,7 +49,6 @@ FAULTS = (
     RuntimeError,
     TypeError,
     ValueError,
-    Warning,
 )
 LOG = logging.getLogger(__name__)
 CONTROLLERS = (*range(20, 32), *range(102, 120))  # those that MIDI leaves free
