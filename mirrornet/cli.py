@@ -2,7 +2,7 @@
 the help. Commands import what they need when they run, so that `mirrornet --help` answers at once.
 """
 
-import signal
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -66,9 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     by SIGHUP, which do what Ctrl-C does. Output that nobody reads changes nothing. A command line
     that is no command ends in SystemExit with 2.
     """
+    if argv is None:  # the process is ours, and so is its matplotlib
+        os.environ["MPLBACKEND"] = "agg"
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    with forgiving_output() as out, endings_interrupt():
-        code = _run(arguments)
+    with forgiving_output() as out, endings_interrupt() as ended:
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt:
+            resumable = arguments[0] in ("learn", "experiment", "bench")
+            hint = " To go on where it stopped, add --resume to the same command."
+            print(f"\nmirrornet: stopped.{hint if resumable else ''}", file=sys.stderr)
+            code = 128 + ended.signum
         out.flush()
         if out.problem and out.problem.errno not in GONE:
             print(f"mirrornet: standard output: {out.problem.strerror}.", file=sys.stderr)
@@ -81,6 +89,7 @@ def _run(arguments: list[str]) -> int:
         print(f"mirrornet {version('mirrornet')}")
         return 0
     try:
+        _check_here()
         if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
             raise MirrorNetError(
                 f"there is no command {arguments[0]}; choose one of {', '.join(COMMANDS)}."
@@ -98,14 +107,17 @@ def _run(arguments: list[str]) -> int:
             ),
         )
         return code or 0
-    except KeyboardInterrupt as stop:
-        resumable = arguments[0] in ("learn", "experiment", "bench")
-        hint = " To go on where it stopped, add --resume to the same command." if resumable else ""
-        print(f"\nmirrornet: stopped.{hint}", file=sys.stderr)
-        return 128 + next(iter(stop.args), signal.SIGINT)
     except MirrorNetError as error:
         print(f"mirrornet: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", file=sys.stderr)
         return 2
+
+
+def _check_here() -> None:
+    """MirrorNetError if the current folder was deleted: libraries end the process without."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise MirrorNetError("the current folder was deleted; change to another one.") from error

@@ -85,7 +85,7 @@ def save_match(match: Match, folder: str | Path) -> list[Path]:
                 (staging / name).mkdir()
                 _write_files(other, staging / name, folder / name)
         if interrupt.asked:
-            raise KeyboardInterrupt(interrupt.signum)
+            raise KeyboardInterrupt
         return sorted(path for path in folder.rglob("*") if path.is_file())
     except OSError as error:
         raise OutputError(

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets what is under way come to a good end, and other signals that end a command."""
+"""Ctrl-C that lets what is under way come to a good end, and signals that do as it does."""
 
 import signal
 import threading
@@ -12,8 +12,14 @@ ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 class Interrupt:
     asked = False
+
+
+class Ended:
     signum: int = signal.SIGINT
-    """Of the signal that asked."""
+    """Of the signal that came last. (A KeyboardInterrupt that passes through C++ forgets it.)"""
+
+
+_ended = Ended()
 
 
 @contextmanager
@@ -26,7 +32,7 @@ def deferred_interrupt() -> Iterator[Interrupt]:
         return
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        interrupt.asked, interrupt.signum = True, signum
+        interrupt.asked, _ended.signum = True, signum
         put_back()
 
     def put_back() -> None:
@@ -47,23 +53,25 @@ def deferred_interrupt() -> Iterator[Interrupt]:
 
 
 @contextmanager
-def endings_interrupt() -> Iterator[None]:
+def endings_interrupt() -> Iterator[Ended]:
     """`ENDINGS` interrupt as Ctrl-C does, once; those that were handled or ignored (as by nohup)
-    before are left alone. The KeyboardInterrupt holds the signal's number."""
+    before are left alone."""
     ours = []
     if threading.current_thread() is threading.main_thread():
         ours = [number for number in ENDINGS if signal.getsignal(number) == signal.SIG_DFL]
+    _ended.signum = signal.SIGINT
     for number in ours:
         signal.signal(number, _end)
     try:
-        yield
+        yield _ended
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
+    _ended.signum = signum
     for number in ENDINGS:  # what is cleaned up now must not be interrupted again
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt(signum)
+    raise KeyboardInterrupt

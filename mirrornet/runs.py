@@ -105,8 +105,8 @@ class Run:
     ) -> Iterator[int]:
         """Step numbers up to `total`, from where the run stopped; saves the state as it goes.
 
-        Ctrl-C ends the current step, saves, and then raises KeyboardInterrupt, with the signal's
-        number; a second Ctrl-C stops at once, and the run goes on from the last state saved.
+        Ctrl-C ends the current step, saves, and then raises KeyboardInterrupt; a second Ctrl-C
+        stops at once, and the run goes on from the last state saved.
         """
         first = self._restore(model, optimizers)
         self._trim_log(first)
@@ -123,7 +123,7 @@ class Run:
                     self._save(step + 1, model, optimizers)
                     saved_s = time.monotonic()
                 if interrupt.asked:
-                    raise KeyboardInterrupt(interrupt.signum)
+                    raise KeyboardInterrupt
         if first < total:
             self._save(total, model, optimizers)
 

@@ -36,7 +36,8 @@ class Forgiving:
         try:
             getattr(stream, what)(*arguments)
         except OSError as error:
-            self.problem = self.problem or error
+            # A new one: the other holds on to all that was at work.
+            self.problem = self.problem or OSError(error.errno, error.strerror)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._find(), name)
