@@ -131,8 +131,7 @@ def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rat
     that cannot be written or a name that does not end in `.wav`.
     """
     path = Path(path)
-    if path.suffix.lower() != ".wav":
-        raise OutputError(f"sounds are written as WAV, so {path} must end in .wav.")
+    check_wav(path)
     rate_hz = _check_rate(sample_rate_hz, str(path))
     audio = _as_floats(_as_array(audio, f"the sound for {path}"))
     if audio.ndim != 1 or not np.isfinite(audio).all():
@@ -151,6 +150,12 @@ def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rat
         raise OutputError(
             f"{path} cannot be written ({error.strerror}); choose another place."
         ) from error
+
+
+def check_wav(path: Path) -> None:
+    """OutputError unless the name ends in `.wav`."""
+    if path.suffix.lower() != ".wav":
+        raise OutputError(f"sounds are written as WAV, so {path} must end in .wav.")
 
 
 def _load(

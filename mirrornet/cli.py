@@ -2,11 +2,9 @@
 the help. Commands import what they need when they run, so that `mirrornet --help` answers at once.
 """
 
-import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import wraps
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -16,6 +14,8 @@ import tyro
 from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
 from .errors import MirrorNetError
+from .interrupts import endings_interrupt
+from .streams import GONE, forgiving_output
 from .terminal import printable, say
 
 if TYPE_CHECKING:
@@ -57,49 +57,61 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
 }
 
 
+PRINTED = ("plants", "doctor", "--version")  # whose result is what they print
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
     0: done. 1: done in part: the doctor found a problem, or of a folder some sounds could not be
-    matched. 2: an error, explained in a sentence on stderr. 130: stopped by Ctrl-C. A command line
-    that is no command ends in SystemExit with 2.
+    matched. 2: an error, explained in a sentence on stderr. 130: stopped by Ctrl-C; 128 and the
+    signal's number, as is usual, by another one: 143 by SIGTERM, 129 by SIGHUP, which do what
+    Ctrl-C does. Output that nobody reads changes nothing. A command line that is no command ends in
+    SystemExit with 2.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be text
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if argv is None:  # the process is ours, and so is its matplotlib
+        os.environ["MPLBACKEND"] = "agg"
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    with forgiving_output() as out, endings_interrupt() as ended:
+        try:
+            code = _run(arguments)
+        except KeyboardInterrupt:
+            resumable = arguments[0] in ("learn", "experiment", "bench")
+            hint = " To go on where it stopped, add --resume to the same command."
+            print(f"\nmirrornet: stopped.{hint if resumable else ''}", file=sys.stderr)
+            code = 128 + ended.signum
+        out.flush()
+        if out.problem and out.problem.errno not in GONE:
+            print(f"mirrornet: standard output: {out.problem.strerror}.", file=sys.stderr)
+            return code or (2 if arguments[0] in PRINTED else 0)
+        return code
+
+
+def _run(arguments: list[str]) -> int:
     if arguments == ["--version"]:
         print(f"mirrornet {version('mirrornet')}")
         return 0
     try:
+        _check_here()
         if arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
             raise MirrorNetError(
                 f"there is no command {arguments[0]}; choose one of {', '.join(COMMANDS)}."
             )
         # A wildcard may have made arguments of names, which tyro prints as they are.
         if (shown := [printable(argument) for argument in arguments]) != arguments:
-            _run(shown, {name: _idle(command) for name, command in COMMANDS.items()})
-        code = _run(arguments, COMMANDS)
-        sys.stdout.flush()
-        return code or 0
-    except KeyboardInterrupt:
-        resumable = arguments[0] in ("learn", "experiment", "bench")
-        hint = " To go on where it stopped, add --resume to the same command." if resumable else ""
-        print(f"\nmirrornet: stopped.{hint}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # as in `mirrornet plants | head`: nobody reads on
-        _give_up_stdout()
-        return 0
+            _call(shown, {name: _idle(command) for name, command in COMMANDS.items()})
+        return _call(arguments, COMMANDS) or 0
     except MirrorNetError as error:
         say(f"mirrornet: {error}", sys.stderr)
         return 2
     except OSError as error:
         say(f"mirrornet: {error.filename or 'a file'}: {error.strerror}.", sys.stderr)
-        if error.filename is None:
-            _give_up_stdout()
         return 2
 
 
-def _run(arguments: Sequence[str], commands: Mapping[str, Callable[..., int | None]]) -> int | None:
+def _call(
+    arguments: Sequence[str], commands: Mapping[str, Callable[..., int | None]]
+) -> int | None:
     return tyro.extras.subcommand_cli_from_dict(
         dict(commands),
         prog="mirrornet",
@@ -124,7 +136,9 @@ def _idle(command: Callable[..., int | None]) -> Callable[..., None]:
     return idle
 
 
-def _give_up_stdout() -> None:
-    """Python flushes what is left at its exit, and would complain again."""
-    with suppress(OSError):  # a stand-in for stdout has no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _check_here() -> None:
+    """MirrorNetError if the current folder was deleted: libraries end the process without."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise MirrorNetError("the current folder was deleted; change to another one.") from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
+import logging
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,22 +16,43 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import Float
 
-from . import plots, report
+from . import report
 from .audio import peak, save_audio
-from .errors import OutputError
+from .errors import MirrorNetError, OutputError
 from .files import write_atomically
-from .melody import note_name, shared_note
+from .interrupts import deferred_interrupt
+from .melody import Note, note_name, shared_note
 from .midi import controllers, midi
 from .spreadsheet import csv_text
+from .surroundings import own_settings
+from .terminal import printable
 
 if TYPE_CHECKING:
     from .matched import Match
 
 HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
-SOON = {"compress_level": 3}  # half the time of the usual 6, for a picture a sixth larger
+# A file that cannot be made is not worth the others, so its fault is only said. Not everything is
+# such a fault: these are what a package raises that is broken (ImportError), of another version
+# (AttributeError, TypeError), set up strangely (LookupError, ValueError), or cannot read
+# a font or template (OSError, RuntimeError); what too large a picture raises (MemoryError); and
+# what numbers beyond all bounds do (ArithmeticError, ValueError). A full disk is met later.
+FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    MirrorNetError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+LOG = logging.getLogger(__name__)
 
 
+@own_settings()
 def save_match(match: Match, folder: str | Path) -> list[Path]:
     """Write every file a user wants into `folder`, new or empty; returns their paths.
 
@@ -45,17 +67,21 @@ def save_match(match: Match, folder: str | Path) -> list[Path]:
 
     All or nothing: the files are prepared in a hidden folder beside `folder` (inside it, where
     it exists) and then renamed into place. Raises OutputError, having left nothing behind, where
-    that is not possible; what stood there before is never touched.
+    that is not possible; what stood there before is never touched. Ctrl-C interrupts when all is
+    written, the second one at once. One file that cannot be made, as the picture where matplotlib
+    does not work, is left out, which the log (on a terminal, the error stream) and the page say.
     """
     folder = Path(folder)
     try:
         _refuse_occupied(folder)
-        with _appearing(folder) as staging:
-            _write_files(match, staging)
+        with deferred_interrupt() as interrupt, _appearing(folder) as staging:
+            _write_files(match, staging, folder)
             for number, other in enumerate(match.others, 2):
-                place = staging / report.candidate_path(number)
-                place.mkdir()
-                _write_files(other, place)
+                name = report.candidate_path(number)
+                (staging / name).mkdir()
+                _write_files(other, staging / name, folder / name)
+        if interrupt.asked:
+            raise KeyboardInterrupt
         return sorted(path for path in folder.rglob("*") if path.is_file())
     except OSError as error:
         raise OutputError(
@@ -146,33 +172,57 @@ def controls_csv(match: Match) -> str:
     return csv_text(rows)
 
 
-def _write_files(match: Match, folder: Path) -> None:
+def _write_files(match: Match, folder: Path, about: Path) -> None:
+    """Write the files of one answer; `about` is how to call the folder."""
+
+    faults: list[str] = []
+
+    def write(name: str, make: Callable[[], bytes | None]) -> bytes | None:
+        """Write what there is to write; None if there is nothing, or it could not be made."""
+        try:
+            content = make()
+        except FAULTS as error:
+            faults.append(f"{name} could not be made ({type(error).__name__}: {error}).")
+            LOG.warning("%s", printable(f"In {about}, {faults[-1]} All else is there."))
+            return None
+        if content is not None:
+            (folder / name).parent.mkdir(exist_ok=True)
+            _write(folder / name, content)
+        return content
+
     target, audio = level_matched(match.target, match.audio)
     wavs = []
     for name, sound in (("target.wav", target), ("match.wav", audio)):
         path = save_audio(folder / name, sound, match.sample_rate_hz)
         wavs.append(path.read_bytes() if path.stat().st_size <= report.LARGEST_EMBEDDED else None)
     del target, audio
-    picture = io.BytesIO()
-    plots.compare(match).savefig(picture, format="png", dpi=200, pil_kwargs=SOON)
-    page = report.render_report(match, picture.getvalue(), *wavs)
-    _write(folder / "compare.png", picture.getvalue())
-    _write(folder / "report.html", page.encode())
-    _write(folder / "controls.json", controls_json(match).encode())
-    _write(folder / "controls.csv", controls_csv(match).encode())
-    _write(folder / "melody.mid", midi(match, [("melody", match.notes)], True))
+    write("controls.json", lambda: controls_json(match).encode())
+    write("controls.csv", lambda: controls_csv(match).encode())
+    write("melody.mid", lambda: midi(match, [("melody", match.notes)], True))
     if match.one_patch:
-        preset = match.plant.note_preset(shared_note(match.notes))
-        if preset is not None:
-            _write(folder / report.PATCH_FILE, preset.encode())
-    elif report.has_presets(match):
-        (folder / "presets").mkdir()
+        write(report.PATCH_FILE, lambda: _preset(match, shared_note(match.notes)))
+    else:
         tracks = []
         for index, note in enumerate(match.notes):
-            path = folder / report.preset_path(match.notes, index)
-            _write(path, (match.plant.note_preset(note) or "").encode())
-            tracks.append((path.stem, [note]))
-        _write(folder / "presets" / "one-track-per-note.mid", midi(match, tracks))
+            name = report.preset_path(match.notes, index)
+            if write(name, lambda note=note: _preset(match, note)) is not None:
+                tracks.append((Path(name).stem, [note]))
+        if tracks:
+            write("presets/one-track-per-note.mid", lambda: midi(match, tracks))
+    picture = write("compare.png", lambda: _picture(match))
+    page = partial(report.render_report, match, picture, *wavs, faults=faults)
+    write("report.html", lambda: page().encode())
+
+
+def _preset(match: Match, note: Note) -> bytes | None:
+    preset = match.plant.note_preset(note)
+    return None if preset is None else preset.encode()
+
+
+def _picture(match: Match) -> bytes:
+    from . import plots  # matplotlib may be broken, or its settings
+
+    return plots.png(lambda: plots.compare(match), dpi=200)
 
 
 def _write(path: Path, content: bytes) -> None:

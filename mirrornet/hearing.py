@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from .audio import resample
 from .cochlea import CHANNELS, Cochlea, loudness_compress, unit_sequence
+from .surroundings import own_settings
 
 Hearing = Literal["loudness", "unit-sequence", "linear"]
 HEARING_RATE_HZ = 8000
@@ -40,6 +41,7 @@ def frame_times_s(frames: int) -> Float[np.ndarray, " frame"]:
     return FRAME_S * np.arange(1, frames + 1)
 
 
+@own_settings()
 @torch.inference_mode()
 def hear(
     audio: Float[np.ndarray, "*batch sample"], sample_rate_hz: int, hearing: Hearing = "loudness"
@@ -70,6 +72,7 @@ def _resampled(
     return np.pad(resampled, (0, wanted - len(resampled)))
 
 
+@own_settings()
 @torch.inference_mode()
 def hear_wide(
     audio: Float[np.ndarray, " sample"], sample_rate_hz: int
@@ -87,6 +90,7 @@ def hear_wide(
     return np.concatenate([low, cochlea(torch.from_numpy(sound)).numpy() / faster])
 
 
+@own_settings()
 def hear_recording(
     audio: Float[np.ndarray, " sample"], sample_rate_hz: int
 ) -> Float[np.ndarray, "channel=176 frame"]:

@@ -10,7 +10,6 @@ from typing import get_args
 import numpy as np
 import torch
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
 from .allowance import allowed
 from .audio import Sound
@@ -27,6 +26,7 @@ from .plants import Plant, find_plant, load_plant
 from .practising import Practice, practise
 from .recordings.matching import PatchScope, match_recording, voice_warnings
 from .recordings.transcription import TRANSCRIBER, RecordingModel
+from .surroundings import ONE_THREAD, own_settings
 from .targets import melody_sound
 
 EXPORT_RATE_HZ = 44100
@@ -62,6 +62,7 @@ def load_reader(
     return MirrorNet.load(card)
 
 
+@own_settings()
 def match(
     sound: Sound,
     plant: str | Plant = "vital",
@@ -110,8 +111,7 @@ def match(
         check_plays(model, plant, model.controls)
         plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
     check_plays(model, plant.name, plant.controls)
-    # The products in refinement are too small for more threads, which would wait for each other.
-    with threadpool_limits(1, "blas"):
+    with ONE_THREAD:
         if isinstance(model, RecordingModel):
             return match_recording(sound, plant, model, refine, seconds, candidates, patch, seed)
         if candidates > 1:

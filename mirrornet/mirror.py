@@ -24,6 +24,7 @@ from .networks.notewise import NotewiseDecoder
 from .networks.paper import PaperDecoder, PaperEncoder
 from .networks.reader import NoteReader
 from .networks.vibrato import Vibrato
+from .surroundings import own_settings
 
 Architecture = Literal["notewise", "paper"]
 # What each pair of networks listens to: see `hearing.hear`.
@@ -68,6 +69,7 @@ class MirrorNet(nn.Module):
         self.decoder.train(learning)
         return F.mse_loss(expected, heard)
 
+    @own_settings()
     @torch.no_grad()
     def guess(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
@@ -93,6 +95,7 @@ class MirrorNet(nn.Module):
         return save_checkpoint(path, tensors, about | card)
 
     @classmethod
+    @own_settings()
     def load(cls, path: str | Path) -> "MirrorNet":
         """The model at `path`, its card. Raises CheckpointError if it is not a sound model."""
         tensors, card = load_checkpoint(path)

@@ -58,6 +58,18 @@ PATCH_STEPS = """\
 target’s.</li>"""
 PATCH_FILES = """\
 <dt>match.vital</dt><dd>the preset: the patch that plays all notes</dd>"""
+LOOK = Template("""\
+<h2>Look</h2>
+<figure>
+<div class="card picture" tabindex="0"><img src="$picture" alt="Auditory spectrograms of the target,
+of the match and of their difference, with the notes of the match below on the same time axis">
+</div>
+<figcaption class="quiet">What the ear gets from both sounds, over time and frequency. The paler the
+difference, the closer the match.</figcaption>
+</figure>
+""")
+PICTURE_FILE = """\
+<dt><a href="compare.png">compare.png</a></dt><dd>the picture above</dd>"""
 PRESET_FILES = """\
 <dt>presets/</dt><dd>a Vital preset for each note, and the MIDI file with a track for each</dd>"""
 
@@ -117,17 +129,26 @@ def has_presets(match: Match) -> bool:
 
 
 def render_report(
-    match: Match, figure_png: bytes, target_wav: bytes | None, match_wav: bytes | None
+    match: Match,
+    figure_png: bytes | None,
+    target_wav: bytes | None,
+    match_wav: bytes | None,
+    faults: Sequence[str] = (),
 ) -> str:
     """The page as text, with the picture and both sounds inside.
 
-    `figure_png` is `plots.compare(match)` as PNG; the sounds are WAV files, played as they are, or
-    None for one that is too long and lies beside the page.
+    `figure_png` is `plots.compare(match)` as PNG, if it could be drawn; the sounds are WAV files,
+    played as they are, or None for one that is too long and lies beside the page. `faults` are
+    sentences on files that could not be made.
     """
     steps, files_ = "", ""
     if has_presets(match):
         kinds = (PATCH_STEPS, PATCH_FILES), (PRESET_STEPS, PRESET_FILES)
         steps, files_ = kinds[0] if match.one_patch else kinds[1]
+    look, picture_file = "", ""
+    if figure_png is not None:
+        look = LOOK.substitute(picture=_embedded("image/png", figure_png))
+        picture_file = PICTURE_FILE
     template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
     error = match.distances["spectrogram_error"]
     count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"
@@ -138,7 +159,8 @@ def render_report(
         scale=_scale(error),
         target=_sound("target.wav", target_wav),
         match=_sound("match.wav", match_wav),
-        picture=_embedded("image/png", figure_png),
+        look=look,
+        picture_file=picture_file,
         table=_table(match),
         meanings="".join(
             _entry(
@@ -154,7 +176,9 @@ def render_report(
         ),
         preset_steps=steps,
         preset_files=files_,
-        warnings="".join(f'<p class="card">{escape(text)}</p>' for text in match.warnings),
+        warnings="".join(
+            f'<p class="card">{escape(text)}</p>' for text in (*match.warnings, *faults)
+        ),
         patch=_patch(match) if match.one_patch else "",
         candidates=_candidates(match) if match.others else "",
     )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .checkpoints import load_checkpoint, save_checkpoint
 from .errors import OutputError
-from .files import write_atomically
+from .files import check_place, write_atomically
 from .interrupts import deferred_interrupt
 from .progress import Progress
 
@@ -28,12 +28,14 @@ SAVE_EVERY_S = 60.0
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """OutputError unless a run may begin in `folder` or, with `resume`, go on there."""
+    """OutputError unless a run may begin in `folder` or, with `resume`, go on there, and files can
+    be written in it."""
     if (folder / "run.json").is_file():
         if not resume:
             raise OutputError(f"{folder} holds a run already; add --resume to go on with it.")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} is in the way and no run; choose another folder.")
+    check_place(folder, instead="choose another folder")
 
 
 class Run:

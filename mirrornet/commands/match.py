@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -106,19 +105,25 @@ def render(
 ) -> None:
     """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz; or write the
     synthesizer's preset that plays it."""
-    from ..audio import save_audio
+    from ..audio import check_wav, save_audio
+    from ..files import check_place
     from ..matching import EXPORT_RATE_HZ
     from ..playing import play_notes, presets, read_notes
 
     if preset is not None and preset.suffix != ".vital":
         raise OutputError(f"Vital opens presets whose names end in .vital, so {preset} must, too.")
+    if preset is None or out is not None:
+        out = Path(f"{controls.stem}.wav") if out is None else out
+        _refuse_existing(out, "--out")
+        check_wav(out)
+    for place, option in ((out, "--out"), (preset, "--preset")):
+        if place is not None:
+            check_place(place, parents=False, instead=f"name another file with {option}")
     named, notes = read_notes(controls)
     if preset is not None:
         _write_presets(preset, notes, presets(notes, plant or named))
-        if out is None:
-            return
-    out = Path(f"{controls.stem}.wav") if out is None else out
-    _refuse_existing(out, "--out")
+    if out is None:
+        return
     audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
     save_audio(out, audio, EXPORT_RATE_HZ)
     say(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
@@ -235,12 +240,13 @@ def _is_free(folder: Path) -> bool:
 
 def _check_place(folder: Path) -> None:
     """OutputError unless results can be written to `folder`."""
+    from ..files import check_place
+
+    instead = "name another folder with --out"
     try:
-        if not _is_free(folder):
-            raise OutputError(f"{folder} is taken already; name a new folder with --out.")
-        parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        tempfile.TemporaryFile(dir=parent).close()
+        free = _is_free(folder)
     except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written ({error.strerror}); name another folder with --out."
-        ) from error
+        raise OutputError(f"{folder} cannot be written ({error.strerror}); {instead}.") from error
+    if not free:
+        raise OutputError(f"{folder} is taken already; name a new folder with --out.")
+    check_place(folder, instead=instead)

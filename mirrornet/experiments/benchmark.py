@@ -17,7 +17,7 @@ import torch
 
 from ..babbling import listen, random_melodies
 from ..checkpoints import provenance
-from ..files import write_atomically
+from ..files import check_place, write_atomically
 from ..mirror import MirrorNet, load_model
 from ..peers.cma_es import CmaEs
 from ..peers.genetic import Genetic
@@ -25,6 +25,7 @@ from ..peers.nearest import Nearest, babble_distances
 from ..peers.random_search import RandomSearch
 from ..peers.search import Search, bench_module, search
 from ..plants.farm import Farm, usable_cores
+from ..plots import png
 from ..runs import Run
 from ..targets import seed_targets
 from ..terminal import say
@@ -76,6 +77,7 @@ def run_benchmark(
         bench_module(package)
     plan = BUDGETS[budget]
     name = f"bench-{setting.name}-{budget}-seed-{seed}"
+    check_place(results / name)
     epochs = {str(babble): EPOCHS[babble] for babble in plan.babbles}
     about = {
         "benchmark": setting.name,
@@ -133,8 +135,8 @@ def run_benchmark(
     results.mkdir(parents=True, exist_ok=True)
     path = results / f"{name}.json"
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=2) + "\n"))
-    figure = benchmark_curves(result)
-    write_atomically(path.with_suffix(".png"), lambda file: figure.savefig(file, dpi=150))
+    picture = png(lambda: benchmark_curves(result), dpi=150)
+    write_atomically(path.with_suffix(".png"), lambda file: file.write_bytes(picture))
     for table in (learned_table, renders_table, sounds_table):
         print_table(table(result))
     return path

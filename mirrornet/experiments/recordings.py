@@ -21,7 +21,7 @@ from ..allowance import Allowance
 from ..audio import resample
 from ..checkpoints import fingerprint, provenance
 from ..export import level_matched
-from ..files import write_atomically
+from ..files import check_place, write_atomically
 from ..hearing import RECORDING_RATE_HZ, hear_recording
 from ..melody import Note
 from ..metrics import field_metrics
@@ -64,6 +64,7 @@ def run_recordings(
         bench_module(package)
     torch.set_num_threads(1)
     name = f"recordings-seed-{seed}"
+    check_place(results / name)
     about = {
         "benchmark": name,
         "model": fingerprint(*(tensor.numpy() for tensor in model.state_dict().values())),

@@ -11,13 +11,13 @@ import torch
 
 from ..audio import save_audio
 from ..checkpoints import provenance
-from ..files import write_atomically
+from ..files import check_place, write_atomically
 from ..hearing import hear
 from ..learning.melodies import PaperRecipe, learn, plan_from
 from ..mirror import HEARING, MirrorNet
 from ..peers.search import bench_module
 from ..plants.farm import Farm
-from ..plots import panels
+from ..plots import panels, png
 from ..runs import check_folder
 from ..targets import seed_targets
 from . import settings
@@ -55,6 +55,7 @@ def run_experiment(
         budget = "shipped" if start == "shipped" else "started"
     name = f"{setting.name}-{recipe}-{budget}-seed-{seed}"
     check_folder(runs / name, resume)
+    check_place(results / name)
     (results / name).mkdir(parents=True, exist_ok=True)
     hearing = HEARING[plan.architecture]
     with setting.target_farm() as players:
@@ -142,5 +143,5 @@ def _show(
                 controls = true.controls[number, [true.space.row(c.name) for c in model.controls]]
                 from_true = model.decoder(torch.from_numpy(controls)[None].float())[0]
         rows.append((heard[0], from_true, final, heard[1]))
-    figure = panels(rows, [f"melody {n + 1}" for n in range(SHOWN)])
-    write_atomically(folder / "panels.png", lambda file: figure.savefig(file, dpi=150))
+    picture = png(lambda: panels(rows, [f"melody {n + 1}" for n in range(SHOWN)]), dpi=150)
+    write_atomically(folder / "panels.png", lambda file: file.write_bytes(picture))

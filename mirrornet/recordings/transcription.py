@@ -20,6 +20,7 @@ from ..networks.phrasewise import PhraseDecoder
 from ..networks.reader import centroid
 from ..networks.salience import POOLED
 from ..networks.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
+from ..surroundings import own_settings
 
 TRANSCRIBER = "transcriber"  # as cards call a model that reads recordings
 ONSET = 0.25  # how likely an onset must be
@@ -79,6 +80,7 @@ class RecordingModel(nn.Module):
         self.transcriber = Transcriber(len(shared), circular)
         self.decoder = PhraseDecoder(controls)
 
+    @own_settings()
     @torch.inference_mode()
     def transcribe(self, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
         """Notes and knobs of a recording of any length; none if it holds no notes.
@@ -192,6 +194,7 @@ class RecordingModel(nn.Module):
         return save_checkpoint(path, tensors, about | card)
 
     @classmethod
+    @own_settings()
     def load(cls, path: str | Path) -> "RecordingModel":
         """The model at `path`, its card. Raises CheckpointError if it is not a sound one."""
         tensors, card = load_checkpoint(path)

@@ -1,5 +1,6 @@
 """Whatever goes wrong, the command line says so in a sentence, exits with 2 and does no harm."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from permissions import ordinary_user, visible_folder
 
 from mirrornet import cli, mirror
 from mirrornet.cli import main
+from mirrornet.errors import OutputError
+from mirrornet.experiments.settings import Setting, find_setting
 from mirrornet.export import controls_json
 from mirrornet.matching import Match
 from mirrornet.mirror import MirrorNet
@@ -83,6 +86,9 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("render controls.json --plant moog", "there is no plant 'moog'"),
         ("render controls.json --out notes.txt", "notes.txt exists already; name another file"),
         ("render controls.json --out a.mp3", "a.mp3 must end in .wav."),
+        (f"render controls.json --out {'x' * 300}.wav", "cannot be written (File name too long)"),
+        (f"match {MELODY} --out a/{'x' * 300}/b", "cannot be written (File name too long)"),
+        ("learn --out notes.txt/a", "notes.txt/a cannot be written (Not a directory); choose"),
         ("render controls.json --out gone/a.wav", "gone/a.wav cannot be written (No such file"),
     ],
 )
@@ -131,6 +137,39 @@ def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeyp
     assert "mine cannot be written (Permission denied); name another folder with --out." in said
 
 
+@pytest.mark.parametrize("place", ["mine.wav", "mine.mp3", "gone/mine.wav", f"{'x' * 300}.wav"])
+def test_a_place_for_a_sound_is_checked_before_it_is_played(capsys, monkeypatch, place):
+    monkeypatch.setattr("mirrornet.playing.play_notes", None)  # cannot be called
+    if place == "mine.wav":
+        monkeypatch.setattr(Path, "mkdir", _no_permission)
+    assert main(["render", "controls.json", "--out", place]) == 2
+    assert place in capsys.readouterr().err
+
+
+def _no_permission(*_: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("run", ["run.run_experiment", "benchmark.run_benchmark"])
+def test_a_place_for_results_is_checked_before_the_work(here, monkeypatch, run):
+    home, _, name = run.partition(".")
+    module = importlib.import_module(f"mirrornet.experiments.{home}")
+    monkeypatch.setattr(module, "bench_module", lambda package: None)
+    monkeypatch.setattr(Setting, "target_farm", None)  # cannot be called
+    (here / "results").write_text("mine")
+    with pytest.raises(OutputError, match=r"results/.* cannot be written \(Not a directory\)"):
+        getattr(module, name)(find_setting(1, None))
+
+
+def test_a_deleted_folder_is_said(here, capsys, monkeypatch):
+    gone = here / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["match", MELODY]) == 2
+    assert "the current folder was deleted; change to another one." in capsys.readouterr().err
+
+
 def test_a_full_disk_in_the_middle_leaves_nothing(here, capsys):
     resource = pytest.importorskip("resource", reason="needs a limit on the size of files")
     before = contents(here)
@@ -164,7 +203,7 @@ def test_standard_output_that_takes_no_more(here):
             check=False,
         )
     assert said.returncode == 2
-    assert said.stderr == "mirrornet: a file: No space left on device.\n"
+    assert said.stderr == "mirrornet: standard output: No space left on device.\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")

@@ -1,0 +1,152 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: nothing is lost, and nothing left over."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mirrornet import export, mirror
+from mirrornet.export import save_match
+from mirrornet.interrupts import deferred_interrupt, endings_interrupt
+from mirrornet.matching import Match
+from mirrornet.mirror import MirrorNet
+from mirrornet.plants.vital import SET1
+
+MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
+ENDINGS = [signal.SIGTERM, signal.SIGHUP]
+
+
+def command(folder: Path, what: str, at: str, sent: str) -> subprocess.CompletedProcess:
+    """`mirrornet match` that is sent a signal `at` a function's second call, from within."""
+    MirrorNet("vital", SET1).save(folder / "model.json", {})
+    home, _, name = at.rpartition(".")
+    program = f"""if True:
+        import importlib, os, signal, sys
+        from mirrornet.cli import main
+        home = importlib.import_module("{home}")
+        work, calls = home.{name}, []
+        def interrupted(*arguments, **options):
+            calls.append(1)
+            if len(calls) == 2:
+                os.kill(os.getpid(), signal.{sent})
+            return work(*arguments, **options)
+        home.{name} = interrupted
+        sys.exit(main({what.split()!r}))
+    """
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+MATCH = f"match {MELODY} --model model.json --out out --refine 300"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_best_so_far_is_saved(tmp_path, ending):
+    said = command(tmp_path, MATCH, "mirrornet.matching.hear", ending.name)  # not yet refining
+    assert said.returncode == 128 + ending
+    assert said.stderr.endswith("mirrornet: stopped.\n")
+    assert all(name.startswith("model") for name in os.listdir(tmp_path))
+    said = command(tmp_path, MATCH, "mirrornet.practising.compress", ending.name)
+    assert said.returncode == 0
+    assert "Stopping with the best so far" in said.stderr
+    assert {"report.html", "match.wav"} <= set(os.listdir(tmp_path / "out"))
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_under_way_is_left_nowhere_or_whole(tmp_path, ending):
+    said = command(tmp_path, MATCH.replace("300", "2"), "mirrornet.export._write", ending.name)
+    assert said.returncode == 128 + ending
+    assert {"report.html", "match.wav"} <= set(os.listdir(tmp_path / "out"))
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+def test_learning_keeps_what_it_learned(tmp_path):
+    program = """if True:
+        import os, signal, sys
+        from mirrornet.cli import main
+        from mirrornet.commands import learn
+        from mirrornet.learning import melodies
+        learn.SEED_TARGETS = 3
+        plan = melodies.MirrorRecipe(babble=4, epochs=9, batch=2, batch_e_c=2, rounds=1)
+        melodies.RECIPES["mirror"]["quick"] = plan
+        work = melodies.batch_rows
+        def interrupted(step, *arguments):
+            if step == 3 and arguments[-1] == 0:  # once
+                os.kill(os.getpid(), signal.SIGTERM)
+            return work(step, *arguments)
+        melodies.batch_rows = interrupted
+        if __name__ == "__main__":
+            sys.exit(main(["learn", "--out", "mine"]))
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 143, said.stderr
+    assert said.stderr.endswith("add --resume to the same command.\n")
+    assert list((tmp_path / "mine").rglob("state.json"))
+
+
+def test_hanging_up_is_ignored_where_nohup_says_so(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with endings_interrupt(), deferred_interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.asked
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_program_s_own_handlers_stay_its_own(ending):
+    heard = []
+    before = signal.signal(ending, lambda signum, frame: heard.append(signum))
+    try:
+        with endings_interrupt(), deferred_interrupt() as interrupt:
+            os.kill(os.getpid(), ending)
+        assert heard == [ending]
+        assert not interrupt.asked
+    finally:
+        signal.signal(ending, before)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_handlers_are_given_back(ending):
+    before = signal.getsignal(ending), signal.getsignal(signal.SIGINT)
+
+    def asked_twice() -> None:
+        with deferred_interrupt() as interrupt:
+            os.kill(os.getpid(), ending)
+            assert interrupt.asked
+            os.kill(os.getpid(), ending)
+
+    with endings_interrupt() as ended:
+        with pytest.raises(KeyboardInterrupt):
+            asked_twice()
+        assert ended.signum == ending
+    assert (signal.getsignal(ending), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_ctrl_c_while_files_are_written_interrupts_afterwards(
+    match: Match, tmp_path: Path, monkeypatch
+):
+    write, written = export._write, []
+
+    def interrupted(path: Path, content: bytes) -> None:
+        written.append(path.name)
+        if len(written) == 2:
+            signal.raise_signal(signal.SIGINT)
+        write(path, content)
+
+    monkeypatch.setattr(export, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_match(match, tmp_path / "out")
+    assert set(written) <= {path.name for path in (tmp_path / "out").rglob("*")}
+    assert "report.html" in written
