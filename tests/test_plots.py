@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -104,3 +105,11 @@ def test_panels_are_rows_of_four_on_one_scale_each():
 def test_panels_need_a_title_for_each_row():
     with pytest.raises(ValueError, match="zip"):
         panels([(np.ones((128, 250)),) * 4], [])  # pyright: ignore[reportArgumentType]
+
+
+def test_the_readme_shows_every_colour():
+    """A palette of 256 makes bands of the scale of differences, which few pixels need."""
+    picture = plt.imread(Path(__file__).parent.parent / "docs" / "demo.png")
+    height, width, _ = picture.shape
+    scale = picture[round(0.53 * height) : round(0.73 * height), round(0.925 * width), :3]
+    assert len(np.unique(scale.round(3), axis=0)) > 150
