@@ -31,7 +31,7 @@ class Forgiving:
 
     def _attempt(self, what: str, *arguments: str) -> None:
         stream = self._find()
-        if stream is None or getattr(stream, "closed", False):
+        if _is_closed(stream):
             return
         try:
             getattr(stream, what)(*arguments)
@@ -43,6 +43,10 @@ class Forgiving:
         return getattr(self._find(), name)
 
 
+def _is_closed(stream: object) -> bool:
+    return stream is None or getattr(stream, "closed", False)
+
+
 @contextmanager
 def forgiving_output() -> Iterator[Forgiving]:
     """What is printed inside is forgiven; gives standard output, which knows what became of it."""
@@ -51,7 +55,7 @@ def forgiving_output() -> Iterator[Forgiving]:
         pass
     before = sys.stdout, sys.stderr
     with open(spare, "w") as nowhere:
-        out, err = (nowhere if one is None or one.closed else one for one in before)
+        out, err = (nowhere if _is_closed(one) else one for one in before)
         if isinstance(out, io.TextIOWrapper):  # a file's name need not be text
             out.reconfigure(errors="backslashreplace")
         ours: Any = Forgiving(lambda: out), Forgiving(lambda: err)

@@ -90,7 +90,7 @@ def test_a_preset_costs_only_itself(match: Match, saved, tmp_path, monkeypatch):
     assert [name[:7] for name in missing] == ["note-3-"]
 
 
-STRANGE: dict[Any, Any] = {
+STRANGE: Any = {
     "text.usetex": True,
     "font.family": ["No Such Font"],
     "axes.facecolor": "red",

@@ -1,5 +1,7 @@
 """Inside another program a match, and all it consists of, is as it would be alone."""
 
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -168,3 +170,12 @@ def test_threads_at_once_give_back_what_belongs_to_the_process():
         assert (state(), blas()) == before
     for renders, controls in expected.items():
         np.testing.assert_array_equal(found[renders], controls)
+
+
+def test_warnings_that_end_a_program(tmp_path):
+    """What torch is late to load warns, too."""
+    answer = f"mn.match({str(MELODY)!r}, model=mn.load_model())"
+    program = f"import mirrornet as mn; {answer}.save('out')"
+    command = [sys.executable, "-W", "error", "-c", program]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "out" / "compare.png").is_file()
