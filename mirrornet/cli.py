@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # the process is ours, and so is its matplotlib
         os.environ["MPLBACKEND"] = "agg"
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    with forgiving_output() as out, endings_interrupt() as ended:
+    with forgiving_output(to_the_end=argv is None) as out, endings_interrupt() as ended:
         try:
             code = _run(arguments)
         except KeyboardInterrupt:

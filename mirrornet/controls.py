@@ -4,7 +4,6 @@ A control knows its name, unit, range and curve. A `ControlSpace` is the ordered
 controls; an array of controls has the shape `(*batch, control, note)` in that order.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,6 +13,7 @@ from jaxtyping import Float
 
 from .errors import ControlError
 
+LARGEST = 1e9  # no control's range reaches so far
 Curve = Literal["linear", "exponential"]
 Scope = Literal["note", "recording"]
 
@@ -168,7 +168,7 @@ def plant_and_controls(card: Mapping[str, Any]) -> tuple[str, ControlSpace]:
         ends = (control.low, control.high)
         if (
             not all(isinstance(text, str) for text in texts)
-            or not all(type(end) in (int, float) and math.isfinite(end) for end in ends)
+            or not all(type(end) in (int, float) and abs(end) < LARGEST for end in ends)
             or control.low >= control.high
             or control.curve not in get_args(Curve)
             or control.scope not in get_args(Scope)

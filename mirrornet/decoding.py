@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 BLOCK_FRAMES = 65536
 # What is written to a pipe cannot say how long it became, and claims the most that it can.
 UNKNOWN_BYTES = 2**31 - 2**25
+# libsndfile's note on a file that was cut: "data : 640000 (should be 383982)". A comment in a file
+# stands on a line that begins with other words.
+CUT = re.compile(
+    r"^ *(?:RIFF|riff|Riff size|data|FORM|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)$", re.M
+)
 LONGEST_OGG_PAGE = 27 + 255 + 255 * 255
 FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,loas,matroska,mov,mp3,"
@@ -65,8 +71,7 @@ class Libsndfile:
             self.channels, self.sample_rate_hz = sound.channels, sound.samplerate
             length_s = sound.frames / sound.samplerate
             self.held_s = 0.0 if sound.format == "FLAC" else length_s
-            # libsndfile notes "data : 640000 (should be 383982)" of a file that was cut.
-            sizes = re.findall(r"(\d+) \(should be (\d+)\)", sound.extra_info)
+            sizes = CUT.findall(sound.extra_info)
         cut = [int(size) / max(int(held), 1) for size, held in sizes if int(size) < UNKNOWN_BYTES]
         self.promised_s = length_s * max(cut, default=1.0)
         if last_page and _is_cut(last_page):
@@ -106,10 +111,11 @@ class FFmpeg:
         """All samples; decodes from the beginning."""
         from av import AudioResampler
 
-        # Only makes floats of samples. (A frame's own `to_ndarray` crashes with 8 channels.)
-        floats = AudioResampler(format="flt")
+        # Makes floats of samples, and large blocks of a codec's frames. (A frame's own `to_ndarray`
+        # crashes with 8 channels.)
+        floats = AudioResampler(format="flt", frame_size=BLOCK_FRAMES)
         with self._opened() as (container, stream):
-            for frame in self._frames(container, stream):
+            for frame in chain(self._frames(container, stream), [None]):  # in the end, the rest
                 try:
                     parts = floats.resample(frame)
                 except ValueError as error:

@@ -50,7 +50,7 @@ def check_place(path: Path, parents: bool = True, instead: str = "choose another
     Raises OutputError, which says what to do `instead`, if not.
     """
     try:
-        whole = path.absolute()
+        whole = Path(os.path.realpath(path))
         places = (whole, *whole.parents) if parents else (whole.parent,)
         base = next(place for place in places if not parents or place.exists())
         first, second = _hidden(base), _hidden(base)

@@ -69,7 +69,7 @@ def match_folder(
     `summary.csv`. On Ctrl-C what is under way is given up, and the summary is of what is done.
     Raises AudioError if there is no sound file, OutputError if `out` cannot be used.
     """
-    folder, out = folder.resolve(), out.resolve()
+    folder, out = Path(os.path.realpath(folder)), Path(os.path.realpath(out))
     if out == folder or out in folder.parents:
         raise OutputError(f"{out} holds the sounds themselves; name another folder with --out.")
     files, closed = sound_files(folder, out)
@@ -127,7 +127,7 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
     places = deque([folder])
     while places:
         place = places.popleft()
-        real = place.resolve()
+        real = Path(os.path.realpath(place))
         if real in seen or (place != folder and _holds_results(place)):
             continue
         seen.add(real)
@@ -203,22 +203,29 @@ def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event
             if _answers(folder, file, content):
                 return _matched(file, folder)
             return Matched(file, folder, f"it changed since; delete {folder}.")
-    except OSError as error:
-        return Matched(file, folder, f"it cannot be read ({error.strerror}).")
+        code, asked, said = _run_match(file, folder, options, stopped)
+    except OSError as error:  # of the file, or of a machine that starts no more processes
+        return Matched(file, folder, f"it cannot be matched ({error.strerror}).")
+    if code == 0 or done.is_file():
+        with suppress(OSError):  # then times tell whether the sound changed
+            write_atomically(folder / NOTED, lambda path: path.write_text(f"{content}\n"))
+        return _matched(file, folder)
+    if asked:
+        return Matched(file, folder, f"it took longer than {LONGEST_S:g} s; spend fewer renders.")
+    last = said.strip().rpartition("\n")[2].removeprefix("mirrornet: ")
+    return Matched(file, folder, last if code == 2 and last else f"its process ended ({code}).")
+
+
+def _run_match(
+    file: Path, folder: Path, options: Sequence[str], stopped: Event
+) -> tuple[int, bool, str]:
+    """Match one file in a process of its own: its exit code, whether it was asked to end, and what
+    it said on its error stream."""
+    command = [sys.executable, "-P", "-c", _program(), "match", str(file), "--out", str(folder)]
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-c",
-                _program(),
-                "match",
-                str(file),
-                "--out",
-                str(folder),
-                *options,
-            ],
+            [*command, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -240,18 +247,7 @@ def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event
                     process.send_signal(signal.SIGINT)
                     latest_s, asked = time.monotonic() + GRACE_S, asked + 1
         errors.seek(0)
-        said = errors.read().decode(errors="replace")
-    if process.returncode == 0 or done.is_file():
-        with suppress(OSError):  # then times tell whether the sound changed
-            write_atomically(folder / NOTED, lambda path: path.write_text(f"{content}\n"))
-        return _matched(file, folder)
-    if asked:
-        return Matched(file, folder, f"it took longer than {LONGEST_S:g} s; spend fewer renders.")
-    last = said.strip().rpartition("\n")[2].removeprefix("mirrornet: ")
-    reason = (
-        last if process.returncode == 2 and last else f"its process ended ({process.returncode})."
-    )
-    return Matched(file, folder, reason)
+        return process.returncode, asked > 0, errors.read().decode(errors="replace")
 
 
 def _sha256(file: Path) -> str:

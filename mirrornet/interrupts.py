@@ -44,9 +44,10 @@ def deferred_interrupt() -> Iterator[Interrupt]:
         # None is a handler that is not Python's, and could not be put back.
         if handler is None or (number != signal.SIGINT and handler is not _end):
             del before[number]
-    for number in before:
-        signal.signal(number, ask)
     try:
+        for number in [*before]:
+            if number in before:  # and no signal came meanwhile
+                signal.signal(number, ask)
         yield interrupt
     finally:
         put_back()

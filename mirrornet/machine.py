@@ -51,8 +51,7 @@ def _left() -> Iterator[int]:
 def _groups(controller: str) -> Iterator[Path]:
     """The groups that hold this process, the inmost first. Inside a container only the outer ones
     of those may be there to see."""
-    lines = CGROUP.read_text().splitlines() if CGROUP.is_file() else []
-    for line in lines:
+    for line in _read(CGROUP).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "" or controller in controllers.split(","):  # of v2, of v1
             top = CGROUPS / controller if controllers else CGROUPS
@@ -62,4 +61,12 @@ def _groups(controller: str) -> Iterator[Path]:
 
 
 def _words(file: Path) -> list[str]:
-    return file.read_text().split() if file.is_file() else []
+    return _read(file).split()
+
+
+def _read(file: Path) -> str:
+    """Nothing, where there is no such file here, or it is not for everyone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

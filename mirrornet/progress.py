@@ -48,7 +48,8 @@ class Progress:
 
     def say(self, sentence: str) -> None:
         """Print a line above the bar."""
-        CONSOLE.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
+        plain: Any = dict.fromkeys(("highlight", "markup", "emoji"), False)
+        CONSOLE.print(printable(sentence), soft_wrap=True, **plain)
 
     def __enter__(self) -> "Progress":
         self._bars = _SHOWN.__enter__()

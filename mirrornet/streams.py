@@ -48,8 +48,9 @@ def _is_closed(stream: object) -> bool:
 
 
 @contextmanager
-def forgiving_output() -> Iterator[Forgiving]:
-    """What is printed inside is forgiven; gives standard output, which knows what became of it."""
+def forgiving_output(to_the_end: bool) -> Iterator[Forgiving]:
+    """What is printed inside is forgiven; gives standard output, which knows what became of it.
+    `to_the_end`: the process ends with it, and a stream that failed is not written to any more."""
     # Were any of 0 to 2 closed, a file of ours would get that number, and what C prints to it.
     while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -66,6 +67,6 @@ def forgiving_output() -> Iterator[Forgiving]:
             sys.stdout, sys.stderr = before
             for one in ours:
                 one.flush()
-                if one.problem:  # Python flushes what is left at its exit, and would complain again
+                if one.problem and to_the_end:  # what Python flushes then would fail again
                     with suppress(OSError):  # a stand-in has no file
                         os.dup2(spare, one.fileno())

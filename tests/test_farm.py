@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from toy_plant import Toy
 from mirrornet.errors import PlantError
 from mirrornet.hearing import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.farm import Farm
+from mirrornet.plants.farm import _SAFE_PATH, Farm
 
 MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
@@ -75,7 +76,7 @@ def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
 SCRIPT = """
 import sys, numpy as np
 from faulty_plant import Witness
-from mirrornet.plants.farm import Farm
+from mirrornet.plants.farm import _SAFE_PATH, Farm
 
 if __name__ == "__main__":
     with Farm(Witness, workers=2, folder=sys.argv[1], hang=True) as farm:
@@ -137,3 +138,15 @@ def _wait_until(condition, process: subprocess.Popen) -> None:
     while not condition():
         assert process.poll() is None, "the script ended too early"
         time.sleep(0.05)
+
+
+def test_the_environment_is_as_before_when_all_workers_have_started(monkeypatch):
+    """Threads that start farms at once change it for each other."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(_SAFE_PATH)
+    second.enter_context(_SAFE_PATH)
+    first.close()
+    assert os.environ["PYTHONSAFEPATH"] == "1"
+    second.close()
+    assert "PYTHONSAFEPATH" not in os.environ

@@ -110,3 +110,11 @@ def test_files_that_a_container_keeps_in_memory_are_free(here):
         },
     )
     assert free_memory() == 3 * GB
+
+
+def test_what_may_not_be_read_says_nothing(tmp_path, monkeypatch):
+    (tmp_path / "cgroup").mkdir()  # as unreadable as a file can be, for every user
+    monkeypatch.setattr(machine, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "MEMORY", tmp_path / "cgroup")
+    assert machine.usable_cores() >= 1
+    assert machine.free_memory() == float("inf")

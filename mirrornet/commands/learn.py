@@ -1,5 +1,6 @@
 """`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
 
+import os
 from pathlib import Path
 
 from ..errors import AudioError, CheckpointError, MirrorNetError
@@ -153,7 +154,7 @@ def _listen_to_folder(
     from ..report import percent
     from ..runs import check_folder
 
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     out = Path("runs") / f"{folder.name}-patch" if out is None else out
     check_folder(out, resume)
     if not folder.is_dir():
@@ -167,7 +168,7 @@ def _listen_to_folder(
     if not isinstance(model, RecordingModel):
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
     check_plays(model, plant, model.controls)
-    split = split_folder(folder, out.resolve(), seed)
+    split = split_folder(folder, Path(os.path.realpath(out)), seed)
     card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
     if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
         say("Beware: the start has listened to some of these, so it is no fair judge of itself.")

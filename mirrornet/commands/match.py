@@ -81,7 +81,7 @@ def match(
     and a table of all; the same command again goes on where it was stopped. The exit code is 1 if
     some could not be matched.
     """
-    place = sound.resolve()
+    place = Path(os.path.realpath(sound))
     name = place.name if place.is_dir() else place.stem  # of the root of a disk there is none
     out = Path(f"{name or 'sounds'}-match") if out is None else out
     how = {
@@ -183,7 +183,8 @@ def _match_folder(
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
     reader = load_reader(model, controls)  # said once, not for each file, if there is none
-    chosen = {"plant": plant, "controls": controls, "model": model and model.resolve(), **how}
+    own = model and os.path.realpath(model)
+    chosen = {"plant": plant, "controls": controls, "model": own, **how}
     options = [
         word
         for name, value in chosen.items()
@@ -201,7 +202,8 @@ def _match_folder(
     failed = sum(bool(one.problem) for one in found)
     if failed == len(found):
         raise MirrorNetError(f"none of the {failed} sounds could be matched; see above.")
-    say(f"{len(found) - failed} of {len(found)} sounds matched; open {out / 'index.html'}.")
+    missed = f", {failed} not" if failed else ""
+    say(f"{len(found) - failed} sounds matched{missed}; open {out / 'index.html'}.")
     return 1 if failed else 0
 
 

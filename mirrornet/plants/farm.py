@@ -33,6 +33,7 @@ from ..errors import PlantError
 from ..hearing import Hearing, hear, hear_wide
 from ..machine import usable_cores
 from ..melody import Note
+from ..shared import Shared
 from . import load_plant
 from .base import Plant
 
@@ -193,7 +194,7 @@ class _Worker:
         self.task: _Task | None = _Task(_start, np.empty(0))
         self._timeout_s = self._deadline_s = math.inf  # the machine may be slow to start a process
         self._process = SPAWN.Process(target=_serve, args=(theirs, make), daemon=True)
-        with _safe_path(), _interrupts_held():
+        with _SAFE_PATH, _interrupts_held():
             self._process.start()
         theirs.close()
 
@@ -244,6 +245,9 @@ def _safe_path() -> Iterator[None]:
         del os.environ["PYTHONSAFEPATH"]
         if before is not None:
             os.environ["PYTHONSAFEPATH"] = before
+
+
+_SAFE_PATH = Shared(_safe_path)  # of a process there is one environment
 
 
 @contextmanager

@@ -216,6 +216,7 @@ def test_a_card_of_another_version(path, changes):
         {"low": True},
         {"low": float("nan")},
         {"high": 1e999},
+        {"high": 10**400},
         {"low": 99.0},
         {"curve": "bent"},
         {"curve": ["linear"]},

@@ -134,3 +134,21 @@ def test_bars_of_threads_at_once(one_display, capsys):
     said = capsys.readouterr().err
     assert not faults
     assert all(said.count(f"Thread{number}") == 1 for number in range(3))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_program_around_keeps_its_output():
+    script = """
+import os, sys
+from mirrornet.cli import main
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+main(["--version"])
+sys.exit(os.readlink("/proc/self/fd/1") != "/dev/full")
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode in (0, 120)
+
+
+def test_a_name_is_no_picture(one_display, capsys):
+    with Progress("Matching", 1) as progress:
+        progress.say("song:bomb:take.wav")
+    assert "song:bomb:take.wav" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixtu
     }
     for row, (fault, _) in faults.items():
         controls[row, 0, 1] = fault
-    with Farm(Faulty, workers=2, timeout_s=3.0) as farm:
+    with Farm(Faulty, workers=2, timeout_s=10.0) as farm:
         outcomes = list(farm.render(controls, chunk=4))
     assert len(outcomes) == len(controls)
     good = Toy()

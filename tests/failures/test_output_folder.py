@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mirrornet import export, plots
 from mirrornet.errors import OutputError
 from mirrornet.export import save_match
-from mirrornet.files import write_arrays
+from mirrornet.files import check_place, write_arrays
 from mirrornet.matching import Match
 
 
@@ -135,3 +135,10 @@ def test_arrays_for_which_there_is_no_room(tmp_path: Path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not everything(tmp_path)
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path: Path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    check_place(Path("missing/../../new/deep"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]

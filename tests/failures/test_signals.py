@@ -150,3 +150,23 @@ def test_ctrl_c_while_files_are_written_interrupts_afterwards(
         save_match(match, tmp_path / "out")
     assert set(written) <= {path.name for path in (tmp_path / "out").rglob("*")}
     assert "report.html" in written
+
+
+def test_a_signal_while_handlers_are_being_set_is_heard(monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    register, sent = signal.signal, []
+
+    def sends_one(number, handler):
+        old = register(number, handler)
+        if not sent:
+            sent.append(number)
+            signal.raise_signal(signal.SIGINT)
+        return old
+
+    with endings_interrupt():
+        monkeypatch.setattr(signal, "signal", sends_one)
+        with deferred_interrupt() as interrupt:
+            monkeypatch.undo()
+            assert interrupt.asked
+    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

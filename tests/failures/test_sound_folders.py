@@ -246,8 +246,8 @@ def test_folders_that_cannot_be_opened():
 @pytest.mark.parametrize(
     ("broken", "code", "said"),
     [
-        ([], 0, "3 of 3 sounds matched"),
-        (["a.wav"], 1, "2 of 3 sounds matched"),
+        ([], 0, "3 sounds matched"),
+        (["a.wav"], 1, "2 sounds matched, 1 not"),
         (["a.wav", "b.wav", "inside/c.wav"], 2, "none of the 3 sounds could be matched"),
     ],
 )
@@ -257,3 +257,26 @@ def test_the_exit_code_tells_whether_all_went_well(sounds, tmp_path, capsys, bro
     for _ in range(2):
         assert main(["match", str(sounds), "--out", str(tmp_path / "out")]) == code
         assert said in "".join(capsys.readouterr())
+
+
+def test_a_machine_that_starts_no_more_processes_costs_rows(sounds, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(folders.subprocess, "Popen", full)
+    found = match_folder(sounds, tmp_path / "out", [], 2)
+    assert {one.problem for one in found} == {
+        "it cannot be matched (Resource temporarily unavailable)."
+    }
+    assert len(found) == 3
+    assert (tmp_path / "out" / "summary.csv").is_file()
+
+
+@pytest.mark.parametrize("options", [["loop.wav"], ["sounds", "--out", "loop.wav"]])
+def test_a_link_to_itself_is_one_sentence(sounds, tmp_path, monkeypatch, capsys, options):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop.wav", tmp_path / "loop.wav")
+    assert main(["match", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mirrornet: ")
+    assert error.count("\n") == 1
