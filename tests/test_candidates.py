@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from vital_rules import problems
 
 import mirrornet as mn
 from mirrornet.audio import save_audio
@@ -52,6 +53,8 @@ def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_p
     assert all(0 < note["sure"] <= 1 for note in best["notes"])
     for name in ("match.wav", "match.vital", "melody.mid", "report.html"):
         assert (out / "candidate-2" / name).stat().st_size > 50
+    for folder in (out, out / "candidate-2"):
+        assert problems((folder / "match.vital").read_text()) == []
 
 
 def test_fewer_renders_than_candidates_go_to_the_first(sound, capsys):

@@ -13,6 +13,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import soundfile
+from vital_rules import problems
 
 from mirrornet import mirror, options
 from mirrornet.cli import COMMANDS, main
@@ -171,6 +172,7 @@ def test_demo_twice_keeps_both(capsys, here):
     assert main(["demo"]) == 0
     assert "Played: D4 F4 A4 C5 A4\nHeard:" in capsys.readouterr().out
     first = contents(here / "mirrornet-demo")
+    assert problems((here / "mirrornet-demo" / "match.vital").read_text()) == []
     assert main(["demo"]) == 0
     said = capsys.readouterr().out
     assert "mirrornet-demo holds files already, so this goes to mirrornet-demo-2." in said

@@ -7,6 +7,7 @@ import mido
 import numpy as np
 import pytest
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
+from vital_rules import problems
 
 import mirrornet as mn
 from mirrornet.allowance import Allowance
@@ -85,6 +86,8 @@ def test_a_match_has_a_patch_for_each_note(match: mn.Match, tmp_path):
     assert presets == [
         f"note-{n}-{name}.vital" for n, name in enumerate(("C4", "E4", "G4", "D4"), 1)
     ]
+    for name in presets:
+        assert problems((tmp_path / "out" / "presets" / name).read_text()) == []
     card = json.loads((tmp_path / "out" / "controls.json").read_text())
     assert card["midi_controllers"] == controllers(match)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,8 +132,10 @@ def test_a_command_line_that_is_none(here, capsys, command, words):
 @pytest.mark.skipif(os.name != "posix", reason="permissions work otherwise on Windows")
 def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeypatch):
     monkeypatch.setattr("mirrornet.matching.match", None)  # cannot be called
-    with visible_folder() as folder, ordinary_user():
-        assert main(["match", MELODY, "--out", f"{folder}/mine"]) == 2
+    with visible_folder() as folder:
+        sound = shutil.copy(MELODY, folder)  # the project's own folder may be closed to others
+        with ordinary_user():
+            assert main(["match", str(sound), "--out", f"{folder}/mine"]) == 2
     said = capsys.readouterr().err
     assert "mine cannot be written (Permission denied); name another folder with --out." in said
 

@@ -46,6 +46,7 @@ def hostile(tmp_path: Path) -> Path:
         ("match a.wav", "Heard: "),
         ("match .", "1 sounds matched"),
         ("learn --controls set1", "learning takes about"),
+        ("bench", "Playing targets"),
         ("doctor", "and the same again"),
     ],
 )
