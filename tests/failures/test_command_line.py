@@ -133,7 +133,10 @@ def test_a_command_line_that_is_none(here, capsys, command, words):
 def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeypatch):
     monkeypatch.setattr("mirrornet.matching.match", None)  # cannot be called
     with visible_folder() as folder:
-        sound = shutil.copy(MELODY, folder)  # the project's own folder may be closed to others
+        # The project's own folder, where sounds and modules lie, may be closed to others.
+        sound = shutil.copy(MELODY, folder)
+        assert main(["match", str(sound), "--out", str(folder)]) == 2
+        assert "is taken already" in capsys.readouterr().err
         with ordinary_user():
             assert main(["match", str(sound), "--out", f"{folder}/mine"]) == 2
     said = capsys.readouterr().err
