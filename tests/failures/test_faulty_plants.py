@@ -124,7 +124,7 @@ def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixtu
     faults = {
         3: (NAN, "not finite"),
         8: (SEGFAULT, "exit code -11"),
-        9: (HANG, "no answer within 3 s"),
+        9: (HANG, "no answer within 10 s"),
         11: (BUG, "exit code 1"),
     }
     for row, (fault, _) in faults.items():
