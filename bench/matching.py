@@ -50,7 +50,7 @@ def main() -> None:
 
 def measured(sound: Path, out: Path) -> dict[str, float]:
     """`mirrornet match` in a process of its own, until it says what it heard and until it ends."""
-    command = [sys.executable, "-m", "mirrornet", "match", str(sound), "--out", str(out)]
+    command = [sys.executable, "-P", "-m", "mirrornet", "match", str(sound), "--out", str(out)]
     start_s = time.perf_counter()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_CORE
