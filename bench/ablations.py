@@ -23,18 +23,18 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from mirrornet.babbling import listen, random_melodies
 from mirrornet.checkpoints import provenance
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.settings import TARGETS, Setting, find_setting
 from mirrornet.experiments.tables import ablation_table, print_table
 from mirrornet.files import write_atomically
-from mirrornet.learning import melodies
-from mirrornet.learning.melodies import MirrorRecipe, learn
-from mirrornet.mirror import HEARING, MirrorNet
-from mirrornet.networks.paper import PaperEncoder
-from mirrornet.plants.farm import Farm
-from mirrornet.targets import seed_targets
+from mirrornet.models.mirrornet import HEARING, MirrorNet
+from mirrornet.models.paper import PaperEncoder
+from mirrornet.plants.pool import Farm
+from mirrornet.training import melodies
+from mirrornet.training.melodies import MirrorRecipe, learn
+from mirrornet.training.sampling import listen, random_melodies
+from mirrornet.training.targets import seed_targets
 
 SEED, SCORED = 0, 80
 NAME = f"ablations-seed-{SEED}"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import soundfile
 
+from mirrornet.app.adapting import means
+from mirrornet.app.cli import main
 from mirrornet.checkpoints import provenance
-from mirrornet.cli import main
 from mirrornet.experiments.material import (
     INSTRUMENTS,
     RATE_HZ,
@@ -25,7 +26,6 @@ from mirrornet.experiments.material import (
 )
 from mirrornet.experiments.tables import listening_table, print_table
 from mirrornet.files import write_atomically
-from mirrornet.learning.adapting import means
 
 SEED = 0
 SEEDS = (1001, 1002)  # of phrases

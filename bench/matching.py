@@ -21,7 +21,7 @@ from mirrornet.audio import save_audio
 from mirrornet.checkpoints import provenance
 from mirrornet.experiments.material import RATE_HZ, plain_phrases
 from mirrornet.files import write_atomically
-from mirrornet.matching import match
+from mirrornet.matching.match import match
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-matching.json"
 LENGTHS_S = (2, 60, 600)

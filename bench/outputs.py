@@ -4,8 +4,8 @@
     python bench/outputs.py after.json               in one of another
     python bench/outputs.py --compare before.json after.json
 
-Matches of several kinds, their files, random draws, four tiny trainings and a tiny experiment. On one
-machine the same code gives the same numbers.
+Matches of several kinds, their files, random draws, four tiny trainings and a tiny experiment. On
+one machine the same code gives the same numbers.
 """
 
 import argparse
@@ -22,20 +22,20 @@ import numpy as np
 import torch
 
 import mirrornet as mn
-from mirrornet.babbling import random_melodies
 from mirrornet.experiments import evaluation, run, settings
 from mirrornet.experiments.material import instrument_phrases, voice_phrases, whistled
 from mirrornet.experiments.settings import find_setting
-from mirrornet.hearing import hear_recording
-from mirrornet.learning.melodies import RECIPES, MirrorRecipe, PaperRecipe, learn
-from mirrornet.learning.phrases import PhraseRecipe, learn_phrases
-from mirrornet.learning.recordings import ListeningRecipe, cut, learn_recordings
-from mirrornet.mirror import shipped
-from mirrornet.phrases import random_phrase
-from mirrornet.plants.farm import Farm
-from mirrornet.plants.patch import PATCH
-from mirrornet.recordings.transcription import RecordingModel
-from mirrornet.targets import seed_targets
+from mirrornet.features import hear_recording
+from mirrornet.models.mirrornet import shipped
+from mirrornet.models.recording import RecordingModel
+from mirrornet.plants.pool import Farm
+from mirrornet.plants.vital_patch import PATCH
+from mirrornet.training.melodies import RECIPES, MirrorRecipe, PaperRecipe, learn
+from mirrornet.training.phrase_sampling import random_phrase
+from mirrornet.training.phrases import PhraseRecipe, learn_phrases
+from mirrornet.training.recordings import ListeningRecipe, cut, learn_recordings
+from mirrornet.training.sampling import random_melodies
+from mirrornet.training.targets import seed_targets
 
 DEMO = Path(mn.__file__).parent / "data" / "demo-melody.flac"
 RATE_HZ = 44100

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import torch
 
-from mirrornet.babbling import random_melodies
 from mirrornet.checkpoints import provenance
+from mirrornet.features import hear
 from mirrornet.files import write_atomically
-from mirrornet.hearing import hear
-from mirrornet.melody import MELODY_S
 from mirrornet.plants import load_plant
-from mirrornet.plants.farm import Farm, usable_cores
+from mirrornet.plants.pool import Farm, usable_cores
+from mirrornet.score import MELODY_S
+from mirrornet.training.sampling import random_melodies
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-plant.json"
 MELODIES = 256

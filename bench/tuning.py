@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from mirrornet.babbling import listen, random_melodies
 from mirrornet.checkpoints import provenance
+from mirrornet.experiments.baselines.supervised import learn_supervised
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.matchers import EPOCHS, PEERS
 from mirrornet.experiments.tables import print_table, tuning_table
 from mirrornet.files import write_atomically
-from mirrornet.learning.melodies import Babble, MirrorRecipe, learn
-from mirrornet.peers.supervised import learn_supervised
-from mirrornet.plants.farm import Farm
-from mirrornet.targets import seed_targets
+from mirrornet.plants.pool import Farm
+from mirrornet.training.melodies import Babble, MirrorRecipe, learn
+from mirrornet.training.sampling import listen, random_melodies
+from mirrornet.training.targets import seed_targets
 
 SEED, BABBLE, SCORED = 0, 2000, 80
 FACTORS = (0.3, 1.0, 3.0)  # of the rates that the recipes carry

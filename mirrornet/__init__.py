@@ -30,10 +30,10 @@ if TYPE_CHECKING:
         OutputError,
         PlantError,
     )
-    from .matching import Match, match
-    from .melody import Note
-    from .mirror import MirrorNet, load_model
+    from .matching.match import Match, match
+    from .models.mirrornet import MirrorNet, load_model
     from .plants import Plant, load_plant
+    from .score import Note
 
 __all__ = [
     "AudioError",
@@ -60,11 +60,11 @@ _HOMES = {
     "Cochlea": "cochlea",
     "Control": "controls",
     "ControlSpace": "controls",
-    "Match": "matching",
-    "match": "matching",
-    "Note": "melody",
-    "MirrorNet": "mirror",
-    "load_model": "mirror",
+    "Match": "export.match",
+    "match": "matching.match",
+    "Note": "score",
+    "MirrorNet": "models.mirrornet",
+    "load_model": "models.mirrornet",
     "Plant": "plants",
     "load_plant": "plants",
 }

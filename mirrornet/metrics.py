@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from .audio import LARGEST_SAMPLE
 from .controls import ControlSpace
 from .errors import MirrorNetError
-from .melody import PITCH_SPAN, note_spans
+from .score import PITCH_SPAN, note_spans
 
 Controls = Float[np.ndarray, "melody control note"]
 Spectrograms = Float[np.ndarray, "melody channel frame"]

@@ -7,9 +7,9 @@ from typing import Any
 import rich.console
 import rich.progress
 
+from .app.streams import Forgiving
+from .app.terminal import printable
 from .shared import Shared
-from .streams import Forgiving
-from .terminal import printable
 
 # Not where a program that shows bars of its own with rich leads the error stream meanwhile.
 _OUT: Any = Forgiving(lambda: getattr(sys.stderr, "rich_proxied_file", sys.stderr))

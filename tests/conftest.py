@@ -11,34 +11,23 @@ from threadpoolctl import threadpool_limits
 
 # Not where users' input arrives: there, what is wrong must be said in a sentence of our own.
 CHECKED = (
-    "networks",
-    "mirror",
-    "hearing",
-    "imagining",
-    "practising",
-    "babbling",
-    "learning",
-    "plots",
-    "export",
-    "midi",
-    "peers",
+    "models",
+    "features",
+    "matching.imagining",
+    "matching.practising",
+    "training",
+    "export.files",
+    "export.midi",
+    "export.plots",
+    "experiments.baselines",
 )
 
 with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
-    import mirrornet.learning.melodies
-    import mirrornet.learning.phrases
-    import mirrornet.learning.recordings
-    import mirrornet.peers.ast
-    import mirrornet.peers.cma_es
-    import mirrornet.peers.cnn
-    import mirrornet.peers.genetic
-    import mirrornet.peers.nearest
-    import mirrornet.peers.random_search  # noqa: F401
-    from mirrornet.export import save_match
-    from mirrornet.hearing import hear
-    from mirrornet.matching import Match
-    from mirrornet.melody import melody_notes
+    from mirrornet.export.files import save_match
+    from mirrornet.features import hear
+    from mirrornet.matching.match import Match
     from mirrornet.plants import load_plant
+    from mirrornet.score import melody_notes
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from mirrornet.allowance import Allowance, allowed
+from mirrornet.budget import Allowance, allowed
 
 
 class Clock:

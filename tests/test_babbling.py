@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from toy_plant import Toy
 
-from mirrornet.babbling import SCALE_SEMITONES, listen, random_melodies
 from mirrornet.errors import PlantError
-from mirrornet.hearing import hear
-from mirrornet.plants.farm import Farm
+from mirrornet.features import hear
+from mirrornet.plants.pool import Farm
 from mirrornet.plants.vital import SET1
+from mirrornet.training.sampling import SCALE_SEMITONES, listen, random_melodies
 
 
 def test_more_melodies_keep_the_first_ones():

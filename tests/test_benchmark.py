@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirrornet.cli import main
+from mirrornet.app.cli import main
 from mirrornet.errors import MirrorNetError, OutputError
 from mirrornet.experiments import benchmark, matchers, settings
+from mirrornet.experiments.baselines.cma_es import CmaEs
 from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
 from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
-from mirrornet.learning import melodies
-from mirrornet.learning.melodies import MirrorRecipe
-from mirrornet.peers.cma_es import CmaEs
-from mirrornet.plants import farm
-from mirrornet.plants.farm import Farm
+from mirrornet.plants import pool as farm
+from mirrornet.plants.pool import Farm
+from mirrornet.training import melodies
+from mirrornet.training.melodies import MirrorRecipe
 
 BABBLE, RENDERS = 16, 6
 OURS = {"MirrorNet, babble only", "MirrorNet, listened"}

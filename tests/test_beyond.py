@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
-from mirrornet.beyond import notes_beyond
-from mirrornet.export import controls_json
-from mirrornet.melody import Note
+from mirrornet.export.files import controls_json
+from mirrornet.matching.beyond import notes_beyond
+from mirrornet.score import Note
 
 RATE_HZ = 44100
 READ = range(24, 97)

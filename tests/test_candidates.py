@@ -9,11 +9,11 @@ import pytest
 from vital_rules import problems
 
 import mirrornet as mn
+from mirrornet.app.cli import main
 from mirrornet.audio import save_audio
-from mirrornet.cli import main
+from mirrornet.matching.candidates import different
+from mirrornet.matching.rehearsing import Rehearsal
 from mirrornet.plants.vital import Vital
-from mirrornet.recordings.candidates import different
-from mirrornet.recordings.rehearsing import Rehearsal
 from tests.test_patching import RATE_HZ, melody
 
 
@@ -65,7 +65,7 @@ def test_fewer_renders_than_candidates_go_to_the_first(sound, capsys):
 
 
 def test_fewer_than_asked_is_said(sound, monkeypatch):
-    monkeypatch.setattr("mirrornet.recordings.candidates.DIFFERENT", 10.0)
+    monkeypatch.setattr("mirrornet.matching.candidates.DIFFERENT", 10.0)
     match = mn.match(sound, Vital("patch", RATE_HZ), candidates=2)
     assert not match.others
     assert any("candidates" in warning for warning in match.warnings)

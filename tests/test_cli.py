@@ -15,16 +15,17 @@ import pytest
 import soundfile
 from vital_rules import problems
 
-from mirrornet import mirror, options
-from mirrornet.cli import COMMANDS, main
-from mirrornet.commands import learn as learn_commands
-from mirrornet.commands import match as match_commands
+from mirrornet.app import options
+from mirrornet.app.cli import COMMANDS, main
+from mirrornet.app.commands import learn as learn_commands
+from mirrornet.app.commands import match as match_commands
 from mirrornet.errors import OutputError
-from mirrornet.export import controls_json
-from mirrornet.learning import melodies
-from mirrornet.matching import Match
-from mirrornet.mirror import MirrorNet
+from mirrornet.export.files import controls_json
+from mirrornet.matching.match import Match
+from mirrornet.models import mirrornet as mirror
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
+from mirrornet.training import melodies
 
 MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
 FILES = set(match_commands.WHAT_FILES_ARE) - {"match.vital"}  # with a preset for each note
@@ -88,7 +89,7 @@ def test_version():
 def test_help_does_not_wait_for_torch_or_a_synthesizer(arguments):
     script = f"""if True:
         import sys
-        from mirrornet.cli import main
+        from mirrornet.app.cli import main
         try:
             main({arguments})
         except SystemExit:

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import mirrornet.plants.farm
-from mirrornet import cochlea, doctor, mirror
-from mirrornet.cli import main
-from mirrornet.doctor import CHECKS, GOLDEN, ProblemError, examine
+import mirrornet.plants.pool
+from mirrornet import cochlea
+from mirrornet.app import doctor
+from mirrornet.app.cli import main
+from mirrornet.app.doctor import CHECKS, GOLDEN, ProblemError, examine
 from mirrornet.errors import PlantError
+from mirrornet.models import mirrornet as mirror
 from mirrornet.plants.vital import SET1
 
 SOUND = 0.1 * np.sin(0.2 * np.arange(32000)).astype(np.float32)
@@ -95,7 +97,7 @@ def test_a_plant_that_plays_wrong(monkeypatch, sounds, words):
             assert not np.array_equal(controls[0], controls[1])
             return iter(sounds)
 
-    monkeypatch.setattr(mirrornet.plants.farm, "Farm", Farm)
+    monkeypatch.setattr(mirrornet.plants.pool, "Farm", Farm)
     with pytest.raises((ProblemError, PlantError), match=words):
         doctor.check_plant()
 

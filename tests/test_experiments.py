@@ -8,8 +8,8 @@ import pytest
 from mirrornet.errors import MirrorNetError, OutputError, PlantError
 from mirrornet.experiments import evaluation, run, settings
 from mirrornet.experiments.settings import SETTINGS, find_setting
-from mirrornet.learning import melodies
-from mirrornet.learning.melodies import RECIPES, MirrorRecipe, PaperRecipe
+from mirrornet.training import melodies
+from mirrornet.training.melodies import RECIPES, MirrorRecipe, PaperRecipe
 
 TINY = {
     "mirror": MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=1, round_steps=2),

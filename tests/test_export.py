@@ -13,11 +13,11 @@ import soundfile
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from mirrornet.controls import Control, ControlSpace
-from mirrornet.export import controls_csv, controls_json, level_matched, save_match
-from mirrornet.matching import Match
-from mirrornet.melody import Note, melody_notes, note_name
-from mirrornet.midi import midi, velocity
+from mirrornet.export.files import controls_csv, controls_json, level_matched, save_match
+from mirrornet.export.midi import midi, velocity
+from mirrornet.matching.match import Match
 from mirrornet.plants import Plant, load_plant
+from mirrornet.score import Note, melody_notes, note_name
 
 
 class Beep(Plant):

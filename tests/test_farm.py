@@ -14,9 +14,9 @@ from faulty_plant import Witness
 from toy_plant import Toy
 
 from mirrornet.errors import PlantError
-from mirrornet.hearing import hear
+from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.farm import _SAFE_PATH, Farm
+from mirrornet.plants.pool import _SAFE_PATH, Farm
 
 MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
@@ -76,7 +76,7 @@ def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
 SCRIPT = """
 import sys, numpy as np
 from faulty_plant import Witness
-from mirrornet.plants.farm import _SAFE_PATH, Farm
+from mirrornet.plants.pool import _SAFE_PATH, Farm
 
 if __name__ == "__main__":
     with Farm(Witness, workers=2, folder=sys.argv[1], hang=True) as farm:
@@ -92,7 +92,7 @@ def test_a_plant_beside_the_script_that_plays_it(tmp_path: Path):
     (tmp_path / "mine.py").write_text((Path(__file__).parent / "toy_plant.py").read_text())
     script = tmp_path / "script.py"
     script.write_text(
-        "from mine import Toy\nfrom mirrornet.plants.farm import Farm\n"
+        "from mine import Toy\nfrom mirrornet.plants.pool import Farm\n"
         "if __name__ == '__main__':\n    print(Farm(Toy, workers=1).name)\n"
     )
     paths = os.pathsep.join(path for path in sys.path if path != str(Path(__file__).parent))

@@ -15,10 +15,10 @@ import pytest
 import soundfile
 from encoding import encoded, film
 
-from mirrornet import folders
-from mirrornet.cli import main
+from mirrornet.app import batch as folders
+from mirrornet.app.batch import match_folder
+from mirrornet.app.cli import main
 from mirrornet.errors import AudioError, OutputError
-from mirrornet.folders import match_folder
 from mirrornet.plants.vital import Vital
 from tests.test_patch import a_note
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mirrornet.cochlea import CHANNELS
-from mirrornet.hearing import (
+from mirrornet.features import (
     HIGHER,
     RECORDING_CHANNELS,
     frequencies_hz,

@@ -5,10 +5,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from mirrornet.babbling import random_melodies
-from mirrornet.imagining import bounded_step, imagine, round_pitch
-from mirrornet.mirror import MirrorNet, load_model
+from mirrornet.matching.imagining import bounded_step, imagine, round_pitch
+from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.plants.vital import SET1, SET2
+from mirrornet.training.sampling import random_melodies
 
 
 @pytest.fixture(scope="module")

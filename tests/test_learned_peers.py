@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet import runs
 from mirrornet.errors import CheckpointError, ControlError, MirrorNetError, OutputError
-from mirrornet.melody import note_spans
-from mirrornet.peers import supervised
-from mirrornet.peers.ast import AstRegressor
-from mirrornet.peers.cnn import CnnRegressor
-from mirrornet.peers.supervised import SupervisedRecipe, learn_supervised, load_supervised
+from mirrornet.experiments.baselines import supervised
+from mirrornet.experiments.baselines.ast import AstRegressor
+from mirrornet.experiments.baselines.cnn import CnnRegressor
+from mirrornet.experiments.baselines.supervised import (
+    SupervisedRecipe,
+    learn_supervised,
+    load_supervised,
+)
+from mirrornet.score import note_spans
+from mirrornet.training import trainer as runs
 
 PEERS = pytest.mark.parametrize("peer", [CnnRegressor, AstRegressor])
 FRAMES = 90  # with fewer, a convolution in bfloat16 reads stray memory on some processors

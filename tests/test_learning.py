@@ -13,14 +13,14 @@ import pytest
 import torch
 from toy_plant import Toy
 
-from mirrornet import runs
 from mirrornet.errors import MirrorNetError, OutputError
-from mirrornet.learning import melodies
-from mirrornet.learning.melodies import MirrorRecipe, PaperRecipe, learn
-from mirrornet.learning.training import batch_rows
-from mirrornet.mirror import MirrorNet
-from mirrornet.plants.farm import Farm
-from mirrornet.targets import seed_targets
+from mirrornet.models.mirrornet import MirrorNet
+from mirrornet.plants.pool import Farm
+from mirrornet.training import melodies
+from mirrornet.training import trainer as runs
+from mirrornet.training.melodies import MirrorRecipe, PaperRecipe, learn
+from mirrornet.training.steps import batch_rows
+from mirrornet.training.targets import seed_targets
 
 MIRROR = MirrorRecipe(babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=2, encoder_epochs=2, batch=4)
@@ -111,11 +111,11 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 from toy_plant import Toy
-from mirrornet import runs
-from mirrornet.learning import melodies
-from mirrornet.plants.farm import Farm
-from mirrornet.targets import seed_targets
-from mirrornet.learning.training import batch_rows
+from mirrornet.training import trainer as runs
+from mirrornet.training import melodies
+from mirrornet.plants.pool import Farm
+from mirrornet.training.targets import seed_targets
+from mirrornet.training.steps import batch_rows
 if __name__ == "__main__":
     melodies.usable_cores = lambda: 1
     runs.SAVE_EVERY_S = 0.0

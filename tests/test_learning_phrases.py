@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet import runs
-from mirrornet.learning import phrases as learning_phrases
-from mirrornet.learning.phrases import PhraseRecipe, learn_phrases
-from mirrornet.plants.farm import Farm
+from mirrornet.plants.pool import Farm
+from mirrornet.training import phrases as learning_phrases
+from mirrornet.training import trainer as runs
+from mirrornet.training.phrases import PhraseRecipe, learn_phrases
 
 TINY = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, sound_epochs=2, batch=3)
 

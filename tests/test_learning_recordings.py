@@ -11,23 +11,23 @@ import pytest
 import soundfile
 import torch
 
-from mirrornet import runs
-from mirrornet.cli import main
+from mirrornet.app import adapting
+from mirrornet.app.adapting import held_out
+from mirrornet.app.cli import main
 from mirrornet.errors import AudioError
 from mirrornet.experiments import material
 from mirrornet.experiments.material import voice_phrases
-from mirrornet.hearing import FRAME_S, hear_recording, uncompressed
-from mirrornet.learning import adapting
-from mirrornet.learning import recordings as learning_recordings
-from mirrornet.learning.adapting import held_out
-from mirrornet.learning.recordings import ListeningRecipe, cut, learn_recordings, read_all
-from mirrornet.melody import Note
-from mirrornet.mirror import shipped
-from mirrornet.phrases import random_patch
-from mirrornet.plants.farm import Farm
-from mirrornet.plants.patch import PATCH
+from mirrornet.features import FRAME_S, hear_recording, uncompressed
+from mirrornet.models.mirrornet import shipped
+from mirrornet.models.recording import HeardNote, RecordingModel, Transcript
+from mirrornet.plants.pool import Farm
 from mirrornet.plants.vital import Vital
-from mirrornet.recordings.transcription import HeardNote, RecordingModel, Transcript
+from mirrornet.plants.vital_patch import PATCH
+from mirrornet.score import Note
+from mirrornet.training import recordings as learning_recordings
+from mirrornet.training import trainer as runs
+from mirrornet.training.phrase_sampling import random_patch
+from mirrornet.training.recordings import ListeningRecipe, cut, learn_recordings, read_all
 
 RATE_HZ = 32000
 SILENT = {control.name: control.low for control in PATCH} | {"cutoff": 60.0, "filter_blend": 100.0}

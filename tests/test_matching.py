@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
-from mirrornet.babbling import random_melodies
-from mirrornet.matching import load_reader
-from mirrornet.melody import note_spans
+from mirrornet.matching.match import load_reader
+from mirrornet.score import note_spans
+from mirrornet.training.sampling import random_melodies
 
 DATA = Path(mn.__file__).parent / "data"
 DEMO = DATA / "demo-melody.flac"

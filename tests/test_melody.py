@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.errors import ControlError
-from mirrornet.melody import Note, duration_controls, melody_controls, melody_notes, note_spans
+from mirrornet.score import Note, duration_controls, melody_controls, melody_notes, note_spans
 
 SPACE = ControlSpace(
     (

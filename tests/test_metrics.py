@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mirrornet.babbling import random_melodies
 from mirrornet.errors import MirrorNetError
 from mirrornet.metrics import (
     control_errors,
@@ -28,6 +27,7 @@ from mirrornet.metrics import (
     wmfcc,
 )
 from mirrornet.plants.vital import SET1, SET2
+from mirrornet.training.sampling import random_melodies
 
 GOLDEN = Path(__file__).parent / "golden"
 SOUNDS = dict(np.load(GOLDEN / "audio_metrics.npz"))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from standard_midi import END_OF_TRACK, TEMPO, TIME_SIGNATURE, TRACK_NAME, Event, read
 
-from mirrornet.matching import Match
-from mirrornet.melody import Note
-from mirrornet.midi import CONTROLLERS, controllers, midi
+from mirrornet.export.midi import CONTROLLERS, controllers, midi
+from mirrornet.matching.match import Match
 from mirrornet.plants.vital import Vital
+from mirrornet.score import Note
 
 TICKS_PER_S = 1920
 # Controllers with a meaning in Vital (docs/vital-presets.md), or in MIDI itself.

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mirrornet.babbling import random_melodies
-from mirrornet.mirror import MirrorNet
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
+from mirrornet.training.sampling import random_melodies
 
 ARCHITECTURES = ("notewise", "paper")
 

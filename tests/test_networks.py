@@ -6,11 +6,9 @@ import torch
 
 from mirrornet.cochlea import loudness_compress
 from mirrornet.errors import ControlError
-from mirrornet.hearing import FRAME_S
-from mirrornet.melody import MELODY_S, duration_controls, note_spans
-from mirrornet.networks.disguise import disguise, revoice, tremble
-from mirrornet.networks.notewise import NotewiseDecoder, as_heard
-from mirrornet.networks.reader import (
+from mirrornet.features import FRAME_S
+from mirrornet.models.notewise import NotewiseDecoder, as_heard
+from mirrornet.models.reader import (
     APART,
     NoteReader,
     centred_durations,
@@ -19,6 +17,8 @@ from mirrornet.networks.reader import (
     onset_marks,
     pick_onsets,
 )
+from mirrornet.score import MELODY_S, duration_controls, note_spans
+from mirrornet.training.augment import disguise, revoice, tremble
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,7 @@ import torch
 from torch import nn
 
 from mirrornet.errors import ControlError
-from mirrornet.networks.paper import (
-    DilatedNetwork,
-    PaperDecoder,
-    PaperEncoder,
-    pooling_factors,
-)
+from mirrornet.models.paper import DilatedNetwork, PaperDecoder, PaperEncoder, pooling_factors
 
 
 @pytest.fixture(autouse=True)

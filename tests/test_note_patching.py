@@ -10,12 +10,12 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from vital_rules import problems
 
 import mirrornet as mn
-from mirrornet.allowance import Allowance
-from mirrornet.hearing import hear_recording
-from mirrornet.melody import Note
-from mirrornet.midi import controllers, midi
+from mirrornet.budget import Allowance
+from mirrornet.export.midi import controllers, midi
+from mirrornet.features import hear_recording
+from mirrornet.matching.note_patching import improve_notes
 from mirrornet.plants.vital import Vital
-from mirrornet.recordings.note_patching import improve_notes
+from mirrornet.score import Note
 from tests.test_patch import SINE
 
 RATE_HZ = 32000
@@ -73,7 +73,7 @@ def test_any_length_can_be_refined(samples: int):
 
 
 def test_a_melody_with_many_notes_has_one_patch(vital: Vital, monkeypatch):
-    monkeypatch.setattr("mirrornet.recordings.matching.MOST_PATCHES", 3)
+    monkeypatch.setattr("mirrornet.matching.recordings.MOST_PATCHES", 3)
     with pytest.raises(mn.ControlError, match="leave out per-note"):
         mn.match((vital.play(melody(WAVES), 1.6), RATE_HZ), vital, patch="per-note")
 

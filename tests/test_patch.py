@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
-from mirrornet.melody import Note
-from mirrornet.plants.patch import PATCH, velocity
 from mirrornet.plants.vital import Vital
+from mirrornet.plants.vital_patch import PATCH, velocity
+from mirrornet.score import Note
 
 RATE_HZ = 16000
 SINE = {

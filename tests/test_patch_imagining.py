@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirrornet.allowance import Allowance
-from mirrornet.hearing import FRAME_S, frame_times_s, hear_recording
-from mirrornet.mirror import shipped
-from mirrornet.phrases import as_arrays
-from mirrornet.plants.patch import PATCH
+from mirrornet.budget import Allowance
+from mirrornet.features import FRAME_S, frame_times_s, hear_recording
+from mirrornet.matching.patching import improve_patch
+from mirrornet.matching.rehearsing import Rehearsal
+from mirrornet.matching.surrogate import imagine_patch, imagine_transcript, patch_slopes
+from mirrornet.models.mirrornet import shipped
+from mirrornet.models.recording import RecordingModel
 from mirrornet.plants.vital import Vital
-from mirrornet.recordings.imagining import imagine_patch, imagine_transcript, patch_slopes
-from mirrornet.recordings.patching import improve_patch
-from mirrornet.recordings.rehearsing import Rehearsal
-from mirrornet.recordings.transcription import RecordingModel
+from mirrornet.plants.vital_patch import PATCH
+from mirrornet.training.phrase_sampling import as_arrays
 from tests.test_patching import melody
 
 RATE_HZ = 32000

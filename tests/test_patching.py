@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from mirrornet.allowance import Allowance
+from mirrornet.budget import Allowance
 from mirrornet.cochlea import CHANNELS
-from mirrornet.hearing import hear_recording
-from mirrornet.melody import Note
-from mirrornet.phrases import shared_knobs
+from mirrornet.features import hear_recording
+from mirrornet.matching.patching import improve_patch
+from mirrornet.matching.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
 from mirrornet.plants.vital import Vital
-from mirrornet.recordings.patching import improve_patch
-from mirrornet.recordings.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
+from mirrornet.score import Note
+from mirrornet.training.phrase_sampling import shared_knobs
 from tests.test_patch import SINE
 
 RATE_HZ = 32000

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mirrornet.peers.ledger
-from mirrornet.babbling import random_melodies
+import mirrornet.experiments.baselines.ledger
 from mirrornet.errors import MirrorNetError, OutputError, PlantError
+from mirrornet.experiments.baselines.cma_es import CmaEs
+from mirrornet.experiments.baselines.genetic import Genetic
+from mirrornet.experiments.baselines.nearest import Nearest, babble_distances
+from mirrornet.experiments.baselines.random_search import RandomSearch
+from mirrornet.experiments.baselines.search import FAILED, Search, search
 from mirrornet.metrics import spectrogram_error
-from mirrornet.peers.cma_es import CmaEs
-from mirrornet.peers.genetic import Genetic
-from mirrornet.peers.nearest import Nearest, babble_distances
-from mirrornet.peers.random_search import RandomSearch
-from mirrornet.peers.search import FAILED, Search, search
-from mirrornet.plants.farm import Farm
+from mirrornet.plants.pool import Farm
 from mirrornet.plants.vital import SET1
+from mirrornet.training.sampling import random_melodies
 
 MIXTURE = np.random.default_rng(0).normal(size=(35, 128 * 3)) / 6
 
@@ -142,8 +142,8 @@ def test_an_interrupted_search_goes_on_bit_for_bit_and_plays_nothing_twice(peer,
 
 
 def test_a_killed_search_goes_on_from_its_last_shard(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(mirrornet.peers.ledger, "SHARD", 50)
-    monkeypatch.setattr(mirrornet.peers.ledger.Ledger, "__exit__", lambda *_: None)
+    monkeypatch.setattr(mirrornet.experiments.baselines.ledger, "SHARD", 50)
+    monkeypatch.setattr(mirrornet.experiments.baselines.ledger.Ledger, "__exit__", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
         search(random_search, Echo(170), TARGETS, 120, MARKS, tmp_path)
     (tmp_path / ".half.safetensors").write_bytes(b"cut off")

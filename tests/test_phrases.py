@@ -5,8 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mirrornet.hearing import FRAME_S
-from mirrornet.phrases import (
+from mirrornet.features import FRAME_S
+from mirrornet.plants.pool import Farm
+from mirrornet.plants.vital import Vital
+from mirrornet.plants.vital_patch import PATCH
+from mirrornet.training.phrase_sampling import (
     MOST_NOTES,
     PHRASE_S,
     SHORTEST_NOTE_S,
@@ -17,9 +20,6 @@ from mirrornet.phrases import (
     random_phrase,
     shared_knobs,
 )
-from mirrornet.plants.farm import Farm
-from mirrornet.plants.patch import PATCH
-from mirrornet.plants.vital import Vital
 
 
 def phrases(count: int):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet.hearing import FRAME_S, hear_wide
-from mirrornet.learning.phrases import compressed
-from mirrornet.mirror import shipped
-from mirrornet.networks.phrasewise import SILENCE, PhraseDecoder, moved
-from mirrornet.phrases import PHRASE_S, as_arrays, as_phrase, random_phrase
-from mirrornet.plants.patch import PATCH
+from mirrornet.features import FRAME_S, hear_wide
+from mirrornet.models.mirrornet import shipped
+from mirrornet.models.phrasewise import SILENCE, PhraseDecoder, moved
+from mirrornet.models.recording import RecordingModel
 from mirrornet.plants.vital import Vital
-from mirrornet.recordings.transcription import RecordingModel
+from mirrornet.plants.vital_patch import PATCH
+from mirrornet.training.phrase_sampling import PHRASE_S, as_arrays, as_phrase, random_phrase
+from mirrornet.training.phrases import compressed
 
 KNOBS = len(PATCH.shared)
 TIMES_S = FRAME_S * torch.arange(1.0, 251)[None]

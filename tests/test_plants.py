@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
-from mirrornet.melody import Note, melody_notes
 from mirrornet.plants import load_plant
 from mirrornet.plants.base import TAIL_S
 from mirrornet.plants.vital import Vital
+from mirrornet.score import Note, melody_notes
 
 RATE_HZ = 16000
 PLAIN = {"level": -6.0, "cutoff": 800.0, "resonance": 30.0, "attack": 0.01, "decay": 1.0}

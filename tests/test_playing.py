@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrornet.errors import ControlError, PlantError
-from mirrornet.export import controls_json
-from mirrornet.matching import Match
-from mirrornet.melody import Note
+from mirrornet.export.files import controls_json
+from mirrornet.export.playing import play_notes, read_notes
+from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import CONTROL_SETS
-from mirrornet.playing import play_notes, read_notes
+from mirrornet.score import Note
 
 KNOBS = {"level": -3.0, "cutoff": 800.0, "resonance": 20.0, "attack": 0.01, "decay": 0.5}
 VIBRATO = {"vibrato_rate": 5.0, "vibrato_depth": 50.0, "vibrato_phase": 0.0}

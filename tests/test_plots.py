@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from mirrornet.hearing import hear
-from mirrornet.matching import Match
-from mirrornet.melody import note_name
-from mirrornet.plots import compare, panels
+from mirrornet.export.plots import compare, panels
+from mirrornet.features import hear
+from mirrornet.matching.match import Match
+from mirrornet.score import note_name
 
 
 def pixels(image: AxesImage) -> np.ndarray:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet.allowance import Allowance
-from mirrornet.babbling import random_melodies
+from mirrornet.budget import Allowance
 from mirrornet.cochlea import loudness_compress
-from mirrornet.hearing import hear
+from mirrornet.features import hear
 from mirrornet.interrupts import Interrupt
-from mirrornet.mirror import load_model
+from mirrornet.matching.practising import Practice, compress, practise
+from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import Plant, load_plant
-from mirrornet.practising import Practice, compress, practise
+from mirrornet.training.sampling import random_melodies
 
 
 @pytest.fixture(scope="module", params=["set1", "set2"])

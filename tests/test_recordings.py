@@ -13,13 +13,13 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
 from mirrornet.experiments.reading import as_read, note_scores
-from mirrornet.export import save_match
-from mirrornet.matching import load_reader
-from mirrornet.melody import TICKS_PER_S, Note
-from mirrornet.midi import bends, midi
-from mirrornet.phrases import shared_knobs
-from mirrornet.recordings.matching import plant_notes, with_levels
-from mirrornet.recordings.transcription import HeardNote, RecordingModel, Transcript
+from mirrornet.export.files import save_match
+from mirrornet.export.midi import bends, midi
+from mirrornet.matching.match import load_reader
+from mirrornet.matching.recordings import plant_notes, with_levels
+from mirrornet.models.recording import HeardNote, RecordingModel, Transcript
+from mirrornet.score import TICKS_PER_S, Note
+from mirrornet.training.phrase_sampling import shared_knobs
 from tests.test_patch import SINE
 
 RATE_HZ = 44100

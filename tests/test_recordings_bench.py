@@ -35,14 +35,10 @@ from mirrornet.experiments.reading import (
     read_with_pyin,
 )
 from mirrornet.experiments.recordings import run_recordings
-from mirrornet.experiments.tables import (
-    pitch_class_table,
-    recorded_sounds_table,
-    recordings_table,
-)
-from mirrornet.melody import Note
-from mirrornet.mirror import shipped
-from mirrornet.recordings.transcription import RecordingModel
+from mirrornet.experiments.tables import pitch_class_table, recorded_sounds_table, recordings_table
+from mirrornet.models.mirrornet import shipped
+from mirrornet.models.recording import RecordingModel
+from mirrornet.score import Note
 
 PLAYED = [Note(60, 0.0, 0.4), Note(64, 0.5, 0.9), Note(67, 1.0, 1.8), Note(67, 2.0, 2.4)]
 

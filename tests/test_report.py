@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import pytest
 
 from mirrornet.controls import Control, ControlSpace
-from mirrornet.matching import Match
-from mirrornet.melody import note_name
+from mirrornet.export.report import CLOSENESS, in_words, render_report, verdict
+from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant
-from mirrornet.report import CLOSENESS, in_words, render_report, verdict
+from mirrornet.score import note_name
 
 VOID = {"meta", "img", "br", "link", "input"}
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirrornet.babbling import random_melodies
 from mirrornet.errors import ControlError, PlantError
-from mirrornet.hearing import hear
-from mirrornet.melody import Note
+from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.farm import Farm
+from mirrornet.plants.pool import Farm
 from mirrornet.plants.soundfont import INSTALL, MELODY, SoundFont, default_sound_font
 from mirrornet.plants.vital import SET1
-from mirrornet.targets import seed_targets
+from mirrornet.score import Note
+from mirrornet.training.sampling import random_melodies
+from mirrornet.training.targets import seed_targets
 
 RATE_HZ = 44100
 RHODES, VIBRAPHONE, VIOLIN, HARP, STRINGS = 4, 11, 40, 46, 48
@@ -199,7 +199,7 @@ def test_the_default_sound_font_is_found_without_importing_pretty_midi(monkeypat
 def test_plants_are_listed_without_either_package():
     script = (
         "import sys; sys.modules |= dict.fromkeys(['tinysoundfont', 'pretty_midi']);"
-        "from mirrornet.cli import main; sys.exit(main(['plants']))"
+        "from mirrornet.app.cli import main; sys.exit(main(['plants']))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

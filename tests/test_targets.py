@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from mirrornet.errors import AudioError
-from mirrornet.hearing import hear
+from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.farm import Farm
-from mirrornet.targets import folder_targets, melody_sound, seed_targets
+from mirrornet.plants.pool import Farm
+from mirrornet.training.targets import folder_targets, melody_sound, seed_targets
 
 RATE_HZ = 44100
 

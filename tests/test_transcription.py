@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from mirrornet.experiments.material import RATE_HZ, plant_phrases
-from mirrornet.hearing import FRAME_S, hear_recording
-from mirrornet.mirror import shipped
-from mirrornet.networks.salience import harmonic_places
-from mirrornet.networks.transcriber import SILENT, UNSURE, Frames, Opinions, Transcriber
-from mirrornet.plants.patch import PATCH
-from mirrornet.recordings.transcription import CONTEXT, WINDOW, RecordingModel, find_notes
+from mirrornet.features import FRAME_S, hear_recording
+from mirrornet.models.mirrornet import shipped
+from mirrornet.models.recording import CONTEXT, WINDOW, RecordingModel, find_notes
+from mirrornet.models.salience import harmonic_places
+from mirrornet.models.transcriber import SILENT, UNSURE, Frames, Opinions, Transcriber
+from mirrornet.plants.vital_patch import PATCH
 
 FRAMES = 300
 

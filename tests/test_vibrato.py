@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet.hearing import hear
-from mirrornet.networks.reader import NoteReader
-from mirrornet.networks.vibrato import Vibrato, drift
+from mirrornet.features import hear
+from mirrornet.models.reader import NoteReader
+from mirrornet.models.vibrato import Vibrato, drift
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import SET1, SET2
 

@@ -9,11 +9,11 @@ import pytest
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from vital_rules import problems
 
-from mirrornet.cli import main
-from mirrornet.melody import Note
+from mirrornet.app.cli import main
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import CONTROL_SETS, Vital
 from mirrornet.plants.vital_preset import preset_text
+from mirrornet.score import Note
 
 RATE_HZ = 16000
 

@@ -21,7 +21,7 @@ import soundfile
 from jaxtyping import Float
 
 from mirrornet.files import write_atomically
-from mirrornet.melody import GAP_S, MELODY_S, Note
+from mirrornet.score import GAP_S, MELODY_S, Note
 
 SAMPLE_RATE_HZ = 44100
 SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from mirrornet.hearing import hear
-from mirrornet.mirror import MirrorNet, shipped
-from mirrornet.recordings.transcription import TRANSCRIBER, RecordingModel
-from mirrornet.targets import melody_sound
+from mirrornet.features import hear
+from mirrornet.models.mirrornet import MirrorNet, shipped
+from mirrornet.models.recording import TRANSCRIBER, RecordingModel
+from mirrornet.training.targets import melody_sound
 
 KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
 

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 from ..checkpoints import fingerprint
 from ..errors import OutputError
 from ..files import write_arrays, write_atomically
-from ..plants.farm import Farm
-from ..runs import Run
+from ..plants.pool import Farm
+from ..training.trainer import Run
 from .evaluation import Controls, Melodies, played, score, sound_scores
 from .settings import Setting
 

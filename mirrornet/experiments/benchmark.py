@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..babbling import listen, random_melodies
+from ..app.terminal import say
 from ..checkpoints import provenance
+from ..export.plots import png
 from ..files import check_place, write_atomically
-from ..mirror import MirrorNet, load_model
-from ..peers.cma_es import CmaEs
-from ..peers.genetic import Genetic
-from ..peers.nearest import Nearest, babble_distances
-from ..peers.random_search import RandomSearch
-from ..peers.search import Search, bench_module, search
-from ..plants.farm import Farm, usable_cores
-from ..plots import png
-from ..runs import Run
-from ..targets import seed_targets
-from ..terminal import say
+from ..models.mirrornet import MirrorNet, load_model
+from ..plants.pool import Farm, usable_cores
+from ..training.sampling import listen, random_melodies
+from ..training.targets import seed_targets
+from ..training.trainer import Run
 from . import settings
 from .answers import Answer, kept, score_all
+from .baselines.cma_es import CmaEs
+from .baselines.genetic import Genetic
+from .baselines.nearest import Nearest, babble_distances
+from .baselines.random_search import RandomSearch
+from .baselines.search import Search, bench_module, search
 from .curves import benchmark_curves
 from .evaluation import Heard, Melodies, imagine_all, refine_all
 from .matchers import EPOCHS, Babble, Learner, learners

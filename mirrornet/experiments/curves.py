@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, NullLocator
 
-from ..plots import INK, NOTE, QUIET, RULE
+from ..export.plots import INK, NOTE, QUIET, RULE
 
 NO_RENDER = 0.3  # where 0 stands on the logarithmic axis
 OURS = {"listened": "-", "babble only": (0, (3, 1.5))}  # solid, dashed

@@ -10,13 +10,12 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from ..allowance import Allowance
-from ..babbling import listen, random_melodies
+from ..budget import Allowance
 from ..controls import ControlSpace
 from ..errors import PlantError
-from ..hearing import Hearing, frame_times_s
-from ..imagining import imagine
-from ..melody import sounding_note
+from ..features import Hearing, frame_times_s
+from ..matching.imagining import imagine
+from ..matching.practising import practise
 from ..metrics import (
     SOUND_RATE_HZ,
     control_errors,
@@ -26,10 +25,11 @@ from ..metrics import (
     onset_error_ms,
     spectrogram_error,
 )
-from ..mirror import MirrorNet
-from ..plants.farm import Farm
-from ..practising import practise
+from ..models.mirrornet import MirrorNet
+from ..plants.pool import Farm
 from ..progress import Progress
+from ..score import sounding_note
+from ..training.sampling import listen, random_melodies
 from .settings import Setting
 
 Controls = Float[np.ndarray, "melody control note"]

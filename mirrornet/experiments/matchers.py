@@ -17,14 +17,14 @@ import torch
 
 from ..audio import load_audio
 from ..checkpoints import load_checkpoint
-from ..hearing import hear
-from ..learning.melodies import MirrorRecipe, learn
+from ..features import hear
 from ..metrics import SOUND_RATE_HZ
-from ..mirror import MirrorNet
-from ..peers import ast, cnn
-from ..peers.supervised import learn_supervised
-from ..plants.farm import Farm
+from ..models.mirrornet import MirrorNet
+from ..plants.pool import Farm
+from ..training.melodies import MirrorRecipe, learn
 from .answers import Answer, kept
+from .baselines import ast, cnn
+from .baselines.supervised import learn_supervised
 from .evaluation import Controls, Heard, Matcher
 
 # Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..audio import load_audio
-from ..melody import Note
-from ..phrases import PHRASE_S, audible_s, random_phrase
 from ..plants import load_plant
 from ..plants.soundfont import SoundFont
 from ..plants.vital import SET1
+from ..score import Note
+from ..training.phrase_sampling import PHRASE_S, audible_s, random_phrase
 
 INSTRUMENTS = {
     0: "piano",

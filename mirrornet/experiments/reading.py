@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..audio import resample
-from ..hearing import hear_recording
-from ..melody import Note
-from ..peers.search import bench_module
-from ..phrases import one_voice
-from ..recordings.matching import SURE_ENOUGH
-from ..recordings.transcription import RecordingModel
+from ..features import hear_recording
+from ..matching.recordings import SURE_ENOUGH
+from ..models.recording import RecordingModel
+from ..score import Note
+from ..training.phrase_sampling import one_voice
+from .baselines.search import bench_module
 from .material import RATE_HZ, Recording, Sound
 
 PYIN_RATE_HZ = 22050

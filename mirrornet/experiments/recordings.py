@@ -17,25 +17,25 @@ import soundfile
 import torch
 from threadpoolctl import threadpool_limits
 
-from ..allowance import Allowance
 from ..audio import resample
+from ..budget import Allowance
 from ..checkpoints import fingerprint, provenance
-from ..export import level_matched
+from ..export.files import level_matched
+from ..features import RECORDING_RATE_HZ, hear_recording
 from ..files import check_place, write_atomically
-from ..hearing import RECORDING_RATE_HZ, hear_recording
-from ..melody import Note
+from ..matching.patching import improve_patch
+from ..matching.recordings import plant_notes, play_at_levels, read
+from ..matching.rehearsing import Rehearsal, Trial
 from ..metrics import field_metrics
-from ..peers.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
-from ..peers.search import bench_module
-from ..phrases import Phrases, babble_phrases
+from ..models.recording import RecordingModel
 from ..plants import load_plant
-from ..plants.farm import Farm
+from ..plants.pool import Farm
 from ..progress import Progress
-from ..recordings.matching import plant_notes, play_at_levels, read
-from ..recordings.patching import improve_patch
-from ..recordings.rehearsing import Rehearsal, Trial
-from ..recordings.transcription import RecordingModel
-from ..runs import Run
+from ..score import Note
+from ..training.phrase_sampling import Phrases, babble_phrases
+from ..training.trainer import Run
+from .baselines.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
+from .baselines.search import bench_module
 from .material import BABBLED, PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
 from .tables import pitch_class_table, print_table, recorded_sounds_table, recordings_table

@@ -11,16 +11,16 @@ import torch
 
 from ..audio import save_audio
 from ..checkpoints import provenance
+from ..export.plots import panels, png
+from ..features import hear
 from ..files import check_place, write_atomically
-from ..hearing import hear
-from ..learning.melodies import PaperRecipe, learn, plan_from
-from ..mirror import HEARING, MirrorNet
-from ..peers.search import bench_module
-from ..plants.farm import Farm
-from ..plots import panels, png
-from ..runs import check_folder
-from ..targets import seed_targets
+from ..models.mirrornet import HEARING, MirrorNet
+from ..plants.pool import Farm
+from ..training.melodies import PaperRecipe, learn, plan_from
+from ..training.targets import seed_targets
+from ..training.trainer import check_folder
 from . import settings
+from .baselines.search import bench_module
 from .evaluation import Heard, Melodies, encoder_errors, evaluate, sound_scores
 from .settings import Setting
 from .tables import control_table, experiment_table, print_table

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import MirrorNetError
 from ..plants import Plant, load_plant
-from ..plants.farm import Farm
+from ..plants.pool import Farm
 
 TARGETS, HELD_OUT = 400, 80
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import ControlError, PlantError
-from ..melody import MELODY_S, Note, melody_notes
+from ..score import MELODY_S, Note, melody_notes
 
 PITCHES_MIDI = range(24, 97)
 TAIL_S = 0.05  # a short release, and a little silence

@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import PlantError
-from ..melody import DURATION, MELODY_S, PITCH, Note
+from ..score import DURATION, MELODY_S, PITCH, Note
 from .base import Plant
 
 MELODY = ControlSpace((PITCH, DURATION), "melody")

@@ -26,10 +26,10 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from ..controls import Control, ControlSpace
 from ..errors import ControlError, PlantError
-from ..melody import DURATION, PITCH, Note, melody_notes
-from . import patch
+from ..score import DURATION, PITCH, Note, melody_notes
+from . import vital_patch as patch
 from .base import TAIL_S, Plant
-from .patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
+from .vital_patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
 from .vital_preset import preset_text
 
 SET1 = ControlSpace(

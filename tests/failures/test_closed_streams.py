@@ -10,9 +10,9 @@ import pytest
 import rich.console
 from rich.errors import LiveError
 
-from mirrornet import mirror
-from mirrornet.allowance import allowed
-from mirrornet.mirror import MirrorNet
+from mirrornet.budget import allowed
+from mirrornet.models import mirrornet as mirror
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
 from mirrornet.progress import Progress
 
@@ -140,7 +140,7 @@ def test_bars_of_threads_at_once(one_display, capsys):
 def test_a_program_around_keeps_its_output():
     script = """
 import os, sys
-from mirrornet.cli import main
+from mirrornet.app.cli import main
 os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 main(["--version"])
 sys.exit(os.readlink("/proc/self/fd/1") != "/dev/full")

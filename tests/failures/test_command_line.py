@@ -13,13 +13,14 @@ import soundfile
 import torch
 from permissions import ordinary_user, visible_folder
 
-from mirrornet import cli, mirror
-from mirrornet.cli import main
+from mirrornet.app import cli
+from mirrornet.app.cli import main
 from mirrornet.errors import OutputError
 from mirrornet.experiments.settings import Setting, find_setting
-from mirrornet.export import controls_json
-from mirrornet.matching import Match
-from mirrornet.mirror import MirrorNet
+from mirrornet.export.files import controls_json
+from mirrornet.matching.match import Match
+from mirrornet.models import mirrornet as mirror
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
 
 MELODY = str(Path(cli.__file__).parent / "data" / "demo-melody.flac")
@@ -131,7 +132,7 @@ def test_a_command_line_that_is_none(here, capsys, command, words):
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions work otherwise on Windows")
 def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeypatch):
-    monkeypatch.setattr("mirrornet.matching.match", None)  # cannot be called
+    monkeypatch.setattr("mirrornet.matching.match.match", None)  # cannot be called
     with visible_folder() as folder:
         # The project's own folder, where sounds and modules lie, may be closed to others.
         sound = shutil.copy(MELODY, folder)
@@ -145,7 +146,7 @@ def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeyp
 
 @pytest.mark.parametrize("place", ["mine.wav", "mine.mp3", "gone/mine.wav", f"{'x' * 300}.wav"])
 def test_a_place_for_a_sound_is_checked_before_it_is_played(capsys, monkeypatch, place):
-    monkeypatch.setattr("mirrornet.playing.play_notes", None)  # cannot be called
+    monkeypatch.setattr("mirrornet.export.playing.play_notes", None)  # cannot be called
     if place == "mine.wav":
         monkeypatch.setattr(Path, "mkdir", _no_permission)
     assert main(["render", "controls.json", "--out", place]) == 2

@@ -16,10 +16,10 @@ from faulty_plant import (
 from toy_plant import Toy
 
 from mirrornet.errors import ControlError, PlantError
-from mirrornet.melody import Note
 from mirrornet.plants import load_plant
-from mirrornet.plants.farm import Farm
+from mirrornet.plants.pool import Farm
 from mirrornet.plants.vital import Vital
+from mirrornet.score import Note
 
 KNOBS = {"level": 0.0, "cutoff": 800.0, "resonance": 0.0, "attack": 0.01, "decay": 0.5}
 

@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 import mirrornet
-from mirrornet import folders
-from mirrornet.cli import main
-from mirrornet.folders import match_folder
-from mirrornet.terminal import OBEYED
+from mirrornet.app import batch as folders
+from mirrornet.app.batch import match_folder
+from mirrornet.app.cli import main
+from mirrornet.app.terminal import OBEYED
 
 PACKAGE = Path(mirrornet.__file__).parents[1]
 RATE_HZ = 16000
@@ -55,7 +55,7 @@ def test_no_file_of_the_current_folder_is_run(hostile, tmp_path, command, until)
     script = tmp_path / "bin" / "mirrornet"
     script.parent.mkdir()
     script.write_text(
-        "import sys\nfrom mirrornet.cli import main\n"
+        "import sys\nfrom mirrornet.app.cli import main\n"
         "if __name__ == '__main__':\n    sys.exit(main())\n"
     )
     with subprocess.Popen(

@@ -13,13 +13,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mirrornet import export, mirror, plots
 from mirrornet.errors import OutputError, PlantError
 from mirrornet.experiments.curves import benchmark_curves
-from mirrornet.export import save_match
+from mirrornet.export import files as export
+from mirrornet.export import plots
+from mirrornet.export.files import save_match
 from mirrornet.files import check_place, write_atomically
-from mirrornet.matching import Match
-from mirrornet.mirror import MirrorNet
+from mirrornet.matching.match import Match
+from mirrornet.models import mirrornet as mirror
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
 
 MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
@@ -71,7 +73,7 @@ def test_any_other_file_costs_only_itself(match, saved, tmp_path, monkeypatch, b
     def fail(*_, **__):
         raise KeyError("tune")
 
-    monkeypatch.setattr(f"mirrornet.export.{broken}", fail)
+    monkeypatch.setattr(f"mirrornet.export.files.{broken}", fail)
     save_match(match, tmp_path / "out")
     assert names(tmp_path / "out") == names(saved) - {file}
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from mirrornet import mirror
 from mirrornet.cochlea import Cochlea, _filter_bank
-from mirrornet.hearing import hear, hear_recording
-from mirrornet.matching import load_reader, match
-from mirrornet.mirror import load_model
+from mirrornet.features import hear, hear_recording
+from mirrornet.matching.match import load_reader, match
+from mirrornet.models import mirrornet as mirror
+from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import load_plant
 
 MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"

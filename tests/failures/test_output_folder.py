@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mirrornet import export, plots
 from mirrornet.errors import OutputError
-from mirrornet.export import save_match
+from mirrornet.export import files as export
+from mirrornet.export import plots
+from mirrornet.export.files import save_match
 from mirrornet.files import check_place, write_arrays
-from mirrornet.matching import Match
+from mirrornet.matching.match import Match
 
 
 def everything(folder: Path) -> list[Path]:

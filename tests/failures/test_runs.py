@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mirrornet.runs import Run
+from mirrornet.training.trainer import Run
 
 GO_ON = """
 import sys
 from pathlib import Path
 from mirrornet.errors import OutputError
-from mirrornet.runs import Run
+from mirrornet.training.trainer import Run
 try:
     Run(Path(sys.argv[1]), {"what": "a test"}, resume=True)
 except OutputError as error:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mirrornet import export, mirror
-from mirrornet.export import save_match
+from mirrornet.export import files as export
+from mirrornet.export.files import save_match
 from mirrornet.interrupts import deferred_interrupt, endings_interrupt
-from mirrornet.matching import Match
-from mirrornet.mirror import MirrorNet
+from mirrornet.matching.match import Match
+from mirrornet.models import mirrornet as mirror
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
 
 MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
@@ -26,7 +27,7 @@ def command(folder: Path, what: str, at: str, sent: str) -> subprocess.Completed
     home, _, name = at.rpartition(".")
     program = f"""if True:
         import importlib, os, signal, sys
-        from mirrornet.cli import main
+        from mirrornet.app.cli import main
         home = importlib.import_module("{home}")
         work, calls = home.{name}, []
         def interrupted(*arguments, **options):
@@ -47,11 +48,13 @@ MATCH = f"match {MELODY} --model model.json --out out --refine 300"
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_best_so_far_is_saved(tmp_path, ending):
-    said = command(tmp_path, MATCH, "mirrornet.matching.hear", ending.name)  # not yet refining
+    said = command(
+        tmp_path, MATCH, "mirrornet.matching.match.hear", ending.name
+    )  # not yet refining
     assert said.returncode == 128 + ending
     assert said.stderr.endswith("mirrornet: stopped.\n")
     assert all(name.startswith("model") for name in os.listdir(tmp_path))
-    said = command(tmp_path, MATCH, "mirrornet.practising.compress", ending.name)
+    said = command(tmp_path, MATCH, "mirrornet.matching.practising.compress", ending.name)
     assert said.returncode == 0
     assert "Stopping with the best so far" in said.stderr
     assert {"report.html", "match.wav"} <= set(os.listdir(tmp_path / "out"))
@@ -60,7 +63,9 @@ def test_the_best_so_far_is_saved(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_file_under_way_is_left_nowhere_or_whole(tmp_path, ending):
-    said = command(tmp_path, MATCH.replace("300", "2"), "mirrornet.export._write", ending.name)
+    said = command(
+        tmp_path, MATCH.replace("300", "2"), "mirrornet.export.files._write", ending.name
+    )
     assert said.returncode == 128 + ending
     assert {"report.html", "match.wav"} <= set(os.listdir(tmp_path / "out"))
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
@@ -69,9 +74,9 @@ def test_a_file_under_way_is_left_nowhere_or_whole(tmp_path, ending):
 def test_learning_keeps_what_it_learned(tmp_path):
     program = """if True:
         import os, signal, sys
-        from mirrornet.cli import main
-        from mirrornet.commands import learn
-        from mirrornet.learning import melodies
+        from mirrornet.app.cli import main
+        from mirrornet.app.commands import learn
+        from mirrornet.training import melodies
         learn.SEED_TARGETS = 3
         plan = melodies.MirrorRecipe(babble=4, epochs=9, batch=2, batch_e_c=2, rounds=1)
         melodies.RECIPES["mirror"]["quick"] = plan

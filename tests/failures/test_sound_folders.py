@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from permissions import ordinary_user, visible_folder
 
-from mirrornet import folders
-from mirrornet.cli import main
+from mirrornet.app import batch as folders
+from mirrornet.app.batch import match_folder, sound_files
+from mirrornet.app.cli import main
 from mirrornet.errors import AudioError, OutputError
-from mirrornet.folders import match_folder, sound_files
 from tests.test_folders import ANSWER
 
 # In place of a match: `broken` sounds fail, all others have an answer at once.

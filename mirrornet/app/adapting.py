@@ -1,0 +1,177 @@
+"""A model for a user's own sounds: it learns from most recordings of a folder, and the others are
+matched before and after, with a page to listen to them."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from jaxtyping import Float
+
+from ..audio import load_audio, take_sound
+from ..checkpoints import fingerprint
+from ..errors import AudioError, MirrorNetError, PlantError
+from ..export.report import percent, table_page
+from ..features import RECORDING_RATE_HZ, hear_recording
+from ..files import write_atomically
+from ..matching.match import EXPORT_RATE_HZ, check_plays
+from ..matching.recordings import match_recording
+from ..models.recording import RecordingModel
+from ..plants import Plant
+from ..plants.pool import Farm
+from ..progress import Progress
+from ..training.recordings import ListeningRecipe, cut, learn_recordings
+from .batch import sound_files
+
+HELD_OUT = 5  # of so many files one is held out
+PAGE = "index.html"
+
+Models = Mapping[str, RecordingModel]
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The usable recordings of a folder."""
+
+    learned_from: list[Path]
+    judged_by: list[Path]
+    sounds_sha256: list[str]
+    """Of all of them, in their order in the folder."""
+
+
+def split_folder(folder: Path, out: Path, seed: int) -> Split:
+    """Recordings in `folder` to learn from and to be judged by; those in `out` are passed over, and
+    what cannot be used, or is there twice, is reported and left out. Raises AudioError if nothing
+    can be used."""
+    files, closed = sound_files(folder, out)
+    usable: dict[str, Path] = {}  # by their sounds, so that none is on both sides
+    with Progress("Looking at files", len(files)) as progress:
+        for place, reason in closed.items():
+            progress.say(f"left out a folder: {place} cannot be opened ({reason}).")
+        for number, file in enumerate(files, 1):
+            try:
+                sound, warnings = take_sound(file, EXPORT_RATE_HZ)
+                for warning in warnings:
+                    progress.say(warning)
+                same = usable.setdefault(fingerprint(sound), file)
+                if same is not file:
+                    progress.say(f"left out a file: {file.name} is the same sound as {same.name}.")
+            except AudioError as error:
+                progress.say(f"left out a file: {error}")
+            progress.at(number)
+    if not usable:
+        raise AudioError(f"none of the {len(files)} files in {folder.name} can be used; see above.")
+    return Split(*held_out(list(usable.values()), seed), list(usable))
+
+
+def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
+    """Files to learn from, and those to be judged by: one in `HELD_OUT`, at least one. A single
+    file is both."""
+    if len(files) == 1:
+        return list(files), list(files)
+    order = np.random.default_rng(seed).permutation(len(files))
+    held = {files[n] for n in order[: -(-len(files) // HELD_OUT)]}
+    return [file for file in files if file not in held], [file for file in files if file in held]
+
+
+def adapt(
+    model: RecordingModel,
+    plant: str,
+    folder: Path,
+    split: Split,
+    out: Path,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> RecordingModel:
+    """`model` after it listened to the recordings to learn from; see `learn_recordings`, which
+    keeps all it does in `out`. Raises AudioError if no notes are heard in any of them."""
+    recipe = ListeningRecipe()
+    with Progress("Reading", len(split.learned_from)) as progress:
+
+        def spectrograms() -> Iterator[Float[np.ndarray, "channel=176 frame"]]:
+            for number, file in enumerate(split.learned_from, 1):
+                yield hear_recording(load_audio(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
+                progress.at(number)
+
+        excerpts = cut(model, spectrograms(), recipe.most_excerpts, seed)
+    about = {
+        "recordings": [str(file.relative_to(folder)) for file in split.learned_from],
+        "held_out": [str(file.relative_to(folder)) for file in split.judged_by],
+        "sounds_sha256": split.sounds_sha256,
+    }
+    with Farm(plant, controls=model.controls.name, sample_rate_hz=RECORDING_RATE_HZ) as farm:
+        check_plays(model, farm.name, farm.controls)
+        return learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
+
+
+def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], out: Path) -> Scores:
+    """How far the answers of models are from some files of a folder, without refinement: for each
+    file, the spectrogram error of each model by its name.
+
+    Matches go into `out`, with a page to listen to them; what was matched before is not again. A
+    file that cannot be matched is reported and left out. Raises MirrorNetError if none can be.
+    """
+    scores: Scores = {}
+    with Progress("Comparing", len(files)) as progress:
+        for number, file in enumerate(files, 1):
+            name = file.relative_to(folder)
+            try:
+                scores[str(name)] = {
+                    what: _error(plant, model, file, out / name / what)
+                    for what, model in models.items()
+                }
+            except (AudioError, PlantError) as error:
+                progress.say(f"left out a file: {error}")
+            progress.at(number)
+    if not scores:
+        raise MirrorNetError(f"none of the {len(files)} files held out can be matched; see above.")
+    text = json.dumps({"spectrogram_error": scores}, indent=2) + "\n"
+    write_atomically(out / "scores.json", lambda path: path.write_text(text))
+    page = _page(scores, list(models)).encode("utf-8", "backslashreplace")  # names may be no text
+    write_atomically(out / PAGE, lambda path: path.write_bytes(page))
+    return scores
+
+
+def means(scores: Scores) -> dict[str, float]:
+    """The mean over files, for each model."""
+    names = next(iter(scores.values()))
+    return {name: float(np.mean([of_file[name] for of_file in scores.values()])) for name in names}
+
+
+def _error(plant: Plant, model: RecordingModel, file: Path, out: Path) -> float:
+    if not (out / "controls.json").is_file():
+        match_recording(file, plant, model).save(out)
+    card = json.loads((out / "controls.json").read_bytes())
+    if (error := card["distances"]["spectrogram_error"]) is None:
+        raise AudioError(f"how close the match of {file.name} is could not be measured.")
+    return error
+
+
+def _page(scores: Scores, models: Sequence[str]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("file", "your sound", *models))
+    rows = []
+    for file, errors in scores.items():
+        place = quote(os.fsencode(Path(file).as_posix()))
+        cells = [escape(file), _player(f"{place}/{models[0]}/target.wav")]
+        for name in models:
+            page = f'<a href="{place}/{name}/report.html">{percent(errors[name])}</a>'
+            cells.append(f"{page} {_player(f'{place}/{name}/match.wav')}")
+        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
+    average = "".join(f"<th>{percent(error)}</th>" for error in means(scores).values())
+    rows.append(f"<th>mean</th><th></th>{average}")
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    about = (
+        "<p>Sounds that were not learned from (unless there was but one), as they are matched "
+        "without refinement: how far, in % of the spectrogram’s variance.</p>"
+    )
+    return table_page("Before and after listening", f"{about}<table><tr>{head}</tr>{body}</table>")
+
+
+def _player(sound: str) -> str:
+    return f'<audio controls preload="none" src="{sound}"></audio>'

@@ -1,0 +1,272 @@
+"""`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
+
+import os
+from pathlib import Path
+
+from ...errors import AudioError, CheckpointError, MirrorNetError
+from ..options import (
+    BenchBudget,
+    BenchNumber,
+    Budget,
+    Device,
+    ExperimentNumber,
+    LearnedControls,
+    Plant,
+    Recipe,
+    Recordings,
+    Resume,
+    RunFolder,
+    Seed,
+    Start,
+    Targets,
+    Variant,
+)
+from ..terminal import say
+
+SEED_TARGETS = 400  # as in the paper
+# From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
+ABOUT = {
+    ("mirror", "quick"): "12 minutes",
+    ("mirror", "full"): "45 minutes",
+    ("paper", "quick"): "25 minutes",
+    ("paper", "full"): "3 hours",
+}
+ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
+ABOUT_PHRASES = {"quick": "25 minutes", "full": "100 minutes"}
+ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
+    (1, "quick"): "30 minutes",
+    (1, "full"): "4 hours",
+    (3, "quick"): "30 minutes",
+    (3, "full"): "6 hours",
+}
+
+
+def learn(
+    recipe: Recipe = "mirror",
+    budget: Budget = "quick",
+    plant: Plant = "vital",
+    controls: LearnedControls = None,
+    targets: Targets = "0",
+    start: Start = None,
+    out: RunFolder = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Learn to play a synthesizer by listening to it.
+
+    The synthesizer babbles, the networks learn what its knobs do, and with that to play the
+    targets. No target comes with its knob settings. With `--controls patch` it babbles phrases, and
+    learns to read recordings, of whatever kind. With a folder of recordings as `--targets`, and
+    `--start shipped`, it listens to these. Ctrl-C stops, `--resume` goes on.
+    """
+    if controls is None:
+        controls = _usual_controls(plant, targets.isdecimal() or recipe == "paper")
+    if controls == "patch":
+        _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
+        return
+    from ...models.mirrornet import HEARING
+    from ...plants.pool import Farm
+    from ...training.melodies import PaperRecipe, plan_from
+    from ...training.melodies import learn as learn_to_play
+    from ...training.targets import folder_targets, seed_targets
+    from ...training.trainer import check_folder
+
+    _check_device(device)
+    out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
+    check_folder(out, resume)
+    plan, begin = plan_from(recipe, budget, start, controls)
+    hearing = HEARING[plan.architecture]
+    recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
+    with Farm(plant, controls=controls) as farm:
+        if recordings is None:
+            _, heard = seed_targets(farm, "targets", SEED_TARGETS, int(targets), hearing)
+            about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
+        else:
+            heard, about = recordings, f"{len(recordings)} sounds from {targets}"
+        if isinstance(plan, PaperRecipe):
+            plays = f"plays {len(heard)} guesses in each of {plan.rounds} rounds"
+        else:
+            plays = f"babbles {plan.babble} melodies"
+        say(
+            f"{farm.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
+            "cores. Ctrl-C stops it and keeps what was learned.",
+        )
+        learn_to_play(plan, farm, heard, out, seed, resume, device, about, begin)
+    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def _learn_recordings(
+    recipe: str,
+    budget: str,
+    plant: str,
+    targets: str,
+    start: str | None,
+    out: Path | None,
+    resume: bool,
+    seed: int,
+    device: str,
+) -> None:
+    if recipe != "mirror" or (targets.isdecimal() and (targets != "0" or start is not None)):
+        raise MirrorNetError(
+            "with --controls patch a model learns from babble alone, or it starts with what was "
+            "learned (--start shipped) and listens to a folder of recordings (--targets FOLDER); "
+            "leave out all else."
+        )
+    from ...features import RECORDING_RATE_HZ
+    from ...plants.pool import Farm
+    from ...training.phrases import PHRASE_RECIPES, learn_phrases
+    from ...training.trainer import check_folder
+
+    _check_device(device)
+    if not targets.isdecimal():
+        if budget != "quick":
+            raise MirrorNetError("listening to recordings has one budget; leave out --budget.")
+        _listen_to_folder(plant, Path(targets), start, out, resume, seed, device)
+        return
+    out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
+    check_folder(out, resume)
+    plan = PHRASE_RECIPES[budget]
+    with Farm(plant, controls="patch", sample_rate_hz=RECORDING_RATE_HZ) as farm:
+        say(
+            f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
+            f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
+        )
+        learn_phrases(plan, farm, out, seed, resume, device)
+    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
+
+
+def _listen_to_folder(
+    plant: str,
+    folder: Path,
+    start: str | None,
+    out: Path | None,
+    resume: bool,
+    seed: int,
+    device: str,
+) -> None:
+    from ...checkpoints import load_checkpoint
+    from ...export.report import percent
+    from ...matching.match import EXPORT_RATE_HZ, check_plays, load_reader
+    from ...models.mirrornet import card_of
+    from ...models.recording import RecordingModel
+    from ...plants import load_plant
+    from ...training.trainer import check_folder
+    from ..adapting import PAGE, adapt, compare, means, split_folder
+
+    folder = Path(os.path.realpath(folder))
+    out = Path("runs") / f"{folder.name}-patch" if out is None else out
+    check_folder(out, resume)
+    if not folder.is_dir():
+        raise AudioError(f"{folder.name} is no folder; give a folder of sound files.")
+    if start is None:
+        raise MirrorNetError(
+            "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
+            "melodies of five notes in 2 s, add --controls set1 instead."
+        )
+    model = load_reader(None if start == "shipped" else start, "patch")
+    if not isinstance(model, RecordingModel):
+        raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
+    check_plays(model, plant, model.controls)
+    split = split_folder(folder, Path(os.path.realpath(out)), seed)
+    card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
+    if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
+        say("Beware: the start has listened to some of these, so it is no fair judge of itself.")
+    say(
+        f"{len(split.learned_from)} recordings to learn from, {len(split.judged_by)} to be judged "
+        f"by; it takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
+        "learned.",
+    )
+    learned = adapt(model, plant, folder, split, out, seed, resume, device)
+    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
+    player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
+    models = {"before": model, "after": learned}
+    scores = compare(player, models, folder, split.judged_by, out / "held-out")
+    before, after = map(percent, means(scores).values())
+    say(f"Matches of the others differ by {before} of variance before, {after} after; to listen,")
+    say(f"open {out / 'held-out' / PAGE}.")
+
+
+def experiment(
+    number: ExperimentNumber,
+    variant: Variant = None,
+    recipe: Recipe = "mirror",
+    budget: Budget = "quick",
+    start: Start = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Run an experiment of the MirrorNet paper: learn, and score on held-out sounds.
+
+    1: melodies of the synthesizer itself. 2: melodies with vibrato, learned with it (variants ten,
+    ten-paper) or without (seven, seven-paper). 3: another instrument (rhodes, strings, flute,
+    organ, trumpet, guitar). The table, the figure's panels and sounds go into results/, the
+    learning into runs/.
+    """
+    from ...experiments.run import run_experiment
+    from ...experiments.settings import find_setting
+
+    _check_device(device)
+    setting = find_setting(number, variant)
+    say(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    say(f"Learning takes about {_about(recipe, budget, start)} on two cores.")
+    written = run_experiment(setting, recipe, budget, start, seed, resume=resume, device=device)
+    say(f"Written to {written}.")
+
+
+def bench(
+    experiment: BenchNumber = 1,
+    variant: Variant = None,
+    budget: BenchBudget = "quick",
+    recordings: Recordings = False,
+    seed: Seed = 0,
+    resume: Resume = False,
+) -> None:
+    """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
+
+    Learned peers hear the same babble for the same time; searches play the synthesizer at least
+    twice as often as ours, with --budget full CMA-ES ten times as often again for another
+    instrument. 1: melodies of the
+    synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
+    With --recordings: how well notes are read, against pYIN with onset detection, and how close the
+    patch is, against CMA-ES and the nearest of the babble in the same time.
+
+    Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
+    runs/.
+    """
+    if recordings:
+        from ...experiments.recordings import run_recordings
+        from ...models.mirrornet import shipped
+        from ...models.recording import RecordingModel
+
+        model = RecordingModel.load(shipped("patch"))
+        say(f"Written to {run_recordings(model, seed, resume=resume)}.")
+        return
+    from ...experiments.benchmark import run_benchmark
+    from ...experiments.settings import find_setting
+
+    setting = find_setting(experiment, variant)
+    say(f"{setting.what[0].upper()}{setting.what[1:]}.")
+    about = ABOUT_BENCH[experiment, budget]
+    say(f"The comparison takes about {about} on two cores.")
+    say(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
+
+
+def _usual_controls(plant: str, melodies: bool) -> str:
+    """The control set to learn if none is named: for melodies the plant's first, else patch."""
+    from ...plants import find_plant
+
+    sets = [name for name in find_plant(plant).control_sets if name != "patch"]
+    return sets[0] if melodies else "patch"
+
+
+def _about(recipe: str, budget: str, start: str | None) -> str:
+    return ABOUT[recipe, budget] if start is None else ABOUT_STARTED
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MirrorNetError("torch finds no CUDA GPU here; leave out --device to use the CPU.")

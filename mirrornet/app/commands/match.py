@@ -1,0 +1,254 @@
+"""`mirrornet demo`, `match` and `render`: from a sound to files, and from those to a sound."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import MirrorNetError, OutputError
+from ..options import (
+    Candidates,
+    ControlSet,
+    ControlsFile,
+    DemoFolder,
+    MatchFolder,
+    Model,
+    PatchScope,
+    Plant,
+    PlantOfFile,
+    PresetFile,
+    Refine,
+    Seconds,
+    Seed,
+    Sound,
+    WavFile,
+)
+from ..terminal import say
+
+if TYPE_CHECKING:
+    from ...export.match import Match
+    from ...score import Note
+
+DATA = Path(__file__).parents[2] / "data"
+DEMO_RENDERS = 40
+MOST_NAMED = 24  # notes
+WHAT_FILES_ARE = {
+    "report.html": "open this first, in a browser: both sounds, a picture, each note's knobs",
+    "match.wav": "the plant playing what was found, as loud as your sound",
+    "target.wav": "your sound, as it was heard",
+    "melody.mid": "the notes, as MIDI",
+    "match.vital": "the patch that plays them: a preset to load into the synthesizer",
+    "presets": "a preset for each note, to load into the synthesizer",
+    "controls.json": "notes and knobs in physical units; `mirrornet render` plays it",
+    "controls.csv": "the same as a table",
+    "compare.png": "the picture",
+}
+
+
+def demo(out: DemoFolder = None) -> None:
+    """Match a melody that ships with mirrornet: five notes on an electric piano."""
+    if out is None:
+        names = (f"mirrornet-demo-{number}" for number in count(2))
+        out = wanted = Path("mirrornet-demo")
+        while not _is_free(out):
+            out = Path(next(names))
+        if out != wanted:
+            say(f"{wanted} holds files already, so this goes to {out}.")
+    truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
+    played = [note["pitch_midi"] for note in truth["notes"]]
+    _match(DATA / "demo-melody.flac", "vital", "patch", None, out, played, refine=DEMO_RENDERS)
+
+
+def match(
+    sound: Sound,
+    plant: Plant = "vital",
+    controls: ControlSet = "patch",
+    model: Model = None,
+    refine: Refine = None,
+    seconds: Seconds = None,
+    candidates: Candidates = 1,
+    patch: PatchScope = "shared",
+    seed: Seed = 0,
+    out: MatchFolder = None,
+) -> int:
+    """Find the notes and knob settings that make a synthesizer sound like a recording.
+
+    Any recording of one voice will do; what comes out is a preset for all of its notes, and a MIDI
+    file that plays them. Of a folder, every sound file is matched, several at a time, with a page
+    and a table of all; the same command again goes on where it was stopped. The exit code is 1 if
+    some could not be matched.
+    """
+    place = Path(os.path.realpath(sound))
+    name = place.name if place.is_dir() else place.stem  # of the root of a disk there is none
+    out = Path(f"{name or 'sounds'}-match") if out is None else out
+    how = {
+        "refine": refine,
+        "seconds": seconds,
+        "candidates": candidates,
+        "patch": patch,
+        "seed": seed,
+    }
+    if sound.is_dir():
+        return _match_folder(sound, plant, controls, model, out, how)
+    _match(sound, plant, controls, model, out, **how)
+    return 0
+
+
+def render(
+    controls: ControlsFile,
+    plant: PlantOfFile = None,
+    out: WavFile = None,
+    preset: PresetFile = None,
+) -> None:
+    """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz; or write the
+    synthesizer's preset that plays it."""
+    from ...audio import check_wav, save_audio
+    from ...export.playing import play_notes, presets, read_notes
+    from ...files import check_place
+    from ...matching.match import EXPORT_RATE_HZ
+
+    if preset is not None and preset.suffix != ".vital":
+        raise OutputError(f"Vital opens presets whose names end in .vital, so {preset} must, too.")
+    if preset is None or out is not None:
+        out = Path(f"{controls.stem}.wav") if out is None else out
+        _refuse_existing(out, "--out")
+        check_wav(out)
+    for place, option in ((out, "--out"), (preset, "--preset")):
+        if place is not None:
+            check_place(place, parents=False, instead=f"name another file with {option}")
+    named, notes = read_notes(controls)
+    if preset is not None:
+        _write_presets(preset, notes, presets(notes, plant or named))
+    if out is None:
+        return
+    audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
+    save_audio(out, audio, EXPORT_RATE_HZ)
+    say(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
+
+
+def _write_presets(place: Path, notes: Sequence["Note"], texts: Sequence[str]) -> None:
+    """One preset to `place`, or one for each note beside it; OutputError if one exists."""
+    from ...files import write_atomically
+    from ...score import note_name
+
+    places = [place]
+    if len(texts) > 1:
+        names = (f"{n}-{note_name(note.pitch_midi)}" for n, note in enumerate(notes, 1))
+        places = [place.with_stem(f"{place.stem}-{name}") for name in names]
+    for path in places:
+        _refuse_existing(path, "--preset")
+    for path, text in zip(places, texts, strict=True):
+        write_atomically(path, lambda file, text=text: file.write_bytes(text.encode()))
+    say(f"{len(texts)} preset{'s' * (len(texts) > 1)} written to {', '.join(map(str, places))}.")
+
+
+def _refuse_existing(path: Path, option: str) -> None:
+    if os.path.lexists(path):
+        raise OutputError(f"{path} exists already; name another file with {option}.")
+
+
+def _match(
+    sound: Path,
+    plant: str,
+    controls: str,
+    model: Path | None,
+    out: Path,
+    played: Sequence[int] = (),
+    **how: Any,
+) -> None:
+    """Match, say what was found as soon as it is, and save, with the place for the results checked
+    before the work; `played`: the true pitches."""
+    _check_place(out)
+    say(f"Listening to {sound} ...")
+    from ...matching.match import load_reader, match
+
+    found = match(sound, plant, load_reader(model, controls), **how)
+    _say_found(found, played)
+    found.save(out)
+    _say_files(found, out)
+
+
+def _match_folder(
+    folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
+) -> int:
+    """The exit code: 1 if some could not be matched."""
+    from ...checkpoints import fingerprint
+    from ...machine import free_memory, usable_cores
+    from ...matching.match import load_reader
+    from ..batch import LONGEST_S, MATCH_BYTES, match_folder
+
+    if (how["seconds"] or 0) > LONGEST_S / 2:
+        raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
+    reader = load_reader(model, controls)  # said once, not for each file, if there is none
+    own = model and os.path.realpath(model)
+    chosen = {"plant": plant, "controls": controls, "model": own, **how}
+    options = [
+        word
+        for name, value in chosen.items()
+        if value is not None
+        for word in (f"--{name}", str(value))
+    ]
+    weights = fingerprint(*(tensor.numpy() for tensor in reader.state_dict().values()))
+    workers = max(1, int(min(usable_cores(), free_memory() / MATCH_BYTES)))
+    try:
+        found = match_folder(folder, out, options, workers, weights)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        say(f"{out} keeps what is done; the same command goes on from there.", sys.stderr)
+        raise
+    failed = sum(bool(one.problem) for one in found)
+    if failed == len(found):
+        raise MirrorNetError(f"none of the {failed} sounds could be matched; see above.")
+    missed = f", {failed} not" if failed else ""
+    say(f"{len(found) - failed} sounds matched{missed}; open {out / 'index.html'}.")
+    return 1 if failed else 0
+
+
+def _say_found(found: "Match", played: Sequence[int]) -> None:
+    """What was heard, and how close it is."""
+    from ...export.report import verdict
+    from ...score import note_name
+
+    if played:
+        say(f"Played: {' '.join(map(note_name, played))}")
+    names = [note_name(note.pitch_midi) for note in found.notes]
+    more = f" ... ({len(names)} notes)" if len(names) > MOST_NAMED else ""
+    say(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
+    for warning in found.warnings:
+        say(f"Beware: {warning}")
+    say(verdict(found.distances["spectrogram_error"]))
+
+
+def _say_files(found: "Match", folder: Path) -> None:
+    """Which files to open."""
+    from ...export.report import candidate_path, percent
+
+    for number, other in enumerate(found.others, 2):
+        error = percent(other.distances["spectrogram_error"])
+        say(f"Another answer, in {folder / candidate_path(number)}: {error}.")
+    say(f"In {folder}:")
+    for name, what in WHAT_FILES_ARE.items():
+        if (folder / name).exists():
+            say(f"  {name:13}  {what}")
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether `folder` is new or empty."""
+    return not any(folder.iterdir()) if folder.is_dir() else not os.path.lexists(folder)
+
+
+def _check_place(folder: Path) -> None:
+    """OutputError unless results can be written to `folder`."""
+    from ...files import check_place
+
+    instead = "name another folder with --out"
+    try:
+        free = _is_free(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error.strerror}); {instead}.") from error
+    if not free:
+        raise OutputError(f"{folder} is taken already; name a new folder with --out.")
+    check_place(folder, instead=instead)

@@ -1,0 +1,134 @@
+"""`mirrornet doctor`: does everything work on this machine, and if not, what is to be done?
+
+Every check says in a few words what it found, or raises with a sentence to act on. What a check
+needs is imported inside it, so that a broken package is a finding and not the end. No check uses
+the network.
+"""
+
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from ..errors import CheckpointError, MirrorNetError
+from .terminal import say
+
+PACKAGES = ("mirrornet", "torch", "numpy", "scipy", "soundfile", "av", "soxr", "vita")
+GOLDEN = Path(__file__).parents[1] / "data" / "golden-excerpt.npz"
+LARGEST_ERROR = 1e-5  # of the largest value; single precision reaches 1e-6
+QUIETEST = 0.01  # peak, full scale being 1
+SAME = 1e-6
+DISK_GB, MEMORY_GB = 2.0, 2.0  # what learning with the quick budget may take
+MEMORY = Path("/proc/meminfo")
+
+
+class ProblemError(MirrorNetError):
+    """What a check found wrong, and what to do."""
+
+
+def check_versions() -> str:
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return f"Python {platform.python_version()} on {platform.machine()}; {versions}"
+
+
+def check_front_end() -> str:
+    """The auditory spectrogram against that of the original NSL toolbox."""
+    import numpy as np
+    import torch
+
+    from ..cochlea import Cochlea
+
+    with np.load(GOLDEN) as golden:
+        sound, expected = golden["sound"], golden["spectrogram"]
+    heard = Cochlea()(torch.from_numpy(sound).float()).numpy()
+    error = float(np.abs(heard - expected).max() / expected.max())
+    if not error <= LARGEST_ERROR:
+        raise ProblemError(
+            f"the auditory spectrogram differs from the NSL toolbox's by {error:.1g} of its "
+            "largest value; install torch again, in the version of constraints.txt."
+        )
+    return f"as the NSL toolbox's auditory spectrogram within {error:.0e}"
+
+
+def check_plant() -> str:
+    """A melody, another one, and the first again, in a process of its own: it may crash."""
+    import numpy as np
+
+    from ..plants.pool import Farm
+    from ..training.sampling import random_melodies
+
+    with Farm("vital", workers=1) as farm:
+        other = random_melodies(farm.controls, "babble", 1, 0)[0]
+        middle = np.full_like(other, 0.5)
+        outcomes = list(farm.render(np.stack([middle, other, middle])))
+    sounds = []
+    for outcome in outcomes:
+        if not isinstance(outcome, np.ndarray):
+            raise outcome
+        sounds.append(outcome)
+    peak, change = np.abs(sounds[0]).max(), np.abs(sounds[2] - sounds[0]).max()
+    again = "install vita again: pip install --force-reinstall vita==0.1.0"
+    if peak < QUIETEST:
+        raise ProblemError(f"the melody is silent (peak {peak:.1g}); {again}")
+    if change > SAME:
+        raise ProblemError(f"the same controls gave another sound (by {change:.1g}); {again}")
+    return f"plays a melody with a peak of {20 * np.log10(peak):.0f} dB, and the same again"
+
+
+def check_model() -> str:
+    """The weights that ship; loading compares their sha256."""
+    from ..models.mirrornet import load_model
+
+    try:
+        model = load_model()
+    except CheckpointError as error:
+        raise ProblemError(f"{error} It came with mirrornet: install that again.") from error
+    weights = sum(weight.numel() for weight in model.parameters())
+    return f"{weights / 1e6:.1f} million weights for {model.plant}, undamaged"
+
+
+def check_disk() -> str:
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    if free_gb < DISK_GB:
+        raise ProblemError(
+            f"only {free_gb:.1f} GB free in this folder, and learning takes up to {DISK_GB:g} GB; "
+            "make room or work elsewhere."
+        )
+    return f"{free_gb:.0f} GB free in this folder"
+
+
+def check_memory() -> str:
+    if not MEMORY.is_file():
+        return "cannot be told on this system"
+    lines = dict(line.split(":") for line in MEMORY.read_text().splitlines())
+    free_gb = int(lines["MemAvailable"].split()[0]) * 1024 / 1e9
+    if free_gb < MEMORY_GB:
+        raise ProblemError(
+            f"only {free_gb:.1f} GB free, and learning takes up to {MEMORY_GB:g} GB; close other "
+            "programs."
+        )
+    return f"{free_gb:.0f} GB free"
+
+
+CHECKS: Mapping[str, Callable[[], str]] = {
+    "versions": check_versions,
+    "front end": check_front_end,
+    "vital": check_plant,
+    "model": check_model,
+    "disk": check_disk,
+    "memory": check_memory,
+}
+
+
+def examine(checks: Mapping[str, Callable[[], str]] = CHECKS) -> int:
+    """Print a line for each check; returns 1 if any found a problem, else 0."""
+    problems = 0
+    for name, check in checks.items():
+        try:
+            found, mark = check(), "ok"
+        except (ImportError, MirrorNetError, OSError) as error:
+            found, mark = str(error), "PROBLEM"
+            problems += 1
+        say(f"{mark:7}  {name:9}  {' '.join(found.split())}")
+    return 1 if problems else 0

@@ -1,0 +1,86 @@
+"""Peers that look for the patch of a recording: the same notes, excerpt and time as ours.
+
+CMA-ES begins in the middle of all knobs. The nearest of the babble are phrases whose notes sound
+most like the recording's, whatever their pitches: windows from each note's onset on, moved along
+frequency to its fundamental and averaged.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ...controls import ControlSpace
+from ...features import FRAME_S
+from ...matching.rehearsing import Rehearsal, Trial
+from ...models.reader import note_windows
+from ...models.transcriber import from_fundamental
+from ...score import Note
+from ...training.phrase_sampling import Phrases
+from .cma_es import CmaEs
+from .search import Search, Seed
+
+Look = Float[np.ndarray, " point"]
+
+
+def search_patch(rehearsal: Rehearsal, search: Search) -> Trial:
+    """The best that a search finds until its time is up."""
+    played: list[Trial] = []
+    while rehearsal.allowance.left and len(asked := search.ask()):
+        before = len(played)
+        for row in asked:
+            played.append(rehearsal.play(row[:, 0]))
+            if not rehearsal.allowance.left:
+                break
+        else:
+            search.tell(asked, np.array([trial.error for trial in played[before:]]))
+    return min(played, key=lambda trial: trial.error)
+
+
+def cma_es(rehearsal: Rehearsal, seed: Seed) -> Trial:
+    space = ControlSpace(rehearsal.controls, "patch")
+    return search_patch(rehearsal, CmaEs(space, seed, notes=1))
+
+
+class NearestPatches(Search):
+    """The babble's patches, nearest first."""
+
+    name = "nearest in the babble"
+
+    def __init__(self, looks: Float[np.ndarray, "phrase point"], babble: Phrases, look: Look):
+        distances = ((looks - look) ** 2).sum(1)
+        self._left = babble.knobs[np.argsort(distances, kind="stable")].astype(float)
+
+    def ask(self) -> Float[np.ndarray, "row control note=1"]:
+        asked, self._left = self._left[:1], self._left[1:]
+        return asked[..., None]
+
+    def tell(self, controls: np.ndarray, errors: np.ndarray) -> None:
+        """The order is settled."""
+
+
+def look_of(heard: Float[np.ndarray, "channel=176 frame"], notes: Sequence[Note]) -> Look:
+    """What the notes of a loudness-compressed spectrogram look like, averaged over them."""
+    values = [(note.pitch_midi, note.onset_s, note.offset_s) for note in notes]
+    return _look(heard, np.array(values))
+
+
+def looks_of(babble: Phrases) -> Float[np.ndarray, "phrase point"]:
+    looks = []
+    for heard, notes in zip(babble.heard, babble.notes, strict=True):
+        own = notes[~np.isnan(notes[:, 0]), :3].astype(float)
+        looks.append(_look(np.log1p(4 * heard.astype(np.float32)) / 4, own))
+    return np.stack(looks)
+
+
+def _look(
+    heard: Float[np.ndarray, "channel=176 frame"], notes: Float[np.ndarray, "note value=3"]
+) -> Look:
+    pitches, onsets = torch.from_numpy(notes[:, 0]), torch.from_numpy(notes[:, 1] / FRAME_S)
+    ends = torch.cat([onsets[1:], torch.tensor([float(heard.shape[-1])])])
+    windows = note_windows(torch.from_numpy(heard[None]), onsets[None].float(), ends[None].float())[
+        0
+    ]
+    moved = from_fundamental(windows, pitches.float())[:, :-1]
+    return moved.mean(0).flatten().numpy()

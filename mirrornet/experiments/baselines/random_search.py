@@ -1,0 +1,29 @@
+"""Random search: what any other search must beat."""
+
+import numpy as np
+from jaxtyping import Float
+
+from ...controls import ControlSpace
+from ...score import PITCH_SPAN
+from .search import BATCH, Search, Seed, generator
+
+
+class RandomSearch(Search):
+    """Every control uniform in 0..1, every semitone as likely, as the babble is."""
+
+    name = "random search"
+
+    def __init__(self, space: ControlSpace, seed: Seed, notes: int = 5):
+        self.seed = seed
+        self._random = generator(seed)
+        self._shape = (BATCH, len(space), notes)
+        self._pitch = space.row("pitch")
+
+    def ask(self) -> Float[np.ndarray, "row control note"]:
+        controls = self._random.random(self._shape)
+        semitones = np.floor(controls[:, self._pitch] * (PITCH_SPAN + 1))
+        controls[:, self._pitch] = semitones / PITCH_SPAN
+        return controls
+
+    def tell(self, controls: np.ndarray, errors: np.ndarray) -> None:
+        """Chance has no memory."""

@@ -1,0 +1,208 @@
+"""Pictures: a match beside its target, and the paper's panels of auditory spectrograms.
+
+Figures are built without pyplot, so they need no display, and become pictures in one way, `png`.
+The colour maps, magma and RdBu, can be told apart by colour-blind eyes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from ..features import FRAME_S, frequencies_hz
+from ..score import note_name
+
+if TYPE_CHECKING:
+    from ..score import Note
+    from .match import Match
+
+MOST_FRAMES = 5000  # side by side in a picture
+MOST_NAMED = 60  # notes
+MARKS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
+PANELS = (
+    "(a) input melody",
+    "(b) decoder,\ntrue controls",
+    "(c) decoder,\nlearned controls",
+    "(d) plant,\nlearned controls",
+)
+SOON = {"compress_level": 3}  # half the time of the usual 6, for a picture a sixth larger
+INK, QUIET, RULE, NOTE = "#1c2430", "#5f6b7a", "#d9dee5", "#0072b2"
+
+Spectrogram = Float[Tensor, "channel frame"] | Float[np.ndarray, "channel frame"]
+
+# matplotlib's settings are the whole process's: they are changed by one thread at a time.
+_DRAWING = Lock()
+
+
+def png(draw: Callable[[], Figure], dpi: int) -> bytes:
+    """What `draw` draws, as PNG: with matplotlib's own settings, whatever a user's style, file of
+    settings or backend are. These hold again afterwards."""
+    picture = io.BytesIO()
+    with _DRAWING:
+        theirs, usual = matplotlib.rcParams, matplotlib.rcParamsDefault.items()
+        # To ask for the backend is to start it.
+        changed: Any = {k: value for k, value in usual if k != "backend" and theirs[k] != value}
+        with matplotlib.rc_context(changed):
+            canvas = FigureCanvasAgg(draw())
+            canvas.print_figure(picture, dpi=dpi, format="png", pil_kwargs=SOON)
+    return picture.getvalue()
+
+
+def compare(match: Match) -> Figure:
+    """Target, match and their difference as auditory spectrograms, with the notes below.
+
+    All three share one scale: the difference is as pale as it is small beside the sounds.
+    """
+    target, heard = match.target_heard, match.heard
+    loudest = _loudest([target, heard])
+    duration_s = target.shape[1] * FRAME_S
+    width_inches = min(max(8.0, 2.0 * duration_s), 24.0)
+    layout = ConstrainedLayoutEngine(h_pad=0.06, hspace=0.04)
+    figure = Figure(figsize=(width_inches, 8.8), layout=layout, facecolor="white")
+    axes = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 3, 2.6))
+    sounds = [
+        _show(axis, S, title, "magma", 0, loudest)
+        for axis, S, title in zip(axes, (target, heard), ("Target", "Match"), strict=False)
+    ]
+    change = _show(axes[2], heard - target, "Match − target", "RdBu_r", -loudest, loudest)
+    for axis in axes[:3]:
+        axis.set_ylabel("frequency (Hz)", color=QUIET, fontsize=8)
+        axis.tick_params(bottom=False)
+    _piano_roll(axes[3], match.notes)
+    axes[3].set_xlabel("time (s)", color=QUIET, fontsize=8)
+    axes[3].set_xlim(0, duration_s)
+    _colour_bar(
+        figure.colorbar(sounds[0], ax=axes[:2], aspect=36, pad=0.015), "loudness (compressed)"
+    )
+    _colour_bar(figure.colorbar(change, ax=axes[2], aspect=17.2, pad=0.015), "quieter  ·  louder")
+    return figure
+
+
+def panels(
+    rows: Sequence[Sequence[Spectrogram | None]],
+    titles: Sequence[str],
+) -> Figure:
+    """The MirrorNet paper's figure: a row of four auditory spectrograms for each melody.
+
+    (a) input melody, (b) decoder output from the true controls, (c) final decoder output from
+    the learned controls, (d) the plant's output from the learned controls. `titles` names the
+    melodies. Each row has its own colour scale, shared by its panels. A panel that is None in all
+    rows, as (b) is where there are no true controls, is left out.
+    """
+    shown = [n for n in range(len(PANELS)) if rows[0][n] is not None]
+    figure = Figure(figsize=(8.0, 0.6 + 1.45 * len(rows)), layout="constrained", facecolor="white")
+    grid = figure.subplots(len(rows), len(shown), sharex=True, sharey=True, squeeze=False)
+    for axes, row, title in zip(grid, rows, titles, strict=True):
+        spectrograms = [_array(S) for S in row if S is not None]
+        loudest = _loudest(spectrograms)
+        for axis, S in zip(axes, spectrograms, strict=True):
+            _show(axis, S, "", "magma", 0, loudest)
+        axes[0].set_ylabel(f"{title}\nfrequency (Hz)", color=INK, fontsize=8)
+    for axis, panel in zip(grid[0], shown, strict=True):
+        axis.set_title(PANELS[panel], color=INK, fontsize=9)
+    for axis in grid[-1]:
+        axis.set_xlabel("time (s)", color=QUIET, fontsize=8)
+    return figure
+
+
+def _array(S: Spectrogram) -> Float[np.ndarray, "channel frame"]:
+    return S.detach().cpu().numpy() if isinstance(S, Tensor) else np.asarray(S)
+
+
+def _loudest(spectrograms: Sequence[Float[np.ndarray, "channel frame"]]) -> float:
+    """Top of the colour scale; not 0, which would be no scale, where all is silent."""
+    return max(float(S.max(initial=0.0)) for S in spectrograms) or 1.0
+
+
+def _show(
+    axis: Axes,
+    S: Float[np.ndarray, "channel frame"],
+    title: str,
+    colours: str,
+    low: float,
+    high: float,
+) -> AxesImage:
+    channels, frames = S.shape
+    image = axis.imshow(
+        _thinned(S),
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        extent=(0, frames * FRAME_S, -0.5, channels - 0.5),
+        origin="lower",
+        aspect="auto",
+    )
+    centres_hz = frequencies_hz(channels)
+    marks_hz = [mark_hz for mark_hz in MARKS_HZ if mark_hz < centres_hz[-1]]
+    ticks = np.interp(np.log2(marks_hz), np.log2(centres_hz), np.arange(channels))
+    axis.set_yticks(ticks, [str(mark_hz) for mark_hz in marks_hz])
+    _clean(axis, title)
+    return image
+
+
+def _thinned(S: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channel shown"]:
+    """No more frames than a picture has room for: of a long sound, means of some at a time."""
+    some = -(-S.shape[1] // MOST_FRAMES)
+    if some <= 1:
+        return S
+    firsts = np.arange(0, S.shape[1], some)
+    return np.add.reduceat(S, firsts, axis=1) / np.diff(firsts, append=S.shape[1])
+
+
+def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
+    """The notes as bars over the rows of a keyboard, named where there are not too many."""
+    pitches = [note.pitch_midi for note in notes]
+    low, high = min(pitches, default=60) - 2, max(pitches, default=60) + 3
+    low = min(low, high - 12)
+    for pitch in range(low, high + 1):
+        if "#" in note_name(pitch):
+            axis.axhspan(pitch - 0.5, pitch + 0.5, color="#f1f3f6", linewidth=0)
+        if pitch % 12 in (0, 5):  # between B and C, and E and F, two white keys meet
+            axis.axhline(pitch - 0.5, color=RULE, linewidth=0.6)
+    for note in notes:
+        start, length = note.onset_s, note.offset_s - note.onset_s
+        bar = Rectangle((start, note.pitch_midi - 0.45), length, 0.9, color=NOTE, linewidth=0)
+        axis.add_patch(bar)
+        if len(notes) <= MOST_NAMED:
+            axis.annotate(
+                note_name(note.pitch_midi),
+                (start, note.pitch_midi + 0.5),
+                xytext=(0, 1.5),
+                textcoords="offset points",
+                color=INK,
+                fontsize=8,
+                fontweight="bold",
+            )
+    axis.set_ylim(low - 0.5, high + 0.5)
+    triad = (0, 4, 7) if high - low <= 24 else (0,)  # C, E, G; over many octaves C alone
+    shown = [pitch for pitch in range(low, high + 1) if pitch % 12 in triad]
+    axis.set_yticks(shown, [note_name(p) for p in shown])
+    axis.set_ylabel("pitch", color=QUIET, fontsize=8)
+    _clean(axis, "Notes of the match")
+
+
+def _clean(axis: Axes, title: str) -> None:
+    axis.set_title(title, loc="left", color=INK, fontsize=10, fontweight="bold")
+    axis.tick_params(labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _colour_bar(bar: Colorbar, label: str) -> None:
+    bar.set_label(label, color=QUIET, fontsize=8)
+    bar.ax.tick_params(labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
+    bar.outline.set_visible(False)

@@ -1,0 +1,315 @@
+"""The report on a match: one HTML page that needs no network, and no other file but long sounds
+and other candidates.
+
+How close a match is, in words, follows `spectrogram_error`. The thresholds are this package's
+reading of the number, not the outcome of a listening test.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ..score import note_name
+
+if TYPE_CHECKING:
+    from ..controls import Control
+    from ..score import Note
+    from .match import Match
+
+# Up to this share of the target's variance, and what it is called.
+CLOSENESS = (
+    (0.01, "nearly identical"),
+    (0.05, "very close"),
+    (0.15, "close"),
+    (0.40, "similar"),
+    (1.00, "far off"),
+    (math.inf, "no match"),
+)
+
+
+PRESET_STEPS = """\
+<li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
+<i>Open External Preset</i> and pick a note of the melody from <code>presets/</code>. It sounds as
+that note does in the match.</li>
+<li>The controls change from note to note, so each note has its own preset. For the whole melody
+drag in <code>presets/one-track-per-note.mid</code> instead: each of its tracks bears the name of
+the preset it wants.</li>
+<li>Or let <code>melody.mid</code> move the knobs of the first note’s preset, which comes near: it
+sets a MIDI controller for each knob just before every note, in steps of 1/127 of the knob’s range.
+Right-click a knob, choose <i>Learn MIDI Assignment</i> and send its controller, whose number stands
+in <code>controls.json</code> under <code>midi_controllers</code>.</li>
+<li>The presets play at the synthesizer’s own level; <code>match.wav</code> was brought to the
+target’s.</li>"""
+LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
+PATCH_FILE = "match.vital"
+MOST_DIFFERENT = 4  # knobs that are named where two patches differ
+PATCH_STEPS = """\
+<li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
+<i>Open External Preset</i> and pick <code>match.vital</code>: it then plays the MIDI file as
+<code>match.wav</code> does. Its macros CUTOFF and TUNE are there to turn.</li>
+<li>The preset plays at the synthesizer’s own level; <code>match.wav</code> was brought to the
+target’s.</li>"""
+PATCH_FILES = """\
+<dt>match.vital</dt><dd>the preset: the patch that plays all notes</dd>"""
+LOOK = Template("""\
+<h2>Look</h2>
+<figure>
+<div class="card picture" tabindex="0"><img src="$picture" alt="Auditory spectrograms of the target,
+of the match and of their difference, with the notes of the match below on the same time axis">
+</div>
+<figcaption class="quiet">What the ear gets from both sounds, over time and frequency. The paler the
+difference, the closer the match.</figcaption>
+</figure>
+""")
+PICTURE_FILE = """\
+<dt><a href="compare.png">compare.png</a></dt><dd>the picture above</dd>"""
+PRESET_FILES = """\
+<dt>presets/</dt><dd>a Vital preset for each note, and the MIDI file with a track for each</dd>"""
+
+
+def in_words(error: float) -> str:
+    """How close a match with this `spectrogram_error` is: an entry of `CLOSENESS`.
+
+    >>> in_words(0.03), in_words(1.58), in_words(math.nan)
+    ('very close', 'no match', 'not measurable')
+    """
+    return next((words for limit, words in CLOSENESS if error <= limit), "not measurable")
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two significant digits.
+
+    >>> percent(0.0312), percent(0.00071), percent(1.584), percent(0)
+    ('3.1 %', '0.071 %', '158 %', '0 %')
+    """
+    digits = f"{100 * share:.2g}" if share < 0.995 else f"{100 * share:.0f}"
+    return f"{digits} %"
+
+
+def verdict(error: float) -> str:
+    """One sentence on a `spectrogram_error`, for people.
+
+    >>> verdict(0.03)
+    "The match differs from the target by 3 % of the spectrogram's variance: very close."
+    """
+    if not math.isfinite(error):
+        return "How far the match is from the target could not be measured."
+    return (
+        f"The match differs from the target by {percent(error)} of the spectrogram's variance: "
+        f"{in_words(error)}."
+    )
+
+
+def preset_path(notes: Sequence[Note], index: int) -> str:
+    """Where, beside the page, the preset for `notes[index]` lies.
+
+    >>> from mirrornet.score import Note
+    >>> preset_path([Note(62, 0.0, 1.0), Note(73, 1.0, 2.0)], 1)
+    'presets/note-2-C#5.vital'
+    """
+    digits = len(str(len(notes)))
+    return f"presets/note-{index + 1:0{digits}}-{note_name(notes[index].pitch_midi)}.vital"
+
+
+def candidate_path(number: int) -> str:
+    """Where, beside the page, answer number 2 and those after it lie."""
+    return f"candidate-{number}"
+
+
+def has_presets(match: Match) -> bool:
+    """Whether the plant can write a note as a preset of its synthesizer."""
+    return match.plant.note_preset(match.notes[0]) is not None
+
+
+def render_report(
+    match: Match,
+    figure_png: bytes | None,
+    target_wav: bytes | None,
+    match_wav: bytes | None,
+    faults: Sequence[str] = (),
+) -> str:
+    """The page as text, with the picture and both sounds inside.
+
+    `figure_png` is `plots.compare(match)` as PNG, if it could be drawn; the sounds are WAV files,
+    played as they are, or None for one that is too long and lies beside the page. `faults` are
+    sentences on files that could not be made.
+    """
+    steps, files_ = "", ""
+    if has_presets(match):
+        kinds = (PATCH_STEPS, PATCH_FILES), (PRESET_STEPS, PRESET_FILES)
+        steps, files_ = kinds[0] if match.one_patch else kinds[1]
+    look, picture_file = "", ""
+    if figure_png is not None:
+        look = LOOK.substitute(picture=_embedded("image/png", figure_png))
+        picture_file = PICTURE_FILE
+    template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
+    error = match.distances["spectrogram_error"]
+    count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"
+    return template.substitute(
+        title=escape(f"Your sound, played by {match.plant.name}"),
+        facts=f"MirrorNet match · {count} · {len(match.target) / match.sample_rate_hz:.1f} s",
+        verdict=escape(verdict(error).replace("'", "’")),
+        scale=_scale(error),
+        target=_sound("target.wav", target_wav),
+        match=_sound("match.wav", match_wav),
+        look=look,
+        picture_file=picture_file,
+        table=_table(match),
+        meanings="".join(
+            _entry(
+                control.name,
+                f"{control.meaning or 'as named'}; {_short(control.low)} to "
+                f"{_short(control.high)} {control.unit}",
+            )
+            for control in match.plant.controls
+        ),
+        distances="".join(
+            _entry(name.replace("_", " "), f"{value:.4g}")
+            for name, value in match.distances.items()
+        ),
+        preset_steps=steps,
+        preset_files=files_,
+        warnings="".join(
+            f'<p class="card">{escape(text)}</p>' for text in (*match.warnings, *faults)
+        ),
+        patch=_patch(match) if match.one_patch else "",
+        candidates=_candidates(match) if match.others else "",
+    )
+
+
+def table_page(title: str, body: str) -> str:
+    """A plain page with a table, as text."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>'
+        "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
+        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;"
+        "border-bottom:1px solid #dfe3e9}audio{display:block;height:2rem;width:13rem}</style>"
+        f"<h1>{title}</h1>{body}</html>\n"
+    )
+
+
+def _sound(name: str, wav: bytes | None) -> str:
+    """A sound inside the page; a long one, which would make it slow, beside it."""
+    return name if wav is None else _embedded("audio/wav", wav)
+
+
+def _embedded(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _patch(match: Match) -> str:
+    """The knobs that all notes share, each with how sure it is."""
+    rows = []
+    for control in match.plant.controls.shared:
+        value = match.notes[0].controls[control.name]
+        place = 100 * min(max(float(control.from_physical(value)), 0.0), 1.0)
+        name = escape(control.name.replace("_", " "))
+        rows.append(
+            f'<tr><th scope="row">{name}<small> {escape(control.unit)}</small></th>'
+            f'<td class="knob">{_short(value)}<i style="--at:{place:.1f}%"></i></td>'
+            f"<td>{100 * match.sure.get(control.name, 0):.0f} %</td></tr>"
+        )
+    head = '<th scope="col">knob</th><th scope="col">value</th><th scope="col">how sure</th>'
+    return (
+        '<h2>The patch</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        '<p class="quiet">All notes share these. How sure: what was heard of a knob, from nothing '
+        "(it makes no difference here, or could not be told) to all.</p>"
+    )
+
+
+def _candidates(match: Match) -> str:
+    """The other answers, with what each is other in."""
+    rows = []
+    for number, other in enumerate(match.others, 2):
+        place = candidate_path(number)
+        error = other.distances["spectrogram_error"]
+        rows.append(
+            f'<tr><th scope="row"><a href="{place}/report.html">{number}</a></th>'
+            f"<td>{escape(percent(error))}</td>"
+            f'<td><audio controls preload="none" src="{place}/match.wav"></audio></td>'
+            f"<td>{escape(', '.join(_other_in(match, other)))}</td></tr>"
+        )
+    return (
+        '<h2>Other candidates</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
+        '<th scope="col"></th><th scope="col">difference</th><th scope="col">sound</th>'
+        f'<th scope="col">above all other in</th></tr></thead><tbody>{"".join(rows)}</tbody>'
+        "</table></div>"
+    )
+
+
+def _other_in(match: Match, other: Match) -> list[str]:
+    """The knobs in which two patches differ most, as far as they can be heard."""
+
+    def apart(control: Control) -> float:
+        values = (one.notes[0].controls[control.name] for one in (match, other))
+        a, b = (float(control.from_physical(value)) for value in values)
+        way = abs(a - b)
+        way = min(way, 1 - way) if control.circular else way
+        return way * match.sure.get(control.name, 0)
+
+    most = sorted(match.plant.controls.shared, key=apart, reverse=True)[:MOST_DIFFERENT]
+    return [control.name.replace("_", " ") for control in most if apart(control) > 0]
+
+
+def _entry(term: str, meaning: str) -> str:
+    return f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>"
+
+
+def _scale(error: float) -> str:
+    """The steps of `CLOSENESS`, this match's marked."""
+    here = in_words(error)
+    steps = []
+    for limit, words in CLOSENESS:
+        reach = f"up to {100 * limit:g} %" if math.isfinite(limit) else "beyond"
+        current = ' aria-current="true"' if words == here else ""
+        steps.append(f"<li{current}>{escape(words)} <small>{reach}</small></li>")
+    return f'<ol class="scale">{"".join(steps)}</ol>'
+
+
+def _table(match: Match) -> str:
+    """A row per note; each control with a bar for its place in its range."""
+    space = match.plant.controls
+    knobs = [c for c in space if c.name not in ("pitch", "duration")]
+    if match.one_patch:
+        knobs = [control for control in knobs if control.scope == "note"]
+    columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
+    columns += [("sure", "%")] if match.read else []
+    columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
+    head = "".join(
+        f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
+        for name, unit in columns
+    )
+    presets = has_presets(match) and not match.one_patch
+    rows = []
+    for index, note in enumerate(match.notes):
+        name = f"{index + 1} · {note_name(note.pitch_midi)}"
+        if presets:
+            name = f'<a href="{quote(preset_path(match.notes, index))}">{name}</a>'
+        fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
+        if note.sure is not None:
+            fixed += (f"{100 * note.sure:.0f}",)
+        cells = "".join(f"<td>{value}</td>" for value in fixed)
+        for control in knobs:
+            value = note.controls[control.name]
+            place = 100 * min(max(float(control.from_physical(value)), 0.0), 1.0)
+            cells += f'<td class="knob">{_short(value)}<i style="--at:{place:.1f}%"></i></td>'
+        rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _short(value: float) -> str:
+    """Three significant digits, no exponent.
+
+    >>> _short(1234.5), _short(0.013457), _short(-3.6829), _short(0.0)
+    ('1234', '0.0135', '−3.68', '0')
+    """
+    decimals = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{min(max(decimals, 0), 5)}f}".replace("-", "−")

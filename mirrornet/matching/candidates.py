@@ -1,0 +1,55 @@
+"""Other patches for a recording: what was heard leaves room, and these fill it audibly.
+
+Patches are drawn as the reader doubts its own, and heard on an excerpt. Of those that sound
+different from all chosen before, the closest to the recording is the next one. What is drawn is
+not of what refinement may spend.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from ..budget import Allowance
+from ..controls import within
+from ..models.transcriber import UNSURE
+from ..plants import Plant
+from ..score import Note
+from .rehearsing import Heard, Rehearsal
+
+DRAWS = 16  # patches heard for each that is asked for
+DIFFERENT = 0.01  # of the target's variance; what differs by less is nearly identical
+STREAM = 13  # of random numbers
+
+
+def other_patches(
+    plant: Plant,
+    notes: Sequence[Note],
+    sure: Float[np.ndarray, " knob"],
+    target: Float[np.ndarray, " sample"],
+    count: int,
+    allowance: Allowance,
+    seed: int = 0,
+) -> list[list[Note]]:
+    """The notes with up to `count` other patches, which sound different from theirs and from each
+    other; fewer if so many are not found in as many renders as are allowed.
+
+    `sure` says how much is known of each knob, as in `Transcript`. `target` is at the plant's rate.
+    """
+    generator = np.random.default_rng((seed, STREAM))
+    rehearsal = Rehearsal(plant, notes, target, allowance)
+    own = rehearsal.knobs_of(notes[0])
+    chosen, drawn = [rehearsal.play(own)], []
+    while allowance.left:
+        doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
+        drawn.append(rehearsal.play(within(rehearsal.controls, own + doubt)))
+    for trial in sorted(drawn, key=lambda trial: trial.error):
+        apart = all(different(trial.heard, one.heard, rehearsal.target) for one in chosen)
+        if apart and len(chosen) <= count:
+            chosen.append(trial)
+    return [[rehearsal.with_knobs(note, one.knobs) for note in notes] for one in chosen[1:]]
+
+
+def different(one: Heard, other: Heard, target: Heard) -> bool:
+    """Whether two answers can be told apart."""
+    return bool(np.mean((one - other) ** 2) > DIFFERENT * np.var(target))

@@ -1,0 +1,134 @@
+"""Refinement in the mind: move the controls until the decoder expects the target. No render.
+
+Levenberg-Marquardt (K. Levenberg 1944, D. Marquardt 1963) through the decoder, within the bounds of
+the controls. A pitch is one of few, and a vibrato can only be followed downhill from nearby; so
+these are first looked for on a grid, by every note for itself.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import lsq_linear
+from torch import Tensor
+
+from ..controls import ControlSpace
+from ..features import frame_times_s
+from ..models.mirrornet import MirrorNet
+from ..score import PITCH_SPAN, sounding_note
+
+Controls = Float[np.ndarray, "control note"]
+STEPS = 10
+DAMPING = 1e-3  # at first, as a share of the mean curvature
+EASIER, HARDER = 0.3, 8.0  # what success and failure do to it
+ENOUGH = 1e-3  # it stops when a step lowers the error by less than this share
+SEMITONES = np.arange(PITCH_SPAN + 1)[:, None] / PITCH_SPAN
+RATES, DEPTHS, PHASES = np.linspace(0.05, 0.95, 10), (0.3, 0.7), np.arange(8) / 8
+VIBRATOS = np.stack(np.meshgrid(RATES, DEPTHS, PHASES, indexing="ij"), -1).reshape(-1, 3)
+
+
+def imagine(
+    model: MirrorNet, target: Float[Tensor, "channel=128 frame"], controls: Controls
+) -> Controls:
+    """Controls near `controls` from which the decoder expects `target`.
+
+    `target` is as the model hears it. Pitches are semitones.
+    """
+    best = round_pitch(model.controls, controls)
+    best = _best_of(model, target, best, ["pitch"], SEMITONES)
+    if "vibrato_rate" in model.controls.names:
+        names = [f"vibrato_{part}" for part in ("rate", "depth", "phase")]
+        best = _best_of(model, target, best, names, VIBRATOS)
+    rows = [row for row in range(len(best)) if row != model.controls.row("pitch")]
+    free = np.array([model.controls[row].circular for row in rows])
+    free = np.repeat(free, best.shape[-1])
+    low, high = np.where(free, -np.inf, 0.0), np.where(free, np.inf, 1.0)
+    wanted = target.double().numpy().ravel()
+
+    def off(controls: Controls) -> Float[np.ndarray, " point"]:
+        with torch.no_grad():
+            expected = model.decoder(torch.from_numpy(controls[None]).float())
+        return wanted - expected[0].double().numpy().ravel()
+
+    residual, damping = off(best), DAMPING
+    slopes = decoder_slopes(model, best, rows)
+    for _ in range(STEPS):
+        if not residual.any():
+            break
+        values = best[rows].ravel()
+        step = bounded_step(slopes, residual, damping, low - values, high - values)
+        moved = np.where(free, (values + step) % 1, (values + step).clip(0, 1))
+        trial = best.copy()
+        trial[rows] = moved.reshape(len(rows), -1)
+        remaining = off(trial)
+        gain = 1 - (remaining @ remaining) / (residual @ residual)
+        if gain > 0:
+            best, residual = trial, remaining
+            damping *= EASIER
+            if gain < ENOUGH:
+                break
+            slopes = decoder_slopes(model, best, rows)
+        else:
+            damping *= HARDER
+    return best
+
+
+def _best_of(
+    model: MirrorNet,
+    target: Float[Tensor, "channel=128 frame"],
+    controls: Controls,
+    names: list[str],
+    options: Float[np.ndarray, "option name"],
+) -> Controls:
+    """The controls, but that each note has those of the options by which the decoder would best
+    explain what is heard while it sounds, if they are better than what it had."""
+    rows = [model.controls.row(name) for name in names]
+    tries = np.repeat(controls[None], 1 + len(options), 0)
+    tries[1:, rows] = options[..., None]
+    with torch.no_grad():
+        expected = model.decoder(torch.from_numpy(tries).float(), target.shape[-1])
+    errors = (expected - target).square().sum(1).numpy()  # try, frame
+    times_s = frame_times_s(target.shape[-1])
+    sounding = sounding_note(controls[model.controls.row("duration")], times_s)
+    best = controls.copy()
+    for note in range(controls.shape[-1]):
+        chosen = errors[:, sounding == note].sum(1).argmin()
+        best[rows, note] = tries[chosen, rows, note]
+    return best
+
+
+def round_pitch(space: ControlSpace, controls: Controls) -> Controls:
+    """The controls with pitches on semitones, as the plant plays them."""
+    rounded = np.array(controls, dtype=np.float64)
+    pitch = space.row("pitch")
+    rounded[pitch] = np.rint(rounded[pitch] * PITCH_SPAN) / PITCH_SPAN
+    return rounded
+
+
+def decoder_slopes(
+    model: MirrorNet, controls: Controls, rows: list[int]
+) -> Float[np.ndarray, "point place"]:
+    """How each point of what the decoder expects moves with some rows of the controls."""
+    fixed, index = torch.from_numpy(controls).float(), torch.tensor(rows)
+
+    def expected(values: Tensor) -> Tensor:
+        return model.decoder(fixed.index_copy(0, index, values)[None]).flatten()
+
+    slopes = torch.func.jacfwd(expected)(fixed[index]).detach()
+    return slopes.flatten(1).double().numpy()
+
+
+def bounded_step(
+    slopes: Float[np.ndarray, "point place"],
+    residual: Float[np.ndarray, " point"],
+    damping: float,
+    low: Float[np.ndarray, " place"],
+    high: Float[np.ndarray, " place"],
+) -> Float[np.ndarray, " place"]:
+    """The step within `low..high` that explains most of the residual: least squares, damped in
+    proportion to the mean curvature."""
+    curvature, pull = slopes.T @ slopes, slopes.T @ residual
+    curvature += max(damping * curvature.diagonal().mean(), 1e-12) * np.eye(len(pull))
+    root = np.linalg.cholesky(curvature)
+    # A step of no length must lie within the bounds, not on them.
+    bounds = np.minimum(low, -1e-9), np.maximum(high, 1e-9)
+    return lsq_linear(root.T, np.linalg.solve(root, pull), bounds).x

@@ -1,0 +1,195 @@
+"""One target sound -> `Match`: the controls that make a plant sound like it.
+
+Recordings are matched in `recordings/`; here, the melodies of the paper: five notes in 2 s.
+"""
+
+import math
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ..audio import Sound
+from ..budget import allowed
+from ..checkpoints import load_checkpoint
+from ..controls import ControlSpace
+from ..errors import CheckpointError, ControlError
+from ..export.match import Match
+from ..features import hear, hear_recording
+from ..metrics import spectrogram_error
+from ..models.mirrornet import MirrorNet, card_of, shipped
+from ..models.recording import TRANSCRIBER, RecordingModel
+from ..plants import Plant, find_plant, load_plant
+from ..score import LOWEST_PITCH_MIDI, MELODY_S, PITCH_SPAN, melody_notes, note_name
+from ..surroundings import ONE_THREAD, own_settings
+from ..training.targets import melody_sound
+from .imagining import imagine
+from .practising import Practice, practise
+from .recordings import PatchScope, match_recording, voice_warnings
+
+EXPORT_RATE_HZ = 44100
+NOTES = 5
+CLEARLY = 0.5  # so sure must a note beyond the melodies' octave be, to be counted
+
+
+def check_plays(model: MirrorNet | RecordingModel, plant: str, controls: ControlSpace) -> None:
+    """CheckpointError unless the model learned on this plant with these controls."""
+    if plant != model.plant:
+        raise CheckpointError(
+            f"the model plays {model.plant}, not {plant}; choose that plant, or a model for this "
+            f"one (--model; `mirrornet learn --plant {plant}` makes it)."
+        )
+    if controls != model.controls:
+        raise CheckpointError(
+            f"the model plays {model.plant} with {', '.join(model.controls.names)}, not with "
+            f"{', '.join(controls.names)}; choose the plant it learned on."
+        )
+
+
+def load_reader(
+    path: str | Path | None = None, controls: str = "patch"
+) -> MirrorNet | RecordingModel:
+    """What reads sounds: the weights that ship for Vital with a control set, for `patch` those that
+    read recordings; or the model at `path`, of either kind.
+
+    Raises CheckpointError as `load_model` does.
+    """
+    card = card_of(path, controls)
+    if card.is_file() and load_checkpoint(card)[1].get("architecture") == TRANSCRIBER:
+        return RecordingModel.load(card)
+    return MirrorNet.load(card)
+
+
+@own_settings()
+def match(
+    sound: Sound,
+    plant: str | Plant = "vital",
+    model: MirrorNet | RecordingModel | str | Path | None = None,
+    refine: int | None = None,
+    seconds: float | None = None,
+    candidates: int = 1,
+    patch: PatchScope = "shared",
+    seed: int = 0,
+) -> Match:
+    """Find the notes and knob settings that make `plant` sound like `sound`.
+
+    Args:
+        sound: a sound file, or `(samples, sample_rate_hz)`: one voice, 0.1 s to 10 minutes. With
+            a MirrorNet as `model`: a melody of five notes in 2 s, cut or filled up to 2 s.
+        plant: a plant's name, then played at `EXPORT_RATE_HZ`; or a plant, at whatever rate.
+        model: what reads the sound, or its path: a RecordingModel for any recording, a MirrorNet
+            for the melodies of the paper. None: what ships for the plant's controls, which are
+            those for recordings if only its name is given.
+        refine, seconds: how many real renders, and how much time, may be spent on improving the
+            answer, whichever ends first; with neither, it is what encoder and decoder make of the
+            sound. Ctrl-C ends the improving with the best found so far.
+        candidates: how many answers for a recording that sound different, the best with all others
+            as its `others`; they share what refinement may spend.
+        patch: of a recording: one for all notes, which a preset and a MIDI file can play; or one
+            "per-note", as in the melodies of the paper.
+        seed: where the chance in refinement starts; the same seed gives the same match, if no time
+            is set.
+
+    Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
+    """
+    if refine is not None and refine < 0:
+        raise ControlError(f"refine is a number of renders, 0 or more; got {refine}.")
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise ControlError(f"seconds is a time, 0 or more; got {seconds}.")
+    if candidates < 1:
+        raise ControlError(f"candidates is a number of answers, 1 or more; got {candidates}.")
+    if patch not in get_args(PatchScope):
+        raise ControlError(f"a patch is {' or '.join(get_args(PatchScope))}, not {patch!r}.")
+    if candidates > 1 and patch == "per-note":
+        raise ControlError("several candidates are for one shared patch; leave out one of the two.")
+    if model is None or isinstance(model, str | Path):
+        model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
+    if isinstance(plant, str):
+        find_plant(plant)
+        check_plays(model, plant, model.controls)
+        plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
+    check_plays(model, plant.name, plant.controls)
+    with ONE_THREAD:
+        if isinstance(model, RecordingModel):
+            return match_recording(sound, plant, model, refine, seconds, candidates, patch, seed)
+        if candidates > 1:
+            raise ControlError("a melody of the paper has one answer; leave out candidates.")
+        if patch == "per-note":
+            raise ControlError(
+                "a melody of the paper has its knobs per note anyway; leave out patch."
+            )
+        return _match_melody(sound, plant, model, refine, seconds, seed)
+
+
+def _match_melody(
+    sound: Sound,
+    plant: Plant,
+    model: MirrorNet,
+    refine: int | None,
+    seconds: float | None,
+    seed: int,
+) -> Match:
+    """A melody of five notes in 2 s, whose knobs move from note to note."""
+    rate_hz = plant.sample_rate_hz
+    target, warnings = melody_sound(sound, rate_hz)
+    target_heard = hear(target, rate_hz)
+    listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
+    controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
+    if model.hearing == "loudness":
+        controls = imagine(model, listened, controls)
+    if (refine or seconds) and 0 not in (refine, seconds):
+        with allowed(refine, seconds) as allowance:
+            practice = practise(model.controls, target_heard, controls, allowance, model, seed)
+            controls = _practise(plant, practice)
+    one_voice, more = _what_else_sounds(target, rate_hz)
+    notes = melody_notes(plant.controls, controls)
+    audio = plant.play(notes, MELODY_S)
+    heard = hear(audio, rate_hz)
+    error = spectrogram_error(target_heard, heard)
+    return Match(
+        plant,
+        controls,
+        notes,
+        audio,
+        target,
+        rate_hz,
+        target_heard,
+        heard,
+        {"spectrogram_error": error},
+        one_voice=one_voice,
+        warnings=warnings + more,
+    )
+
+
+def _what_else_sounds(
+    target: Float[np.ndarray, " sample"], sample_rate_hz: int
+) -> tuple[float, list[str]]:
+    """How surely a melody is one voice, and sentences about what the networks for melodies cannot
+    hear, as those for recordings do: chords, and notes beyond the paper's octave."""
+    transcript = RecordingModel.load(shipped("patch")).transcribe(
+        hear_recording(target, sample_rate_hz)
+    )
+    heard = [note.pitch_midi for note in transcript.notes if note.sure >= CLEARLY]
+    lowest, highest = LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN
+    beyond = sum(not lowest <= pitch <= highest for pitch in heard)
+    warnings = voice_warnings(transcript)
+    if beyond > 1:  # one may be a deep vibrato at the edge
+        warnings.append(
+            f"{beyond} of {len(heard)} notes seem to lie beyond {note_name(lowest)} to "
+            f"{note_name(highest)}, which is all that this control set plays; for other notes "
+            "leave out --controls."
+        )
+    return transcript.one_voice, warnings
+
+
+def _practise(plant: Plant, practice: Practice) -> Float[np.ndarray, "control note"]:
+    """Play and hear what a practice asks for, to its end."""
+    try:
+        controls = next(practice)
+        while True:
+            sound = plant.render(controls)
+            controls = practice.send(hear(sound, plant.sample_rate_hz, "linear"))
+    except StopIteration as end:
+        return end.value

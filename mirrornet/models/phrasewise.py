@@ -1,0 +1,118 @@
+"""The decoder for recordings: what notes of one patch sound like, note upon note.
+
+As the decoder for melodies (`notewise.py`) it explains a frame by notes, their controls, and the
+times since they began and were let go; but notes ring on, so a frame is the sum of the last few.
+What is known of sound is not learned: a note's harmonics move along the cochlea's logarithmic axis
+with its pitch, tuning and vibrato, its level scales it, and noise stays where it is.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..controls import ControlSpace
+from ..features import RECORDING_CHANNELS
+from .notewise import TIME_SCALES_S, Block, as_heard, time_features
+from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES
+from .vibrato import Vibrato
+
+OWN = 4  # controls of a note, before those of the patch: pitch, duration, level, tune
+RINGING = 3  # notes that are heard at a time, at most: the last to start
+BELOW, ABOVE = 12, 180  # channels around a note's fundamental that its tone reaches
+CHANNELS_PER_SEMITONE = 2
+SILENCE = -12.0  # log energy
+
+
+class PhraseDecoder(nn.Module):
+    """Notes and the knobs they share, of the control set `patch`, to what is heard of them."""
+
+    def __init__(self, space: ControlSpace, width: int = 192):
+        super().__init__()
+        level, tune = (space[space.row(name)] for name in ("level", "tune"))
+        self.range_db, self.range_semitones = level.high - level.low, (tune.high - tune.low) / 100
+        depth = space[space.row("vibrato_depth")]
+        vibrato = Vibrato.of(space, OWN)
+        assert vibrato  # or there would be no depth
+        self.vibrato = vibrato
+        self.deepest_semitones = depth.high / 100
+        self.pitch = nn.Embedding(PITCHES, width)
+        self.knobs = nn.Linear(len(space) - OWN, width)
+        self.note = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.shift = nn.Linear(width, width)
+        self.scale = nn.Linear(width, width)
+        self.time = nn.Sequential(
+            nn.Linear(4 * len(TIME_SCALES_S) + 4, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.blocks = nn.Sequential(*(Block(width) for _ in range(2)))
+        self.tone = nn.Linear(width, BELOW + ABOVE)
+        self.noise = nn.Linear(width, RECORDING_CHANNELS)
+
+    def forward(
+        self,
+        notes: Float[Tensor, "batch note value=5"],
+        knobs: Float[Tensor, "batch knob"],
+        times_s: Float[Tensor, "batch frame"],
+    ) -> Float[Tensor, "batch channel=176 frame"]:
+        """Loudness-compressed, where the mean over the frames asked for is taken as 1.
+
+        `notes` and `knobs` are as in `phrases.Phrases`, onsets ascending, `times_s` the ends of
+        frames.
+        """
+        begun = (times_s[:, :, None] > notes[:, None, :, 1]).sum(-1)
+        last = begun[..., None] - 1 - torch.arange(RINGING, device=notes.device)
+        heard = self._ringing(notes, knobs, last.clamp(min=0), times_s)
+        heard = heard.masked_fill(last[..., None] < 0, SILENCE)
+        floor = torch.full_like(heard[:, :, :1], SILENCE)
+        return as_heard(torch.cat([heard, floor], 2).logsumexp(2).mT)
+
+    def _ringing(
+        self,
+        notes: Float[Tensor, "batch note value=5"],
+        knobs: Float[Tensor, "batch knob"],
+        which: Int[Tensor, "batch frame ringing"],
+        times_s: Float[Tensor, "batch frame"],
+    ) -> Float[Tensor, "batch frame ringing channel=176"]:
+        """Log energies, in every frame, of the notes with these numbers."""
+        pitch, onset_s, offset_s, level, tune = notes.nan_to_num().unbind(-1)
+        key = (pitch.round().long() - LOWEST_MIDI).clamp(0, PITCHES - 1)
+        note = self.note(self.pitch(key) + self.knobs(2 * knobs - 1)[:, None])
+
+        def of_note(values: Tensor) -> Tensor:
+            index = which.flatten(1)
+            if values.dim() == 3:
+                index = index[..., None].expand(-1, -1, values.shape[-1])
+            return values.gather(1, index).unflatten(1, which.shape[1:])
+
+        since_onset = times_s[..., None] - of_note(onset_s)
+        since_offset = times_s[..., None] - of_note(offset_s)
+        times = time_features(since_onset, since_offset)
+        bend = self.range_semitones * (of_note(tune) - 0.5)
+        swing = self.vibrato.swing(knobs[:, None, None], since_onset)
+        times = torch.cat([times, swing], -1)
+        bend = bend - self.deepest_semitones * swing[..., 0]  # Vital's begins at its lowest
+        hidden = of_note(self.shift(note)) + self.time(times) * of_note(self.scale(note))
+        hidden = self.blocks(hidden)
+        # Sounds are predicted to better than half precision, whatever the blocks compute in.
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden = hidden.float()
+            semitones = of_note(pitch) - A3_MIDI + bend
+            fundamental = A3_CHANNEL + CHANNELS_PER_SEMITONE * semitones
+            tone, noise = moved(self.tone(hidden), fundamental), self.noise(hidden)
+            loudness = math.log(10) / 20 * self.range_db * (of_note(level) - 1)
+            return torch.logaddexp(tone, noise) + loudness[..., None]
+
+
+def moved(
+    tone: Float[Tensor, "*place reach"], fundamental: Float[Tensor, "*place"]
+) -> Float[Tensor, "*place channel=176"]:
+    """A tone as seen from its fundamental, put where that lies among the channels; between two
+    channels, their mean by distance. Nothing is heard beyond its reach."""
+    at = torch.arange(RECORDING_CHANNELS, device=tone.device) - fundamental[..., None] + BELOW
+    low = at.detach().floor()
+    weight = at - low
+    index = low.long().clamp(0, tone.shape[-1] - 2)
+    here, following = tone.gather(-1, index), tone.gather(-1, index + 1)
+    inside = (low >= 0) & (low < tone.shape[-1] - 1)
+    return torch.where(inside, here + weight * (following - here), SILENCE)

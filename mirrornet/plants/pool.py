@@ -1,0 +1,318 @@
+"""A farm of workers that play one plant in parallel, each in a process of its own.
+
+A plant is foreign code: it may crash, hang or give nonsense. Here that costs only the row of
+controls that caused it. Every worker has a pipe of its own and holds one task at a time, so one
+that dies takes nothing else with it. Results come in row order and do not depend on the number of
+workers or the size of the chunks.
+
+A script that starts a farm must do so under `if __name__ == "__main__":`, because each worker
+imports the script again.
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from multiprocessing import connection, resource_tracker
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ..controls import ControlSpace
+from ..errors import PlantError
+from ..features import Hearing, hear, hear_wide
+from ..machine import usable_cores
+from ..score import Note
+from ..shared import Shared
+from . import load_plant
+from .base import Plant
+
+# Melodies as arrays of controls, or phrases as notes.
+Rows = Float[np.ndarray, "row control note"] | Sequence[Sequence[Note]]
+
+# Spawned, not forked: a fork does not copy the threads that torch has in the parent.
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class Farm:
+    """Workers that play `plant`, made with `options`; use it in a `with` block.
+
+    `plant` is a name for `load_plant`, or a function that makes a plant. It is made in the workers
+    only, so that even a plant that crashes when loaded leaves the caller alive. `workers` defaults
+    to the cores this process may use. `timeout_s` is the longest that one chunk, or one row on
+    its own, may take.
+
+    Raises PlantError if the plant cannot be made.
+    """
+
+    def __init__(
+        self,
+        plant: str | Callable[..., Plant] = "vital",
+        workers: int | None = None,
+        timeout_s: float = 60.0,
+        **options: Any,
+    ):
+        self.workers = workers or usable_cores()
+        make = partial(load_plant, plant) if isinstance(plant, str) else plant
+        self._make = partial(make, **options)
+        self._timeout_s = timeout_s
+        self._waiting: deque[_Task] = deque()
+        self._crew: list[_Worker] = []
+        with ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            for _ in range(self.workers):
+                self._crew.append(_Worker(self._make))
+            facts = self._answer(self._ask(_facts, np.empty(0)))
+            if isinstance(facts, PlantError):
+                raise PlantError(f"the plant could not be loaded: {facts}") from facts
+            on_failure.pop_all()
+        self.name: str
+        self.controls: ControlSpace
+        self.sample_rate_hz: int
+        self.name, self.controls, self.sample_rate_hz = facts
+
+    def render(
+        self, controls: Float[np.ndarray, "row control note"], chunk: int = 16
+    ) -> Iterator[np.ndarray | PlantError]:
+        """The sound of each row, `(sample,)` float32, in order.
+
+        A row that failed twice, the second time alone, yields a PlantError that names its
+        controls. Raises ControlError at once where `ControlSpace.check` does.
+        """
+        return self._stream(_render, self._rows(controls), chunk)
+
+    def hear(
+        self,
+        controls: Float[np.ndarray, "row control note"],
+        hearing: Hearing = "loudness",
+        chunk: int = 16,
+    ) -> Iterator[np.ndarray | PlantError]:
+        """The auditory spectrogram of each row, `(128, frame)` float32, in order.
+
+        Errors are as in `render`.
+        """
+        return self._stream(partial(_hear, hearing), self._rows(controls), chunk)
+
+    def hear_notes(
+        self,
+        phrases: Sequence[Sequence[Note]],
+        duration_s: float,
+        chunk: int = 4,
+    ) -> Iterator[np.ndarray | PlantError]:
+        """What `hear_wide` hears of each phrase, as `Plant.play` plays it, `(176, frame)`.
+
+        A phrase that failed twice, the second time alone, yields a PlantError.
+        """
+        return self._stream(partial(_hear_notes, duration_s), phrases, chunk)
+
+    def close(self) -> None:
+        """Stop every worker now, busy or not."""
+        while self._crew:
+            self._crew.pop().stop()
+
+    def __enter__(self) -> "Farm":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _rows(
+        self, controls: Float[np.ndarray, "*batch control note"]
+    ) -> Float[np.ndarray, "row control note"]:
+        controls = self.controls.check(controls)
+        return controls.reshape(-1, *controls.shape[-2:])
+
+    def _stream(self, work: Callable, rows: Rows, chunk: int) -> Iterator[np.ndarray | PlantError]:
+        asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
+        asked = deque(islice(asking, 2 * self.workers))
+        while asked:
+            task = asked.popleft()
+            answer = self._answer(task)
+            asked.extend(islice(asking, 1))
+            if isinstance(answer, PlantError):
+                yield from (self._retry(work, task.rows[n : n + 1]) for n in range(len(task.rows)))
+            else:
+                yield from answer
+
+    def _retry(self, work: Callable, row: Rows) -> np.ndarray | PlantError:
+        answer = self._answer(self._ask(work, row, first=True))
+        if not isinstance(answer, PlantError):
+            return answer[0]
+        return PlantError(f"{self.name} failed twice on {self._listing(row[0])}: {answer}")
+
+    def _listing(self, row: Float[np.ndarray, "control note"] | Sequence[Note]) -> str:
+        if not isinstance(row, np.ndarray):
+            return "; ".join(map(str, row))
+        return "the controls " + "; ".join(
+            f"{control.name} {np.array2string(values, precision=4, separator=', ')}"
+            for control, values in zip(self.controls, row, strict=True)
+        )
+
+    def _ask(self, work: Callable, rows: Rows, first: bool = False) -> "_Task":
+        task = _Task(work, rows)
+        self._waiting.insert(0 if first else len(self._waiting), task)
+        return task
+
+    def _answer(self, task: "_Task") -> Any:
+        """Let the workers work until `task` is answered."""
+        while task.answer is None:
+            if not self._crew:
+                raise PlantError("the farm is closed; use it inside its `with` block.")
+            for worker in self._crew:
+                if worker.task is None and self._waiting:
+                    worker.take(self._waiting.popleft(), self._timeout_s)
+            pipes = [worker.pipe for worker in self._crew if worker.task]
+            connection.wait(pipes, timeout=0.1)
+            for n, worker in enumerate(self._crew):
+                if not worker.listen():
+                    self._crew[n] = _Worker(self._make)
+        return task.answer
+
+
+@dataclass(eq=False)
+class _Task:
+    work: Callable
+    rows: Rows
+    answer: Any = None  # what `work` returned, or a PlantError
+
+
+class _Worker:
+    """The farm's end of one worker."""
+
+    def __init__(self, make: Callable[..., Plant]):
+        self.pipe, theirs = SPAWN.Pipe()
+        self.task: _Task | None = _Task(_start, np.empty(0))
+        self._timeout_s = self._deadline_s = math.inf  # the machine may be slow to start a process
+        self._process = SPAWN.Process(target=_serve, args=(theirs, make), daemon=True)
+        with _SAFE_PATH, _interrupts_held():
+            self._process.start()
+        theirs.close()
+
+    def take(self, task: _Task, timeout_s: float) -> None:
+        self.task, self._timeout_s = task, timeout_s
+        self._deadline_s = time.monotonic() + timeout_s
+        with suppress(OSError):  # a worker that died idle: `listen` will tell
+            self.pipe.send((task.work, task.rows))
+
+    def listen(self) -> bool:
+        """Note an answer that has come. False if the worker crashed or hung, and was stopped."""
+        if (task := self.task) is None:
+            return True
+        try:
+            if self.pipe.poll():
+                task.answer, self.task = self.pipe.recv(), None
+                return True
+            if time.monotonic() < self._deadline_s:
+                return True
+            reason = f"no answer within {self._timeout_s:g} s."
+        except (EOFError, OSError):
+            self._process.join(1)
+            reason = f"its process ended with exit code {self._process.exitcode}."
+        self.stop()
+        if task.work is _start:
+            raise PlantError(
+                "a worker could not start; see its error above. A script must start a farm under "
+                '`if __name__ == "__main__":`.'
+            )
+        task.answer = PlantError(reason)
+        return False
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """A Python started within imports nothing from the current folder, as it would before it is
+    given the `sys.path` that the farm has. What a plant starts inherits that."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONSAFEPATH"]
+        if before is not None:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+_SAFE_PATH = Shared(_safe_path)  # of a process there is one environment
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process started within never sees Ctrl-C, which is for the farm to handle."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # started later, it would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# What follows runs in the workers.
+
+
+def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
+    """The life of a worker: one task after another, until the farm hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_farm, daemon=True).start()
+    torch.set_num_threads(1)
+    plant = None
+    with suppress(EOFError, BrokenPipeError):
+        pipe.send("ready")
+        while True:
+            work, rows = pipe.recv()
+            try:
+                plant = plant or make()
+                answer = work(plant, rows)
+            except PlantError as error:
+                plant, answer = None, error  # a plant that failed once is not trusted again
+            pipe.send(answer)
+
+
+def _end_with_the_farm() -> None:
+    """No worker outlives a farm that was killed, not even one whose plant hangs."""
+    if farm := multiprocessing.parent_process():
+        farm.join()
+        os._exit(1)
+
+
+def _start(plant: Plant, rows: np.ndarray) -> None:
+    """What a worker does before its first task."""
+
+
+def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int]:
+    return plant.name, plant.controls, plant.sample_rate_hz
+
+
+def _render(plant: Plant, rows: Float[np.ndarray, "row control note"]) -> list[np.ndarray]:
+    return [plant.render(row) for row in rows]
+
+
+def _hear(
+    hearing: Hearing, plant: Plant, rows: Float[np.ndarray, "row control note"]
+) -> list[np.ndarray]:
+    # One by one: what is heard must not depend on which rows share a chunk.
+    return [hear(plant.render(row), plant.sample_rate_hz, hearing) for row in rows]
+
+
+def _hear_notes(
+    duration_s: float, plant: Plant, phrases: Sequence[Sequence[Note]]
+) -> list[np.ndarray]:
+    sounds = (plant.play(notes, duration_s) for notes in phrases)
+    return [hear_wide(sound, plant.sample_rate_hz) for sound in sounds]

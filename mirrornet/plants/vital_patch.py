@@ -1,0 +1,209 @@
+"""The control set `patch` of Vital: what a recording needs and the paper's melodies did without.
+
+A musician plays one patch with many notes, so most knobs belong to the recording: only pitch, tune
+and level change from note to note, as a keyboard, its pitch wheel and its velocity can change them.
+A preset with these knobs, loaded into Vital and played by the MIDI file, sounds as the match does.
+
+An oscillator reads a wavetable from a sine over triangle, square and saw to a narrow pulse, beside
+it white noise; a filter that blends from low-pass over band-pass to high-pass follows the keys and
+an envelope; another shapes the loudness; and there is the vibrato of `set2`.
+"""
+
+import base64
+import json
+import math
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
+
+from ..controls import Control, ControlSpace
+from ..errors import PlantError
+from ..score import DURATION, PITCH, Note, midi_velocity
+
+# Set once for a whole recording.
+SHARED = (
+    Control("attack", "s", 0.003, 0.5, "exponential", "time to full level"),
+    Control("decay", "s", 0.03, 4.0, "exponential", "time from there to the sustain level"),
+    Control("sustain", "%", 0.0, 100.0, meaning="level while a note is held"),
+    Control("release", "s", 0.01, 1.0, "exponential", "time to silence after a note's end"),
+    Control("wave", "%", 0.0, 100.0, meaning="sine, triangle, square, saw, narrow pulse"),
+    Control("noise", "%", 0.0, 100.0, meaning="white noise beside the wave"),
+    Control("cutoff", "Hz", 60.0, 12000.0, "exponential", "the filter's, for middle C"),
+    Control("resonance", "%", 0.0, 75.0, meaning="filter resonance"),
+    Control("filter_blend", "%", 0.0, 100.0, meaning="low-pass, band-pass, high-pass"),
+    Control("filter_track", "%", 0.0, 100.0, meaning="how far the cutoff follows the keys"),
+    Control("filter_env", "semitones", -48.0, 48.0, meaning="cutoff at a note's height"),
+    Control("unison", "voices", 1.0, 5.0, meaning="rounded"),
+    Control("detune", "%", 0.0, 25.0, meaning="how far the unison's voices are apart"),
+    Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential"),
+    Control("vibrato_depth", "cents", 0.0, 100.0),
+    Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same", circular=True),
+)
+PATCH = ControlSpace(
+    (
+        PITCH,
+        DURATION,
+        Control("level", "dB", -30.0, 0.0, meaning="of each note: its MIDI velocity"),
+        Control("tune", "cents", -50.0, 50.0, meaning="of each note: beside its MIDI pitch"),
+        *(replace(control, scope="recording") for control in SHARED),
+    ),
+    "patch",
+)
+
+LOWEST_CUTOFF_MIDI = 8.0  # where Vital's cutoff knob starts; its range is 128 semitones
+WAVE_SAMPLES = 2048  # of a cycle in Vital's wavetables
+HARMONICS = 1000
+PULSE_WIDTH = 0.1
+NOISE_SEED = 0
+SINE = {
+    "name": "Sine",
+    "num_points": 3,
+    "points": [0.0, 1.0, 0.5, 0.0, 1.0, 1.0],
+    "powers": [0.0, 0.0, 0.0],
+    "smooth": True,
+}
+# Source, destination, amount. Vital does not smooth what a macro or the velocity drives.
+MODULATIONS = (
+    ("velocity", "voice_amplitude", 1.0),  # amplitude = velocity squared
+    ("macro_control_1", "filter_1_cutoff", 1.0),
+    ("macro_control_2", "osc_1_tune", 1.0),
+    ("env_2", "filter_1_cutoff", 0.0),
+    ("lfo_1", "osc_1_tune", 0.0),
+)
+
+
+def velocity(note: Note) -> int:
+    """The MIDI velocity, 1 to 127, that a note's level stands for: 40 log10(velocity / 127) dB."""
+    return midi_velocity(note.controls["level"])
+
+
+def style(note: Note) -> str:
+    """What Vital's browser lists the preset of a note under: does it sound on while it is held?"""
+    return "Lead" if note.controls["sustain"] >= 50 else "Keys"
+
+
+def knobs(note: Note) -> dict[str, float]:
+    """Vital's raw settings for the physical controls of a note."""
+    value = note.controls
+    cutoff_midi = 69 + 12 * math.log2(value["cutoff"] / 440)
+    return {
+        "macro_control_1": (cutoff_midi - LOWEST_CUTOFF_MIDI) / 128,
+        # Vital's tune knob spans 200 cents, and a macro begins at its middle.
+        "macro_control_2": (value["tune"] + 50) / 200,
+        "env_1_attack": value["attack"] ** 0.25,
+        "env_1_decay": value["decay"] ** 0.25,
+        "env_1_sustain": value["sustain"] / 100,
+        "env_1_release": value["release"] ** 0.25,
+        "env_2_attack": value["attack"] ** 0.25,
+        "env_2_decay": value["decay"] ** 0.25,
+        "osc_1_wave_frame": 2.56 * value["wave"],
+        "sample_level": 0.01 * value["noise"],
+        "filter_1_resonance": value["resonance"] / 100,
+        "filter_1_blend": value["filter_blend"] / 50,
+        "filter_1_keytrack": value["filter_track"] / 100,
+        "modulation_4_amount": value["filter_env"] / 128,
+        "osc_1_unison_voices": float(round(value["unison"])),
+        "osc_1_unison_detune": math.sqrt(value["detune"]),
+        "modulation_5_amount": value["vibrato_depth"] / 100,
+        "lfo_1_frequency": math.log2(value["vibrato_rate"]),
+        "lfo_1_phase": value["vibrato_phase"],
+    }
+
+
+def base_preset(synth: Synth) -> str:
+    """Everything that does not depend on the note, as the text of a preset.
+
+    Raises PlantError if this vita cannot connect what the patch needs.
+    """
+    controls = synth.get_controls()
+    for name in controls:
+        if name.endswith("random_phase"):
+            controls[name].set(0.0)
+    for source, destination, _ in MODULATIONS:
+        if not synth.connect_modulation(source, destination):
+            raise PlantError(
+                f"vita cannot connect {source} to {destination}; vita>=0.1.0 is needed."
+            )
+    preset = json.loads(synth.to_json())
+    settings = preset["settings"]
+    settings |= {
+        "osc_1_phase": 0.0,
+        "osc_1_stereo_spread": 0.0,
+        "osc_1_tune": -0.5,
+        "sample_on": 1.0,
+        "sample_loop": 1.0,
+        "sample_keytrack": 0.0,
+        "sample_destination": 0.0,  # filter 1, as the oscillator
+        "voice_amplitude": 0.0,
+        "velocity_track": 0.0,
+        "env_1_attack_power": 2.0,  # Vital squares it: nearly a straight rise, as instruments have
+        "filter_1_on": 1.0,
+        "filter_1_model": 0.0,  # analog
+        "filter_1_style": 0.0,  # 12 dB
+        "filter_1_cutoff": LOWEST_CUTOFF_MIDI,
+        "env_2_sustain": 0.0,
+        "env_2_release": 0.01**0.25,
+        "lfo_1_sync": 0.0,  # free, in Hz
+        "lfo_1_sync_type": 0.0,  # starts again with each note
+        "pitch_bend_range": 2.0,
+        "polyphony": 32.0,  # notes ring on while others are played
+    }
+    for number, (_, _, amount) in enumerate(MODULATIONS, 1):
+        settings[f"modulation_{number}_amount"] = amount
+    settings["modulation_5_bipolar"] = 1.0
+    settings["lfos"][0] = SINE
+    settings["wavetables"][0] |= {"name": "Sine to pulse", "groups": [{"components": [_waves()]}]}
+    settings["sample"] = white_noise()
+    preset |= {"macro1": "CUTOFF", "macro2": "TUNE", "preset_name": "MirrorNet"}
+    return json.dumps(preset)
+
+
+def _waves() -> dict:
+    """The wavetable, in Vital's form: five cycles, blended by their spectra in between."""
+    n = np.arange(1, HARMONICS + 1)
+    odd = n % 2 == 1
+    spectra = (
+        (n == 1).astype(float),
+        odd / n**2,
+        odd / n,
+        1 / n,
+        np.sin(math.pi * PULSE_WIDTH * n) / n,
+    )
+    phase = 2 * math.pi * np.arange(WAVE_SAMPLES) / WAVE_SAMPLES
+    keyframes = []
+    for number, amplitudes in enumerate(spectra):
+        # Cosines: every harmonic of every wave has the same phase, so that blends cancel nothing.
+        bins = np.zeros(WAVE_SAMPLES // 2 + 1, complex)
+        bins[1 : HARMONICS + 1] = np.abs(amplitudes)
+        cycle = np.fft.irfft(bins, len(phase))
+        keyframes.append(
+            {
+                "position": round(256 * number / (len(spectra) - 1)),
+                "wave_data": _packed(cycle / np.abs(cycle).max(), "<f4"),
+            }
+        )
+    return {
+        "type": "Wave Source",
+        "interpolation": 1,  # of spectra
+        "interpolation_style": 1,  # linear
+        "keyframes": keyframes,
+    }
+
+
+@lru_cache(maxsize=1)
+def white_noise() -> dict:
+    """A sample of our own: each Vital draws other noise for the one that it begins with."""
+    noise = np.random.default_rng(NOISE_SEED).uniform(-1, 1, 44100)
+    return {
+        "name": "White noise",
+        "length": len(noise),
+        "sample_rate": 44100,
+        "samples": _packed(32767 * noise, "<i2"),
+    }
+
+
+def _packed(values: Float[np.ndarray, " value"], kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")

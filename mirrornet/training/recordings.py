@@ -1,0 +1,246 @@
+"""How a model that reads recordings learns from some, of which nothing but the sound is known.
+
+It knows the plant. Now, round after round, the plant plays what it reads in excerpts of them, a
+little changed; it learns to read the knobs of what is heard then, its decoder to foresee it (e_d),
+and to read the excerpts themselves so that the decoder foresees them (e_c). What it hears as notes
+stays as it is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ..checkpoints import fingerprint, provenance
+from ..cochlea import CHANNELS
+from ..controls import within
+from ..errors import AudioError
+from ..features import FRAME_S, uncompressed
+from ..models.recording import SURE_ENOUGH, RecordingModel, Transcript
+from ..plants.pool import Farm, usable_cores
+from .phrase_sampling import (
+    MOST_NOTES,
+    PHRASE_S,
+    SHORTEST_NOTE_S,
+    SOFTEST,
+    Phrases,
+    as_phrase,
+    babble_phrases,
+    hear_phrases,
+)
+from .phrases import compressed
+from .steps import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
+from .trainer import Run
+
+ATTEMPTS = 13  # random numbers of their own, apart from those of babble
+AT_ONCE = 32  # excerpts that are read at a time
+FRAMES = round(PHRASE_S / FRAME_S)
+
+Heard = Float[np.ndarray, "channel=176 frame"]
+
+
+@dataclass(frozen=True)
+class ListeningRecipe:
+    """Steps are of `batch` labelled phrases, attempts and babble in equal parts, and `batch_e_c`
+    excerpts."""
+
+    phrases: int = 512  # babbled, so as not to forget
+    rounds: int = 4  # of playing what is read
+    round_steps: int = 60
+    most_excerpts: int = 256
+    batch: int = 16
+    batch_e_c: int = 8
+    weight_e_c: float = 1.0
+    spread: float = 0.08  # standard deviation of what is added to knobs, to explore around them
+    lr: float = 5e-4  # peak; see `one_cycle`
+    weight_decay: float = 1e-4
+    clip: float = 1.0  # largest norm of the gradients
+    gain_db: float = 8.0  # standard deviation of a phrase's loudness, as in `PhraseRecipe`
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """Parts of recordings, up to `PHRASE_S` each, and what was read in them."""
+
+    notes: Float[np.ndarray, "excerpt note=40 value=5"]
+    """As in `Phrases`, but for the levels."""
+    heard: Float[np.ndarray, "excerpt channel=176 frame=500"]
+    """Uncompressed, as loud as in its recording; zeros beyond its end."""
+    ends: Float[np.ndarray, " excerpt"]
+    """Where each ends, in frames."""
+
+    def __len__(self) -> int:
+        return len(self.notes)
+
+
+def learn_recordings(
+    recipe: ListeningRecipe,
+    model: RecordingModel,
+    farm: Farm,
+    excerpts: Excerpts,
+    folder: str | Path,
+    about: Mapping[str, Any],
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+) -> RecordingModel:
+    """`model`, better at recordings like those that the excerpts are from. Attempts, babble, log,
+    state and the new model go into `folder`; `about` (JSON-ready) says which recordings these are.
+
+    Interrupted, it goes on with `resume=True`. Raises OutputError if the folder cannot be used,
+    MirrorNetError if a loss is no number.
+    """
+    about = {
+        "recipe": type(recipe).__name__,
+        **asdict(recipe),
+        "plant": farm.name,
+        "control_set": farm.controls.name,
+        **about,
+        "start_sha256": fingerprint(*(t.cpu().numpy() for t in model.state_dict().values())),
+        "seed": seed,
+    }
+    run = Run(Path(folder), about, resume)
+    done = run.folder / "model.json"
+    if done.is_file():
+        return RecordingModel.load(done)
+    babble = babble_phrases(farm, recipe.phrases, seed, run.part("babble"))
+    torch.set_num_threads(usable_cores())
+    to = pick_device(device)
+    learned = RecordingModel(model.plant, model.controls)
+    learned.load_state_dict(model.state_dict())
+    learned.to(to).train()
+    weights = [*learned.transcriber.patch_weights(), *learned.decoder.parameters()]
+    adam = torch.optim.AdamW(weights, recipe.lr, weight_decay=recipe.weight_decay)
+    attempts: list[Phrases] = []
+    chance = torch.Generator()
+    half, steps = recipe.batch // 2, recipe.rounds * recipe.round_steps
+    for step in run.steps("Listening", steps, learned, {"adam": adam}):
+        while len(attempts) <= step // recipe.round_steps:
+            attempts.append(_attempt(run, recipe, learned, farm, excerpts, len(attempts), seed))
+        set_lr(adam, recipe.lr * one_cycle(step / steps))
+        tried = sum(len(one) for one in attempts)
+        parts = [_rows([babble], batch_rows(step, half, len(babble), seed))]
+        if tried:  # a plant may be silent with all that is read
+            parts.append(_rows(attempts, batch_rows(step, recipe.batch - half, tried, seed)))
+        S, notes, knobs = (on(to, np.concatenate(part)) for part in zip(*parts, strict=True))
+        rows = batch_rows(step, recipe.batch_e_c, len(excerpts), seed + 1)
+        targets, read, ends = (
+            on(to, part[rows]) for part in (excerpts.heard, excerpts.notes, excerpts.ends)
+        )
+        chance.manual_seed(seed * 1_000_003 + step)
+        louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
+        with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
+            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
+            losses = {
+                "patch": learned.transcriber.patch_loss(
+                    compressed(S[:, :CHANNELS] * louder), notes, knobs, FRAME_S, chance
+                ),
+                "e_d": learned.e_d(S, notes, knobs, chance),
+                "e_c": learned.e_c(targets, read, ends, chance),
+            }
+            loss = losses["patch"] + losses["e_d"] + recipe.weight_e_c * losses["e_c"]
+        descend(loss, step, adam, clip=recipe.clip)
+        if step % 5 == 0 or step == steps - 1:
+            run.log(step, **{name: value.item() for name, value in losses.items()})
+    learned.to("cpu").eval()
+    learned.save(done, {"learned": about, **run.took, **provenance()})
+    return learned
+
+
+def cut(model: RecordingModel, recordings: Iterable[Heard], most: int, seed: int = 0) -> Excerpts:
+    """Excerpts of recordings, each from a note's start on, with what is read in them: all, or so
+    many at most. Recordings are as `hearing.hear_recording` gives them.
+
+    Raises AudioError if there are none.
+    """
+    chance = np.random.default_rng(seed)
+    found: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]]] = []
+    for heard in recordings:
+        # No more are kept than are wanted, whatever the recordings' length.
+        found += [
+            (chance.random(), one) for one in _cut(model.transcribe(heard), uncompressed(heard))
+        ]
+        found = sorted(found, key=lambda drawn: drawn[0])[:most]
+    if not found:
+        raise AudioError("no notes were heard in the recordings; give some of one voice at a time.")
+    parts = zip(*(one for _, one in found), strict=True)
+    return Excerpts(*(np.stack(part) for part in parts))
+
+
+def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    found, notes = [], [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
+    while notes:
+        # A frame before the note; moved by whole frames, onsets keep their place within one.
+        start = max(int(notes[0].onset_s / FRAME_S) - 1, 0)
+        end = min(start + FRAMES, S.shape[-1])
+        inside = [n for n in notes if n.onset_s < end * FRAME_S - SHORTEST_NOTE_S][:MOST_NOTES]
+        inside = inside or notes[:1]
+        notes = notes[len(inside) :]
+        if notes:  # the next one's sound is explained by no note here
+            end = min(end, int(notes[0].onset_s / FRAME_S))
+        rows = np.full((MOST_NOTES, 5), np.nan, np.float32)
+        for row, note in zip(rows, inside, strict=False):
+            times_s = np.minimum([note.onset_s, note.offset_s], end * FRAME_S) - start * FRAME_S
+            row[:] = note.pitch_midi, *times_s, 1.0, 0.5 + 0.5 * note.tune
+        heard = np.zeros((len(S), FRAMES), np.float32)
+        heard[:, : end - start] = S[:, start:end]
+        if heard.mean() > SOFTEST:
+            found.append((rows, heard, np.array(end - start, np.float32)))
+    return found
+
+
+def _attempt(
+    run: Run,
+    recipe: ListeningRecipe,
+    model: RecordingModel,
+    farm: Farm,
+    excerpts: Excerpts,
+    number: int,
+    seed: int,
+) -> Phrases:
+    """What is read in the excerpts, a little changed, as played and heard."""
+    levels, knobs = read_all(model, excerpts)
+    chance = np.random.default_rng((seed, number, ATTEMPTS))
+    knobs = knobs + chance.normal(0, recipe.spread, knobs.shape)
+    knobs = within(farm.controls.shared, knobs)
+    notes = excerpts.notes.copy()
+    notes[..., 3] = levels.clip(0, 1)
+
+    def phrase(row: int):
+        return as_phrase(farm.controls, notes[row], knobs[row])
+
+    folder = run.part(f"round-{number:02d}")
+    return hear_phrases(farm, phrase, range(len(notes)), folder, f"Round {number + 1}")
+
+
+@torch.inference_mode()
+def read_all(
+    model: RecordingModel, excerpts: Excerpts
+) -> tuple[Float[np.ndarray, "excerpt note"], Float[np.ndarray, "excerpt knob"]]:
+    """Levels and knobs that the model reads in excerpts."""
+    learning, to = model.training, next(model.parameters()).device
+    model.eval()
+    parts = []
+    for start in range(0, len(excerpts), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        read = model.read_patch(on(to, excerpts.heard[some]), on(to, excerpts.notes[some]))
+        parts.append([part.cpu().numpy() for part in read])
+    model.train(learning)
+    levels, knobs = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return levels, knobs
+
+
+def _rows(parts: Sequence[Phrases], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sounds, notes and knobs of some of the phrases of several plays, counted through."""
+    ends = np.cumsum([len(part) for part in parts])
+    of = np.searchsorted(ends, rows, side="right")
+    chosen = [(parts[n], row - (ends[n] - len(parts[n]))) for n, row in zip(of, rows, strict=True)]
+    return (
+        np.stack([part.heard[at] for part, at in chosen]),
+        np.stack([part.notes[at] for part, at in chosen]),
+        np.stack([part.knobs[at] for part, at in chosen]),
+    )

@@ -1,0 +1,197 @@
+"""A run: one learning in one folder, with a log, and a state it can be resumed from.
+
+run.json          what is being learned, fixed for the life of the folder
+log.jsonl         one line per logged step
+state.json        the last saved state's card, its tensors beside it
+model.json        the learned model, when done
+lock              held by the process that is at work here
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+
+from ..checkpoints import load_checkpoint, save_checkpoint
+from ..errors import OutputError
+from ..files import check_place, write_atomically
+from ..interrupts import deferred_interrupt
+from ..progress import Progress
+
+SAVE_EVERY_S = 60.0
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """OutputError unless a run may begin in `folder` or, with `resume`, go on there, and files can
+    be written in it."""
+    if (folder / "run.json").is_file():
+        if not resume:
+            raise OutputError(f"{folder} holds a run already; add --resume to go on with it.")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} is in the way and no run; choose another folder.")
+    check_place(folder, instead="choose another folder")
+
+
+class Run:
+    """The folder of one learning. `about` (JSON-ready) says what is learned.
+
+    Raises OutputError if the folder cannot be used, holds another run, or another process is at
+    work in it.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any], resume: bool):
+        check_folder(folder, resume)
+        self.folder = folder
+        self._log = folder / "log.jsonl"
+        self._began_s, self._spent_before_s = time.monotonic(), 0.0
+        self._began_cpu_s, self._cpu_before_s = time.process_time(), 0.0
+        card = folder / "run.json"
+        text = json.dumps(about, indent=2) + "\n"
+        try:
+            if not card.is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                write_atomically(card, lambda path: path.write_text(text))
+            elif card.read_text() != text:
+                raise OutputError(
+                    f"{folder} holds another run (see run.json); resume it with the same options "
+                    "and targets, or choose another folder."
+                )
+            # Of one process there may be several, as when a search is taken up again.
+            self._lock = FileLock(folder / "lock", is_singleton=True)
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise OutputError(
+                f"another mirrornet is at work in {folder}; wait for it, or choose another folder."
+            ) from error
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder} ({error.strerror}).") from error
+
+    @property
+    def spent_s(self) -> float:
+        """Time that went into the run so far, earlier goes included."""
+        return self._spent_before_s + time.monotonic() - self._began_s
+
+    @property
+    def cpu_s(self) -> float:
+        """The same in time of this process's threads; workers that play are not counted."""
+        return self._cpu_before_s + time.process_time() - self._began_cpu_s
+
+    @property
+    def took(self) -> dict[str, float]:
+        """The same for a model's card."""
+        return {
+            "learning_minutes": round(self.spent_s / 60, 1),
+            "learning_cpu_s": round(self.cpu_s, 1),
+        }
+
+    def part(self, name: str) -> Path:
+        """A folder inside the run, made if need be."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def steps(
+        self,
+        what: str,
+        total: int,
+        model: nn.Module,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+    ) -> Iterator[int]:
+        """Step numbers up to `total`, from where the run stopped; saves the state as it goes.
+
+        Ctrl-C ends the current step, saves, and then raises KeyboardInterrupt; a second Ctrl-C
+        stops at once, and the run goes on from the last state saved.
+        """
+        first = self._restore(model, optimizers)
+        self._trim_log(first)
+        saved_s = time.monotonic()
+        with (
+            Progress(what, total) as self._progress,
+            _tensorboard(self.folder / "tensorboard", first) as self._board,
+            deferred_interrupt() as interrupt,
+        ):
+            self._progress.at(first)
+            for step in range(first, total):
+                yield step
+                if interrupt.asked or time.monotonic() - saved_s > SAVE_EVERY_S:
+                    self._save(step + 1, model, optimizers)
+                    saved_s = time.monotonic()
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+        if first < total:
+            self._save(total, model, optimizers)
+
+    def log(self, step: int, **values: float) -> None:
+        """Append a line to the log and show the values beside the bar."""
+        with self._log.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        self._progress.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
+
+    def _save(
+        self, step: int, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]
+    ) -> None:
+        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        for name, optimizer in optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                for key, tensor in state.items():
+                    tensors[f"{name}.{index}.{key}"] = tensor
+        card = {"step": step, "spent_s": self.spent_s, "cpu_s": self.cpu_s}
+        save_checkpoint(self.folder / "state.json", tensors, card)
+
+    def _restore(self, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]) -> int:
+        if not (self.folder / "state.json").exists():
+            return 0
+        tensors, card = load_checkpoint(self.folder / "state.json")
+        own = {
+            name.removeprefix("model."): t for name, t in tensors.items() if name[:6] == "model."
+        }
+        try:
+            model.load_state_dict(own)
+        except RuntimeError as error:
+            raise OutputError(
+                f"{self.folder} holds the state of another network than this version's; go on with "
+                "the version it was begun with, or choose another folder."
+            ) from error
+        for name, optimizer in optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in tensors.items():
+                if key.startswith(f"{name}."):
+                    _, index, field = key.split(".")
+                    state.setdefault(int(index), {})[field] = tensor
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        self._spent_before_s, self._cpu_before_s = card["spent_s"], card.get("cpu_s", 0.0)
+        return card["step"]
+
+    def _trim_log(self, first: int) -> None:
+        """Forget lines of steps that will be taken again."""
+        if self._log.is_file():
+            lines = self._log.read_text().splitlines(keepends=True)
+            keep = [
+                line for line in lines if line.endswith("\n") and json.loads(line)["step"] < first
+            ]
+            write_atomically(self._log, lambda path: path.write_text("".join(keep)))
+
+
+class _NoBoard:
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Nobody looks."""
+
+
+@contextmanager
+def _tensorboard(folder: Path, first: int) -> Iterator[Any]:
+    """Tensorboard's writer, where it is installed; steps from `first` on are written anew."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        yield _NoBoard()
+        return
+    with SummaryWriter(str(folder), purge_step=first) as board:
+        yield board
