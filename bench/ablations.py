@@ -23,14 +23,15 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from mirrornet.checkpoints import provenance
+from mirrornet.app.console import Console, print_table
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.settings import TARGETS, Setting, find_setting
-from mirrornet.experiments.tables import ablation_table, print_table
-from mirrornet.files import write_atomically
+from mirrornet.experiments.tables import ablation_table
+from mirrornet.models.checkpoints import provenance
 from mirrornet.models.mirrornet import HEARING, MirrorNet
 from mirrornet.models.paper import PaperEncoder
 from mirrornet.plants.pool import Farm
+from mirrornet.storage import write_atomically
 from mirrornet.training import melodies
 from mirrornet.training.melodies import MirrorRecipe, learn
 from mirrornet.training.sampling import listen, random_melodies
@@ -135,7 +136,7 @@ def main() -> None:
 
 def measure_all(ablations: Sequence[Ablation]) -> None:
     sounds = {name: targets_and_tuning(setting) for name, setting in SOUNDS.items()}
-    with Farm("vital", controls="set1") as farm:
+    with Farm("vital", controls="set1", progress=Console().progress) as farm:
         most = max(ablation.recipe.babble for ablation in ABLATIONS)  # so shards fit every row
         controls = random_melodies(farm.controls, "babble", most, SEED)
         (RUNS / "babble").mkdir(parents=True, exist_ok=True)

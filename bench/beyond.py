@@ -14,18 +14,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from mirrornet.checkpoints import provenance
+from mirrornet.app.console import print_table
 from mirrornet.experiments.material import INSTRUMENTS, RATE_HZ, SOUND_S, TUNED_ON, tune
-from mirrornet.experiments.tables import beyond_table, print_table
+from mirrornet.experiments.tables import beyond_table
 from mirrornet.features import hear_recording
-from mirrornet.files import write_atomically
 from mirrornet.matching.beyond import notes_beyond
 from mirrornet.matching.recordings import ONE_VOICE
+from mirrornet.models.checkpoints import provenance
 from mirrornet.models.mirrornet import shipped
 from mirrornet.models.recording import SURE_ENOUGH, RecordingModel
 from mirrornet.plants.base import PITCHES_MIDI
 from mirrornet.plants.soundfont import SoundFont
 from mirrornet.score import Note
+from mirrornet.storage import write_atomically
 
 SEED, PHRASES = 0, 2
 RESULT = Path(__file__).parent.parent / "results" / f"beyond-seed-{SEED}.json"

@@ -22,7 +22,7 @@ import torch
 from scipy.signal import lfilter
 
 from mirrornet.cochlea import Cochlea
-from mirrornet.files import write_atomically
+from mirrornet.storage import write_atomically
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-cochlea.json"
 MELODY_S = 2

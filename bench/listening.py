@@ -15,7 +15,7 @@ import soundfile
 
 from mirrornet.app.adapting import means
 from mirrornet.app.cli import main
-from mirrornet.checkpoints import provenance
+from mirrornet.app.console import print_table
 from mirrornet.experiments.material import (
     INSTRUMENTS,
     RATE_HZ,
@@ -24,8 +24,9 @@ from mirrornet.experiments.material import (
     sung,
     voice_phrases,
 )
-from mirrornet.experiments.tables import listening_table, print_table
-from mirrornet.files import write_atomically
+from mirrornet.experiments.tables import listening_table
+from mirrornet.models.checkpoints import provenance
+from mirrornet.storage import write_atomically
 
 SEED = 0
 SEEDS = (1001, 1002)  # of phrases

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from mirrornet.audio import save_audio
-from mirrornet.checkpoints import provenance
 from mirrornet.experiments.material import RATE_HZ, plain_phrases
-from mirrornet.files import write_atomically
 from mirrornet.matching.match import match
+from mirrornet.models.checkpoints import provenance
+from mirrornet.storage import write_atomically
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-matching.json"
 LENGTHS_S = (2, 60, 600)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from mirrornet.checkpoints import provenance
 from mirrornet.features import hear
-from mirrornet.files import write_atomically
+from mirrornet.models.checkpoints import provenance
 from mirrornet.plants import load_plant
 from mirrornet.plants.pool import Farm, usable_cores
 from mirrornet.score import MELODY_S
+from mirrornet.storage import write_atomically
 from mirrornet.training.sampling import random_melodies
 
 RESULT = Path(__file__).parent.parent / "results" / "bench-plant.json"

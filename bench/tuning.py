@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from mirrornet.checkpoints import provenance
+from mirrornet.app.console import Console, print_table
 from mirrornet.experiments.baselines.supervised import learn_supervised
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.matchers import EPOCHS, PEERS
-from mirrornet.experiments.tables import print_table, tuning_table
-from mirrornet.files import write_atomically
+from mirrornet.experiments.tables import tuning_table
+from mirrornet.models.checkpoints import provenance
 from mirrornet.plants.pool import Farm
+from mirrornet.storage import write_atomically
 from mirrornet.training.melodies import Babble, MirrorRecipe, learn
 from mirrornet.training.sampling import listen, random_melodies
 from mirrornet.training.targets import seed_targets
@@ -36,7 +37,7 @@ RUNS = Path("runs") / NAME
 
 def main() -> None:
     (RUNS / "babble").mkdir(parents=True, exist_ok=True)
-    with Farm("vital", controls="set1") as farm:
+    with Farm("vital", controls="set1", progress=Console().progress) as farm:
         controls = random_melodies(farm.controls, "babble", BABBLE, SEED)
         babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
         true = Melodies(farm.controls, *seed_targets(farm, "tuning", SCORED, SEED))

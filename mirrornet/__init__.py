@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .controls import Control, ControlSpace
     from .errors import (
         AudioError,
+        CancelledError,
         CheckpointError,
         ControlError,
         MirrorNetError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AudioError",
+    "CancelledError",
     "CheckpointError",
     "Cochlea",
     "Control",
@@ -49,6 +51,7 @@ __all__ = [
     "OutputError",
     "Plant",
     "PlantError",
+    "Progress",
     "load_audio",
     "load_model",
     "load_plant",
@@ -60,6 +63,7 @@ _HOMES = {
     "Cochlea": "cochlea",
     "Control": "controls",
     "ControlSpace": "controls",
+    "Progress": "events",
     "Match": "export.match",
     "match": "matching.match",
     "Note": "score",

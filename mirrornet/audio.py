@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from .decoding import BLOCK_FRAMES, FFmpeg, Libsndfile, UndecodableError
 from .errors import AudioError, OutputError
-from .files import write_atomically
+from .storage import write_atomically
 
 LOWEST_RATE_HZ = 8000
 HIGHEST_RATE_HZ = 192000

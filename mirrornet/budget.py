@@ -1,29 +1,29 @@
-"""How often a plant may be played to better an answer, and for how long."""
+"""How often a plant may be played to improve an answer, and for how long."""
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .interrupts import Interrupt, deferred_interrupt
-from .progress import Progress
+from .events import Best, Progress, Stage
 
 NO_END = 1 << 60
 
 
-class Allowance:
-    """A number of renders, a time, or both: whichever ends first. With neither, no end."""
+class Budget:
+    """A number of renders, a time, or both: whichever ends first. With neither, no end.
+
+    What is spent is reported to `stage`; once that was cancelled, nothing is left.
+    """
 
     def __init__(
         self,
         renders: int | None = None,
         seconds: float | None = None,
-        interrupt: Interrupt | None = None,
-        progress: Progress | None = None,
+        stage: Stage | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._renders, self._seconds, self._clock = renders, seconds, clock
-        self._interrupt, self._progress = interrupt, progress
+        self._renders, self._seconds, self._clock, self._stage = renders, seconds, clock, stage
         self._began_s, self._least = clock(), math.inf
         self.spent = 0
         self._said = False
@@ -31,7 +31,7 @@ class Allowance:
     @property
     def left(self) -> int:
         """Renders that may still be spent; of a time, as many as the pace so far promises."""
-        if self.stopped:
+        if self.cancelled:
             return 0
         left = NO_END if self._renders is None else self._renders - self.spent
         if self._seconds is not None:
@@ -43,21 +43,23 @@ class Allowance:
         return max(left, 0)
 
     @property
-    def stopped(self) -> bool:
-        """Whether Ctrl-C ended it."""
-        stopped = bool(self._interrupt and self._interrupt.asked)
-        if stopped and self._progress and not self._said:
+    def cancelled(self) -> bool:
+        cancelled = bool(self._stage and self._stage.progress.cancelled)
+        if cancelled and self._stage and not self._said:
             self._said = True
-            self._progress.say("Stopping with the best so far; Ctrl-C again to leave it.")
-        return stopped
+            self._stage.say("Stopping with the best so far.")
+        return cancelled
 
-    def spend(self, error: float) -> None:
-        """Note a render and how far off it was, as a share of the target's variance."""
+    def spend(self, error: float, best: Callable[[], Best] | None = None) -> None:
+        """Count a render, and how far off it was, as a share of the target's variance; `best` gives
+        it, and is asked if it is the best so far."""
         self.spent += 1
+        better = error < self._least
         self._least = min(self._least, error)
-        if self._progress:
+        if self._stage:
             done = self._passed_s if self._renders is None else self.spent
-            self._progress.at(done, f"{100 * self._least:.3g} % of variance")
+            note = f"{100 * self._least:.3g} % of variance"
+            self._stage.at(done, note, best() if best and better else None)
 
     @property
     def _passed_s(self) -> float:
@@ -65,11 +67,10 @@ class Allowance:
 
 
 @contextmanager
-def allowed(
-    renders: int | None, seconds: float | None, what: str = "Refining"
-) -> Iterator[Allowance]:
-    """An allowance with a bar that shows the best so far. The first Ctrl-C ends it, and who plays
-    under it then gives that; a second Ctrl-C interrupts."""
-    what, total = (f"{what} (s)", seconds or 0) if renders is None else (what, renders)
-    with deferred_interrupt() as interrupt, Progress(what, total) as progress:
-        yield Allowance(renders, seconds, interrupt, progress)
+def budgeted(
+    progress: Progress, renders: int | None, seconds: float | None, name: str = "Refining"
+) -> Iterator[Budget]:
+    """A budget whose spending is a stage of the work, with the best so far."""
+    name, total = (f"{name} (s)", seconds or 0) if renders is None else (name, renders)
+    with progress.stage(name, total, ends_well=True) as stage:
+        yield Budget(renders, seconds, stage)

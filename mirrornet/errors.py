@@ -23,3 +23,7 @@ class CheckpointError(MirrorNetError):
 
 class OutputError(MirrorNetError):
     """A place where results cannot be written."""
+
+
+class CancelledError(Exception):
+    """Work that was cancelled and has nothing to give; what was saved can be resumed."""

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from .audio import resample
 from .cochlea import CHANNELS, Cochlea, loudness_compress, unit_sequence
-from .surroundings import own_settings
+from .runtime import own_settings
 
 Hearing = Literal["loudness", "unit-sequence", "linear"]
 HEARING_RATE_HZ = 8000

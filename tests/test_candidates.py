@@ -1,7 +1,6 @@
 """Several answers to one recording: ranked, different to the ear, and saved beside the best."""
 
 import json
-import signal
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +11,6 @@ import mirrornet as mn
 from mirrornet.app.cli import main
 from mirrornet.audio import save_audio
 from mirrornet.matching.candidates import different
-from mirrornet.matching.rehearsing import Rehearsal
 from mirrornet.plants.vital import Vital
 from tests.test_patching import RATE_HZ, melody
 
@@ -57,11 +55,13 @@ def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_p
         assert problems((folder / "match.vital").read_text()) == []
 
 
-def test_fewer_renders_than_candidates_go_to_the_first(sound, capsys):
-    mn.match(sound, Vital("patch", RATE_HZ), candidates=3, refine=2)
-    said = capsys.readouterr().err
-    assert said.count("1/1") == 2
-    assert "Refining 3" not in said
+def test_fewer_renders_than_candidates_go_to_the_first(sound):
+    events = []
+    progress = mn.Progress(events.append)
+    mn.match(sound, Vital("patch", RATE_HZ), candidates=3, refine=2, progress=progress)
+    ends = {event.stage: event.done for event in events if event.kind == "end"}
+    assert ends.pop("Trying other patches") == 33
+    assert ends == {"Refining 1 of 3": 1, "Refining 2 of 3": 1}
 
 
 def test_fewer_than_asked_is_said(sound, monkeypatch):
@@ -71,20 +71,18 @@ def test_fewer_than_asked_is_said(sound, monkeypatch):
     assert any("candidates" in warning for warning in match.warnings)
 
 
-def test_ctrl_c_while_patches_are_drawn_keeps_those_that_were(sound, monkeypatch, capsys):
-    play, played = Rehearsal.play, []
+def test_cancelled_while_patches_are_drawn_it_keeps_those_that_were(sound):
+    events = []
 
-    def interrupted(self, knobs):
-        played.append(knobs)
-        if len(played) == 4:
-            signal.raise_signal(signal.SIGINT)
-        return play(self, knobs)
+    def listen(event):
+        events.append(event)
+        if event.kind == "advance" and event.done == 4:
+            progress.cancel()
 
-    monkeypatch.setattr(Rehearsal, "play", interrupted)
-    match = mn.match(sound, Vital("patch", RATE_HZ), candidates=3, refine=1000)
+    progress = mn.Progress(listen)
+    match = mn.match(sound, Vital("patch", RATE_HZ), candidates=3, refine=1000, progress=progress)
     assert len(match.notes) == 4
-    assert len(played) == 4
-    assert "Stopping with the best so far" in capsys.readouterr().err
+    assert max(event.done for event in events) == 4
 
 
 def test_only_recordings_have_candidates(sound):

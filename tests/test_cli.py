@@ -27,7 +27,7 @@ from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
 from mirrornet.training import melodies
 
-MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
 FILES = set(match_commands.WHAT_FILES_ARE) - {"match.vital"}  # with a preset for each note
 
 

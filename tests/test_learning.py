@@ -1,8 +1,6 @@
 """Learning: it learns, it resumes to the same weights, and it never overwrites."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +11,8 @@ import pytest
 import torch
 from toy_plant import Toy
 
-from mirrornet.errors import MirrorNetError, OutputError
+from mirrornet.errors import CancelledError, MirrorNetError, OutputError
+from mirrornet.events import Progress
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.pool import Farm
 from mirrornet.training import melodies
@@ -88,21 +87,20 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert log == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
-def test_ctrl_c_saves_and_resumes(farm, targets, tmp_path, monkeypatch):
+def test_cancelled_it_saves_and_resumes(farm, targets, tmp_path, monkeypatch):
     whole = learn(MIRROR, farm, targets, tmp_path / "whole")
-    one_batch = batch_rows
 
-    def interrupt(step, *arguments):
-        if step == 3 and arguments[-1] == 0:  # once: a second one would end the step
-            os.kill(os.getpid(), signal.SIGINT)
-        return one_batch(step, *arguments)
+    def listen(event):
+        if event.stage == "Learning" and event.done == 4:
+            progress.cancel()
 
-    monkeypatch.setattr(melodies, "batch_rows", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        learn(MIRROR, farm, targets, tmp_path / "stopped")
+    progress = Progress(listen)
+    with monkeypatch.context() as patched:
+        patched.setattr(farm, "progress", progress)
+        with pytest.raises(CancelledError):
+            learn(MIRROR, farm, targets, tmp_path / "stopped")
     card = json.loads((tmp_path / "stopped" / "state.json").read_text())
     assert card["step"] == 4
-    monkeypatch.setattr(melodies, "batch_rows", one_batch)
     again = learn(MIRROR, farm, targets, tmp_path / "stopped", resume=True)
     assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
 

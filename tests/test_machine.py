@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mirrornet import machine
-from mirrornet.machine import free_memory, usable_cores
+from mirrornet import runtime as machine
+from mirrornet.runtime import free_memory, usable_cores
 
 CORES = 8
 GB = 10**9

@@ -10,7 +10,7 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from vital_rules import problems
 
 import mirrornet as mn
-from mirrornet.budget import Allowance
+from mirrornet.budget import Budget
 from mirrornet.export.midi import controllers, midi
 from mirrornet.features import hear_recording
 from mirrornet.matching.note_patching import improve_notes
@@ -45,7 +45,7 @@ def test_each_note_comes_closer_by_itself(vital: Vital):
     target = vital.play(melody(WAVES), 1.6)
     heard = hear_recording(target, RATE_HZ)
     start = melody((50.0, 50.0, 50.0, 50.0))
-    found = improve_notes(vital, start, target, Allowance(40))
+    found = improve_notes(vital, start, target, Budget(40))
     errors = [
         np.mean((hear_recording(vital.play(notes, 1.6), RATE_HZ) - heard) ** 2)
         for notes in (start, found)
@@ -61,7 +61,7 @@ def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch, rende
     play = vital.play
     target = play(melody(WAVES), 1.6)
     monkeypatch.setattr(vital, "play", lambda *given: played.append(1) or play(*given))
-    improve_notes(vital, melody((50.0,) * 4), target, Allowance(renders))
+    improve_notes(vital, melody((50.0,) * 4), target, Budget(renders))
     assert renders - 1 <= len(played) <= renders
 
 
@@ -69,7 +69,7 @@ def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch, rende
 def test_any_length_can_be_refined(samples: int):
     vital = Vital("patch", 44100)
     notes = melody(WAVES)[:1]
-    improve_notes(vital, notes, vital.play(notes, 1.0)[:samples], Allowance(2))
+    improve_notes(vital, notes, vital.play(notes, 1.0)[:samples], Budget(2))
 
 
 def test_a_melody_with_many_notes_has_one_patch(vital: Vital, monkeypatch):

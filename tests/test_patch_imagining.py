@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirrornet.budget import Allowance
+from mirrornet.budget import Budget
 from mirrornet.features import FRAME_S, frame_times_s, hear_recording
 from mirrornet.matching.patching import improve_patch
 from mirrornet.matching.rehearsing import Rehearsal
@@ -35,7 +35,7 @@ def vital() -> Vital:
 @pytest.fixture
 def rehearsal(vital) -> Rehearsal:
     target = vital.play(melody(TRUE))
-    return Rehearsal(vital, melody(WRONG), target, Allowance(None))
+    return Rehearsal(vital, melody(WRONG), target, Budget(None))
 
 
 def test_the_decoder_finds_a_better_patch_without_a_render(model, rehearsal):
@@ -95,7 +95,7 @@ def test_a_few_renders_go_further_with_the_decoder(model, vital):
     heard = hear_recording(target, RATE_HZ)
     errors = []
     for ear in (None, model):
-        found = improve_patch(vital, melody(WRONG), target, Allowance(12), ear)
+        found = improve_patch(vital, melody(WRONG), target, Budget(12), ear)
         again = hear_recording(vital.play(found, heard.shape[-1] * FRAME_S), RATE_HZ)
         errors.append(float(np.mean((again[:, :180] - heard[:, :180]) ** 2)))
     assert errors[1] < 0.5 * errors[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mirrornet.budget import Allowance
+from mirrornet.budget import Budget
 from mirrornet.cochlea import CHANNELS
 from mirrornet.features import hear_recording
 from mirrornet.matching.patching import improve_patch
@@ -30,7 +30,7 @@ def test_renders_bring_the_patch_closer(vital: Vital):
     target = vital.play(melody({"wave": 75.0, "cutoff": 1500.0, "decay": 0.3}))
     heard = hear_recording(target, RATE_HZ)[:, :180]
     start = melody({"wave": 55.0, "cutoff": 3000.0, "sustain": 70.0})
-    found = improve_patch(vital, start, target, Allowance(60))
+    found = improve_patch(vital, start, target, Budget(60))
     errors = [
         np.mean((hear_recording(vital.play(notes, 1.6), RATE_HZ)[:, :180] - heard) ** 2)
         for notes in (start, found)
@@ -52,7 +52,7 @@ def test_overtones_above_4_khz_are_matched(vital: Vital):
 
     target = vital.play(tone(50.0), 1.0)
     heard = hear_recording(target, RATE_HZ)[CHANNELS + 6 :]
-    found = improve_patch(vital, tone(20.0), target, Allowance(40))
+    found = improve_patch(vital, tone(20.0), target, Budget(40))
     errors = [
         np.mean((hear_recording(vital.play(notes, 1.0), RATE_HZ)[CHANNELS + 6 :] - heard) ** 2)
         for notes in (tone(20.0), found)
@@ -65,7 +65,7 @@ def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch):
     play = vital.play
     target = play(melody({}))
     monkeypatch.setattr(vital, "play", lambda *given: played.append(1) or play(*given))
-    improve_patch(vital, melody({"wave": 40.0}), target, Allowance(23))
+    improve_patch(vital, melody({"wave": 40.0}), target, Budget(23))
     assert len(played) == 23
 
 

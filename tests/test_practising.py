@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mirrornet.budget import Allowance
+from mirrornet.budget import Budget, budgeted
 from mirrornet.cochlea import loudness_compress
+from mirrornet.events import Progress
 from mirrornet.features import hear
-from mirrornet.interrupts import Interrupt
 from mirrornet.matching.practising import Practice, compress, practise
 from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import Plant, load_plant
@@ -47,33 +47,34 @@ def error(plant: Plant, target: np.ndarray, controls: np.ndarray) -> float:
 @pytest.mark.parametrize("renders", [1, 2, 9, 30])
 def test_it_spends_its_renders_and_answers_with_the_best_heard(plant, renders):
     target, start = task(plant)
-    answer, played = play_out(practise(plant.controls, target, start, Allowance(renders)), plant)
+    answer, played = play_out(practise(plant.controls, target, start, Budget(renders)), plant)
     assert len(played) == renders
     errors = [error(plant, target, controls) for controls in played]
     assert error(plant, target, answer) == pytest.approx(min(errors), rel=1e-6)
 
 
-def test_ctrl_c_leaves_the_best_found_while_exploring(plant):
-    """As the command line does it: the next thing asked finds nothing left."""
+def test_cancelled_while_exploring_it_answers_with_the_best_so_far(plant):
     target, start = task(plant, off=0.1)
-    interrupt = Interrupt()
-    practice = practise(plant.controls, target, start, Allowance(None, None, interrupt))
-    controls, errors = next(practice), []
-    try:
-        while True:
-            linear = hear(plant.render(controls), plant.sample_rate_hz, "linear")
-            errors.append(error(plant, target, controls))
-            interrupt.asked = len(errors) >= 150
-            controls = practice.send(linear)
-    except StopIteration as end:
-        answer = end.value
+    progress, errors = Progress(), []
+    with budgeted(progress, None, None) as budget:
+        practice = practise(plant.controls, target, start, budget)
+        controls = next(practice)
+        try:
+            while True:
+                linear = hear(plant.render(controls), plant.sample_rate_hz, "linear")
+                errors.append(error(plant, target, controls))
+                if len(errors) >= 150:
+                    progress.cancel()
+                controls = practice.send(linear)
+        except StopIteration as end:
+            answer = end.value
     assert 150 <= len(errors) <= 152
     assert error(plant, target, answer) == pytest.approx(min(errors), rel=1e-6)
 
 
 def test_measuring_on_the_plant_brings_it_much_closer_without_any_model(plant):
     target, start = task(plant)
-    answer, _ = play_out(practise(plant.controls, target, start, Allowance(30)), plant)
+    answer, _ = play_out(practise(plant.controls, target, start, Budget(30)), plant)
     assert error(plant, target, answer) < 0.25 * error(plant, target, start)
 
 
@@ -85,14 +86,14 @@ def test_a_phase_finds_its_way_across_the_turn():
     start[phase] = 0.97
     target = hear(plant.render(true), plant.sample_rate_hz)
     model = load_model(controls="set2")
-    answer, _ = play_out(practise(plant.controls, target, start, Allowance(14), model), plant)
+    answer, _ = play_out(practise(plant.controls, target, start, Budget(14), model), plant)
     assert error(plant, target, answer) < 0.005 * error(plant, target, start)
 
 
 def test_a_decoder_makes_the_first_steps_count():
     plant = load_plant("vital")
     target, start = task(plant)
-    answer, _ = play_out(practise(plant.controls, target, start, Allowance(6), load_model()), plant)
+    answer, _ = play_out(practise(plant.controls, target, start, Budget(6), load_model()), plant)
     assert error(plant, target, answer) < 0.3 * error(plant, target, start)
 
 
@@ -100,7 +101,7 @@ def test_chance_alone_improves_and_is_the_same_for_the_same_seed(plant):
     target, start = task(plant)
     few = 6  # too few to measure
     answers = [
-        play_out(practise(plant.controls, target, start, Allowance(few), seed=seed), plant)[0]
+        play_out(practise(plant.controls, target, start, Budget(few), seed=seed), plant)[0]
         for seed in (0, 0, 1)
     ]
     assert np.array_equal(answers[0], answers[1])
@@ -110,7 +111,7 @@ def test_chance_alone_improves_and_is_the_same_for_the_same_seed(plant):
 
 def test_every_try_is_one_the_plant_may_play(plant):
     target, start = task(plant, off=0.6)  # at the bounds
-    _, played = play_out(practise(plant.controls, target, start, Allowance(25)), plant)
+    _, played = play_out(practise(plant.controls, target, start, Budget(25)), plant)
     for controls in played:
         plant.controls.check(controls)
 
@@ -120,7 +121,7 @@ def test_one_note_is_a_melody_too(plant):
     start = np.clip(true + 0.02, 0, 1)
     start[0] = true[0]
     target = hear(plant.render(true), plant.sample_rate_hz)
-    answer, _ = play_out(practise(plant.controls, target, start, Allowance(20)), plant)
+    answer, _ = play_out(practise(plant.controls, target, start, Budget(20)), plant)
     assert error(plant, target, answer) < error(plant, target, start)
 
 

@@ -20,8 +20,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from mirrornet.files import write_atomically
 from mirrornet.score import GAP_S, MELODY_S, Note
+from mirrornet.storage import write_atomically
 
 SAMPLE_RATE_HZ = 44100
 SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")

@@ -13,17 +13,17 @@ import numpy as np
 from jaxtyping import Float
 
 from ..audio import load_audio, take_sound
-from ..checkpoints import fingerprint
 from ..errors import AudioError, MirrorNetError, PlantError
+from ..events import Progress
 from ..export.report import percent, table_page
 from ..features import RECORDING_RATE_HZ, hear_recording
-from ..files import write_atomically
 from ..matching.match import EXPORT_RATE_HZ, check_plays
 from ..matching.recordings import match_recording
+from ..models.checkpoints import fingerprint
 from ..models.recording import RecordingModel
 from ..plants import Plant
 from ..plants.pool import Farm
-from ..progress import Progress
+from ..storage import write_atomically
 from ..training.recordings import ListeningRecipe, cut, learn_recordings
 from .batch import sound_files
 
@@ -44,13 +44,13 @@ class Split:
     """Of all of them, in their order in the folder."""
 
 
-def split_folder(folder: Path, out: Path, seed: int) -> Split:
+def split_folder(folder: Path, out: Path, seed: int, progress: Progress) -> Split:
     """Recordings in `folder` to learn from and to be judged by; those in `out` are passed over, and
     what cannot be used, or is there twice, is reported and left out. Raises AudioError if nothing
     can be used."""
     files, closed = sound_files(folder, out)
     usable: dict[str, Path] = {}  # by their sounds, so that none is on both sides
-    with Progress("Looking at files", len(files)) as progress:
+    with progress.stage("Looking at files", len(files)) as stage:
         for place, reason in closed.items():
             progress.say(f"left out a folder: {place} cannot be opened ({reason}).")
         for number, file in enumerate(files, 1):
@@ -63,7 +63,7 @@ def split_folder(folder: Path, out: Path, seed: int) -> Split:
                     progress.say(f"left out a file: {file.name} is the same sound as {same.name}.")
             except AudioError as error:
                 progress.say(f"left out a file: {error}")
-            progress.at(number)
+            stage.at(number)
     if not usable:
         raise AudioError(f"none of the {len(files)} files in {folder.name} can be used; see above.")
     return Split(*held_out(list(usable.values()), seed), list(usable))
@@ -85,6 +85,7 @@ def adapt(
     folder: Path,
     split: Split,
     out: Path,
+    progress: Progress,
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
@@ -92,12 +93,12 @@ def adapt(
     """`model` after it listened to the recordings to learn from; see `learn_recordings`, which
     keeps all it does in `out`. Raises AudioError if no notes are heard in any of them."""
     recipe = ListeningRecipe()
-    with Progress("Reading", len(split.learned_from)) as progress:
+    with progress.stage("Reading", len(split.learned_from)) as stage:
 
         def spectrograms() -> Iterator[Float[np.ndarray, "channel=176 frame"]]:
             for number, file in enumerate(split.learned_from, 1):
                 yield hear_recording(load_audio(file, EXPORT_RATE_HZ), EXPORT_RATE_HZ)
-                progress.at(number)
+                stage.at(number)
 
         excerpts = cut(model, spectrograms(), recipe.most_excerpts, seed)
     about = {
@@ -105,12 +106,20 @@ def adapt(
         "held_out": [str(file.relative_to(folder)) for file in split.judged_by],
         "sounds_sha256": split.sounds_sha256,
     }
-    with Farm(plant, controls=model.controls.name, sample_rate_hz=RECORDING_RATE_HZ) as farm:
+    options = {"controls": model.controls.name, "sample_rate_hz": RECORDING_RATE_HZ}
+    with Farm(plant, progress=progress, **options) as farm:
         check_plays(model, farm.name, farm.controls)
         return learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
 
 
-def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], out: Path) -> Scores:
+def compare(
+    plant: Plant,
+    models: Models,
+    folder: Path,
+    files: Sequence[Path],
+    out: Path,
+    progress: Progress,
+) -> Scores:
     """How far the answers of models are from some files of a folder, without refinement: for each
     file, the spectrogram error of each model by its name.
 
@@ -118,7 +127,7 @@ def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], o
     file that cannot be matched is reported and left out. Raises MirrorNetError if none can be.
     """
     scores: Scores = {}
-    with Progress("Comparing", len(files)) as progress:
+    with progress.stage("Comparing", len(files)) as stage:
         for number, file in enumerate(files, 1):
             name = file.relative_to(folder)
             try:
@@ -128,7 +137,7 @@ def compare(plant: Plant, models: Models, folder: Path, files: Sequence[Path], o
                 }
             except (AudioError, PlantError) as error:
                 progress.say(f"left out a file: {error}")
-            progress.at(number)
+            stage.at(number)
     if not scores:
         raise MirrorNetError(f"none of the {len(files)} files held out can be matched; see above.")
     text = json.dumps({"spectrogram_error": scores}, indent=2) + "\n"

@@ -25,10 +25,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import AudioError, OutputError
+from ..events import Progress
 from ..export.report import in_words, percent, table_page
 from ..export.spreadsheet import csv_text
-from ..files import write_atomically
-from ..progress import Progress
+from ..storage import write_atomically
 
 KINDS = (
     "3gp aac ac3 aif aifc aiff amr ape au avi caf flac flv gsm m4a m4b mka mkv mov mp2 mp3 mp4 mpg "
@@ -60,7 +60,12 @@ class Matched:
 
 
 def match_folder(
-    folder: Path, out: Path, options: Sequence[str], workers: int, weights: str = ""
+    folder: Path,
+    out: Path,
+    options: Sequence[str],
+    workers: int,
+    weights: str = "",
+    progress: Progress | None = None,
 ) -> list[Matched]:
     """Match every sound file in `folder`, and in the folders inside; `options` are those of
     `mirrornet match`, `weights` is a fingerprint of its model's.
@@ -85,11 +90,12 @@ def match_folder(
     }
     total = len(files) + len(closed)
     try:
-        with Progress("Matching", total) as progress, ThreadPoolExecutor(workers) as threads:
+        stages = (progress or Progress()).stage("Matching", total)
+        with stages as stage, ThreadPoolExecutor(workers) as threads:
 
             def tell(matched: Matched) -> None:
                 if matched.problem:
-                    progress.say(f"{matched.file.relative_to(folder)}: {matched.problem}")
+                    stage.say(f"{matched.file.relative_to(folder)}: {matched.problem}")
 
             def one(file: Path) -> None:
                 matched = _match_file(file, out / file.relative_to(folder), options, stopped)
@@ -97,7 +103,7 @@ def match_folder(
                     return  # it was given up
                 with lock:
                     found[file] = matched
-                    progress.at(len(found))
+                    stage.at(len(found))
                 tell(matched)
 
             for matched in found.values():

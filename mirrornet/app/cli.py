@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from ..errors import MirrorNetError
-from ..interrupts import endings_interrupt
+from ..errors import CancelledError, MirrorNetError
 from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
+from .interrupts import endings_interrupt
 from .streams import GONE, forgiving_output
 from .terminal import printable, say
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with forgiving_output(to_the_end=argv is None) as out, endings_interrupt() as ended:
         try:
             code = _run(arguments)
-        except KeyboardInterrupt:
+        except (CancelledError, KeyboardInterrupt):
             resumable = arguments[0] in ("learn", "experiment", "bench")
             hint = " To go on where it stopped, add --resume to the same command."
             print(f"\nmirrornet: stopped.{hint if resumable else ''}", file=sys.stderr)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from ..checkpoints import fingerprint
 from ..errors import OutputError
-from ..files import write_arrays, write_atomically
+from ..models.checkpoints import fingerprint
 from ..plants.pool import Farm
+from ..storage import write_arrays, write_atomically
 from ..training.trainer import Run
 from .evaluation import Controls, Melodies, played, score, sound_scores
 from .settings import Setting
@@ -71,7 +71,9 @@ def score_all(
     files = [folder / f"{answer.name}, {answer.digest}.json" for answer in answers]
     missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]
     if missing:
-        sounds = sound_scores(setting, true, [answer.controls for answer, _ in missing])
+        sounds = sound_scores(
+            setting, true, [answer.controls for answer, _ in missing], farm.progress
+        )
         for (answer, file), sound in zip(missing, sounds, strict=True):
             count = len(answer.controls)
             heard = played(farm, answer.controls, f"Playing {answer.method}")

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..app.terminal import say
-from ..checkpoints import provenance
+from ..events import Progress
 from ..export.plots import png
-from ..files import check_place, write_atomically
+from ..models.checkpoints import provenance
 from ..models.mirrornet import MirrorNet, load_model
 from ..plants.pool import Farm, usable_cores
+from ..storage import check_place, write_atomically
 from ..training.sampling import listen, random_melodies
 from ..training.targets import seed_targets
 from ..training.trainer import Run
@@ -35,7 +35,6 @@ from .curves import benchmark_curves
 from .evaluation import Heard, Melodies, imagine_all, refine_all
 from .matchers import EPOCHS, Babble, Learner, learners
 from .settings import Setting
-from .tables import learned_table, print_table, renders_table, sounds_table
 
 TOGETHER = 4  # melodies that are searched for at a time, and kept when they are done
 FROM_NOTES = "CMA-ES from our notes"
@@ -64,6 +63,7 @@ def run_benchmark(
     results: Path = Path("results"),
     runs: Path = Path("runs"),
     resume: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Compare, and write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` with a picture (PNG)
     beside it. What is learned and scored is kept in `runs`, and goes on there with `resume`; what
@@ -73,6 +73,7 @@ def run_benchmark(
     Raises OutputError if there is such a run and `resume` is not asked for, MirrorNetError if a
     package of mirrornet[bench] is missing.
     """
+    progress = progress or Progress()
     for package in ("cma", "pymoo", "librosa"):  # needed late, so asked for early
         bench_module(package)
     plan = BUDGETS[budget]
@@ -91,9 +92,9 @@ def run_benchmark(
     papers = paper_records(setting, seed, results)
     kept_in = results / name
     if kept_in.is_dir():
-        say(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
+        progress.say(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
     torch.set_num_threads(usable_cores())
-    with setting.target_farm() as players:  # first, as it may not be installed
+    with setting.target_farm(progress=progress) as players:  # first, as it may not be installed
         run = Run(runs / name, about, resume)
         about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
         babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
@@ -106,7 +107,7 @@ def run_benchmark(
         )
         true = Melodies(players.controls, *held_out)
     few = Melodies(true.space, true.controls[:SEARCHED], true.heard[:SEARCHED])
-    with Farm("vital", controls=setting.controls) as farm:
+    with Farm("vital", controls=setting.controls, progress=progress) as farm:
         controls = random_melodies(farm.controls, "babble", max(plan.babbles), seed)
         babble = Babble(*listen(farm, controls, what="Babbling", folder=babbled.part("babble")))
         places = babbled.folder, run.folder
@@ -137,8 +138,6 @@ def run_benchmark(
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=2) + "\n"))
     picture = png(lambda: benchmark_curves(result), dpi=150)
     write_atomically(path.with_suffix(".png"), lambda file: file.write_bytes(picture))
-    for table in (learned_table, renders_table, sounds_table):
-        print_table(table(result))
     return path
 
 
@@ -165,7 +164,7 @@ def refined(
     method = guessed.method.replace("encoder", "MirrorNet")
 
     def imagined() -> dict[str, np.ndarray]:
-        return {"controls": imagine_all(ours(), heard, guessed.controls)}
+        return {"controls": imagine_all(ours(), heard, guessed.controls, farm.progress)}
 
     def practised(renders: int) -> dict[str, np.ndarray]:
         return {"controls": refine_all(ours(), farm, heard, found[0].controls, renders, seed)}

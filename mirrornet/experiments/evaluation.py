@@ -10,9 +10,10 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from ..budget import Allowance
+from ..budget import Budget
 from ..controls import ControlSpace
 from ..errors import PlantError
+from ..events import Progress
 from ..features import Hearing, frame_times_s
 from ..matching.imagining import imagine
 from ..matching.practising import practise
@@ -27,7 +28,6 @@ from ..metrics import (
 )
 from ..models.mirrornet import MirrorNet
 from ..plants.pool import Farm
-from ..progress import Progress
 from ..score import sounding_note
 from ..training.sampling import listen, random_melodies
 from .settings import Setting
@@ -84,7 +84,7 @@ def evaluate(
     if before:
         answers["before"] = before.guess(torch.from_numpy(listened), notes).numpy().astype(float)
     if model.hearing == "loudness":
-        answers["imagined"] = imagine_all(model, true.heard, answers["encoder"])
+        answers["imagined"] = imagine_all(model, true.heard, answers["encoder"], farm.progress)
         for renders in REFINED:
             answers[f"refined {renders}"] = refine_all(
                 model, farm, true.heard, answers["imagined"], renders, seed
@@ -141,23 +141,22 @@ def sounds_of(farm: Farm, controls: Controls) -> Float[np.ndarray, "melody sampl
 
 
 def sound_scores(
-    setting: Setting, true: Melodies, answers: Sequence[Controls]
+    setting: Setting, true: Melodies, answers: Sequence[Controls], progress: Progress
 ) -> Iterator[dict[str, float]]:
     """For each of the answers, the means of the field's four metrics on the first `SOUNDS`
     melodies, played at the rate that these are defined for."""
-    rate = {"sample_rate_hz": SOUND_RATE_HZ}
-    with setting.target_farm(**rate) as players:
+    with setting.target_farm(sample_rate_hz=SOUND_RATE_HZ) as players:
         sounds = sounds_of(players, true.controls[:SOUNDS])
     with (
-        Farm("vital", controls=setting.controls, **rate) as farm,
-        Progress("Comparing sounds", len(answers)) as progress,
+        Farm("vital", controls=setting.controls, sample_rate_hz=SOUND_RATE_HZ) as farm,
+        progress.stage("Comparing sounds", len(answers)) as stage,
     ):
         for number, controls in enumerate(answers, 1):
             recorded = sounds_of(farm, controls[:SOUNDS])
             pairs = zip(sounds[: len(recorded)], recorded, strict=True)
             each = [field_metrics(a, b) for a, b in pairs]
             yield {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
-            progress.at(number)
+            stage.at(number)
 
 
 def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[str, float]:
@@ -173,13 +172,13 @@ def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[st
     return found
 
 
-def imagine_all(model: MirrorNet, heard: Heard, controls: Controls) -> Controls:
+def imagine_all(model: MirrorNet, heard: Heard, controls: Controls, progress: Progress) -> Controls:
     """`imagining.imagine` for each melody."""
     found = []
-    with threadpool_limits(1, "blas"), Progress("Imagining", len(heard)) as progress:
+    with threadpool_limits(1, "blas"), progress.stage("Imagining", len(heard)) as stage:
         for number, (sound, guess) in enumerate(zip(heard, controls, strict=True), 1):
             found.append(imagine(model, torch.from_numpy(sound), guess))
-            progress.at(number)
+            stage.at(number)
     return np.stack(found)
 
 
@@ -188,13 +187,14 @@ def refine_all(
 ) -> Controls:
     """`practising.practise` for each melody, all in step, so that every worker is kept busy."""
     practices = [
-        practise(model.controls, sound, start, Allowance(renders), model, seed)
+        practise(model.controls, sound, start, Budget(renders), model, seed)
         for sound, start in zip(heard, controls, strict=True)
     ]
     best: list[np.ndarray | None] = [None] * len(practices)
     asked = {number: next(practice) for number, practice in enumerate(practices)}
     what = f"Refining, {renders} renders each"
-    with threadpool_limits(1, "blas"), Progress(what, renders * len(heard)) as progress:
+    total = renders * len(heard)
+    with threadpool_limits(1, "blas"), farm.progress.stage(what, total) as stage:
         done = 0
         while asked:
             outcomes = farm.hear(np.stack(list(asked.values())), "linear", chunk=4)
@@ -206,7 +206,7 @@ def refine_all(
                 except StopIteration as end:
                     best[number] = end.value
                     del asked[number]
-                progress.at(done := done + 1)
+                stage.at(done := done + 1)
     return np.stack([controls for controls in best if controls is not None])
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from ..audio import load_audio
-from ..checkpoints import load_checkpoint
 from ..features import hear
 from ..metrics import SOUND_RATE_HZ
+from ..models.checkpoints import load_checkpoint
 from ..models.mirrornet import MirrorNet
 from ..plants.pool import Farm
 from ..training.melodies import MirrorRecipe, learn
@@ -112,7 +112,8 @@ def learners(
         _, kind, recipe = PEERS[key]
         place = folder / f"{key}-{size}"
         recipe = replace(recipe, epochs=EPOCHS[size][key])
-        model = learn_supervised(kind, recipe, *babble.first(size), place, seed, True, "cpu")
+        how = {"resume": True, "device": "cpu", "progress": farm.progress}
+        model = learn_supervised(kind, recipe, *babble.first(size), place, seed, **how)
         return model, _cpu_s(place)
 
     found = []

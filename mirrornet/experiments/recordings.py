@@ -18,27 +18,26 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ..audio import resample
-from ..budget import Allowance
-from ..checkpoints import fingerprint, provenance
+from ..budget import Budget
+from ..events import Progress
 from ..export.files import level_matched
 from ..features import RECORDING_RATE_HZ, hear_recording
-from ..files import check_place, write_atomically
 from ..matching.patching import improve_patch
 from ..matching.recordings import plant_notes, play_at_levels, read
 from ..matching.rehearsing import Rehearsal, Trial
 from ..metrics import field_metrics
+from ..models.checkpoints import fingerprint, provenance
 from ..models.recording import RecordingModel
 from ..plants import load_plant
 from ..plants.pool import Farm
-from ..progress import Progress
 from ..score import Note
+from ..storage import check_place, write_atomically
 from ..training.phrase_sampling import Phrases, babble_phrases
 from ..training.trainer import Run
 from .baselines.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
 from .baselines.search import bench_module
 from .material import BABBLED, PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
-from .tables import pitch_class_table, print_table, recorded_sounds_table, recordings_table
 
 MATCHED = 2  # recordings of each source whose sound is matched; of real ones all are
 SHOWN = 6  # real recordings on the page; of others the first of each source
@@ -53,6 +52,7 @@ def run_recordings(
     results: Path = Path("results"),
     runs: Path = Path("runs"),
     resume: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Read and match all recordings, and write `results/recordings-seed-SEED.json`, with a page to
     listen to beside it. What is done is kept in `runs`, and goes on there with `resume`.
@@ -60,6 +60,7 @@ def run_recordings(
     Raises MirrorNetError if a package of mirrornet[bench] is missing, PlantError without the sound
     font, OutputError if there is such a run and `resume` is not asked for.
     """
+    progress = progress or Progress()
     for package in ("mir_eval", "librosa", "cma"):
         bench_module(package)
     torch.set_num_threads(1)
@@ -77,12 +78,13 @@ def run_recordings(
     }
     run = Run(runs / f"bench-{name}", about, resume)
     controls = model.controls.name
-    with Farm(model.plant, controls=controls, sample_rate_hz=RECORDING_RATE_HZ) as farm:
+    rate = {"sample_rate_hz": RECORDING_RATE_HZ}
+    with Farm(model.plant, controls=controls, progress=progress, **rate) as farm:
         babble = babble_phrases(farm, BABBLE, seed, run.part("babble"))
     matchers = Matchers(model, babble, seed)
     chosen = sources(seed)
     rows = []
-    with Progress("Reading and matching", len(chosen)) as progress:
+    with progress.stage("Reading and matching", len(chosen)) as stage:
         for source in chosen:
             file = run.folder / f"{source.name}.json"
             if not file.is_file():
@@ -90,15 +92,13 @@ def run_recordings(
                     text = json.dumps(row_of(source, matchers, results / name))
                 write_atomically(file, lambda path, text=text: path.write_text(text))
             rows.append(json.loads(file.read_bytes()))
-            progress.at(len(rows))
+            stage.at(len(rows))
     result = {"seed": seed, "tuned_on": list(TUNED_ON.values()), **about}
     result |= {"rows": rows, **provenance()}
     path = results / f"{name}.json"
     results.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=1) + "\n"))
     write_page(results / name, [source.name for source in chosen])
-    for table in (recordings_table, pitch_class_table, recorded_sounds_table):
-        print_table(table(result))
     return path
 
 
@@ -152,30 +152,30 @@ class Matchers:
             return {}
         first = play_at_levels(self.plant, notes, sound, heard)
 
-        def searched(look_for: Callable[[Rehearsal], Trial], allowance: Allowance) -> list[Note]:
-            rehearsal = Rehearsal(self.plant, first.notes, sound, allowance)
+        def searched(look_for: Callable[[Rehearsal], Trial], budget: Budget) -> list[Note]:
+            rehearsal = Rehearsal(self.plant, first.notes, sound, budget)
             knobs = look_for(rehearsal).knobs
             return [rehearsal.with_knobs(note, knobs) for note in first.notes]
 
         nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.notes))
-        methods: dict[str, Callable[[Allowance], list[Note]]] = {
-            OURS: lambda allowance: improve_patch(
-                self.plant, first.notes, sound, allowance, self.model, self.seed
+        methods: dict[str, Callable[[Budget], list[Note]]] = {
+            OURS: lambda budget: improve_patch(
+                self.plant, first.notes, sound, budget, self.model, self.seed
             ),
-            "nearest in the babble": lambda allowance: searched(
-                lambda rehearsal: search_patch(rehearsal, nearest), allowance
+            "nearest in the babble": lambda budget: searched(
+                lambda rehearsal: search_patch(rehearsal, nearest), budget
             ),
-            "CMA-ES": lambda allowance: searched(
-                lambda rehearsal: cma_es(rehearsal, (self.seed, 0)), allowance
+            "CMA-ES": lambda budget: searched(
+                lambda rehearsal: cma_es(rehearsal, (self.seed, 0)), budget
             ),
         }
         found = {"ours, at once": (first, 0)}
         for method, look_for in methods.items():
-            allowance = Allowance(None, TIME_S, clock=time.process_time)
-            played = play_at_levels(self.plant, look_for(allowance), sound, heard)
+            budget = Budget(None, TIME_S, clock=time.process_time)
+            played = play_at_levels(self.plant, look_for(budget), sound, heard)
             if method == OURS:  # as `match` does
                 played = min(first, played, key=lambda played: played.error)
-            found[method] = played, allowance.spent
+            found[method] = played, budget.spent
         scores = {}
         for method, (played, renders) in found.items():
             target, audio = level_matched(sound, played.audio)

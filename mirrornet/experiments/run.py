@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 
 from ..audio import save_audio
-from ..checkpoints import provenance
+from ..events import Progress
 from ..export.plots import panels, png
 from ..features import hear
-from ..files import check_place, write_atomically
+from ..models.checkpoints import provenance
 from ..models.mirrornet import HEARING, MirrorNet
 from ..plants.pool import Farm
+from ..storage import check_place, write_atomically
 from ..training.melodies import PaperRecipe, learn, plan_from
 from ..training.targets import seed_targets
 from ..training.trainer import check_folder
@@ -23,7 +24,6 @@ from . import settings
 from .baselines.search import bench_module
 from .evaluation import Heard, Melodies, encoder_errors, evaluate, sound_scores
 from .settings import Setting
-from .tables import control_table, experiment_table, print_table
 
 SHOWN = 3  # melodies in the figure and as audio
 SHOWN_RATE_HZ = 22050
@@ -39,6 +39,7 @@ def run_experiment(
     runs: Path = Path("runs"),
     resume: bool = False,
     device: str = "auto",
+    progress: Progress | None = None,
 ) -> Path:
     """Learn, score, and write `results/experiment-N-VARIANT-RECIPE-BUDGET-seed-SEED.json`, with the
     paper's panels (PNG) and the sounds (WAV) of some held-out melodies beside it.
@@ -49,6 +50,7 @@ def run_experiment(
     Results of an earlier run of the same name are replaced. Raises OutputError at once if there is
     such a run in `runs` and `resume` is not asked for.
     """
+    progress = progress or Progress()
     bench_module("librosa")  # needed late, so asked for early
     plan, begin = plan_from(recipe, budget, start, setting.controls)
     if start is not None:
@@ -58,7 +60,7 @@ def run_experiment(
     check_place(results / name)
     (results / name).mkdir(parents=True, exist_ok=True)
     hearing = HEARING[plan.architecture]
-    with setting.target_farm() as players:
+    with setting.target_farm(progress=progress) as players:
         ranges = setting.ranges
         targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, ranges)[1]
         held_out = seed_targets(players, "held-out", settings.HELD_OUT, seed, ranges=ranges)
@@ -68,14 +70,15 @@ def run_experiment(
             again = seed_targets(players, "held-out", settings.HELD_OUT, seed, hearing, ranges)
             listened = again[1]
     about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
-    with Farm("vital", controls=setting.controls) as farm:
+    with Farm("vital", controls=setting.controls, progress=progress) as farm:
         model = learn(plan, farm, targets, runs / name, seed, resume, device, about, begin)
         scores, answers = evaluate(
             model, farm, true, listened, seed, begin or _babbled(runs / name)
         )
         course = _course(runs / name, farm, true, listened)
     found = [answer.controls for answer in answers.values()]
-    for score, sound in zip(scores.values(), sound_scores(setting, true, found), strict=True):
+    sounds = sound_scores(setting, true, found, progress)
+    for score, sound in zip(scores.values(), sounds, strict=True):
         score |= sound
     card = json.loads((runs / name / "model.json").read_bytes())
     result = {
@@ -100,8 +103,6 @@ def run_experiment(
     path = results / f"{name}.json"
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=2) + "\n"))
     _show(setting, model, true, answers["encoder"], results / name)
-    print_table(experiment_table(result))
-    print_table(control_table(result))
     return path
 
 

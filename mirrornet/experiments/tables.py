@@ -1,4 +1,4 @@
-"""Tables from `results/*.json`: on the terminal, and in README and docs between their markers.
+"""Tables from `results/*.json`, and their places in README and docs, between markers.
 
 python -m mirrornet.experiments.tables          renders the pages' tables anew
 """
@@ -9,11 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from ..files import write_atomically
+from ..storage import write_atomically
 from .settings import SETTINGS
 
 Rows = list[list[str]]
@@ -29,7 +25,6 @@ ANSWERS = {
 }
 
 
-WIDE = 124  # characters, in which every table has room for its numbers
 FEW, MANY = 200, 2000  # renders spent on a melody
 # Where learning did not start from the weights that ship.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
@@ -243,15 +238,6 @@ def listening_table(result: dict[str, Any]) -> Rows:
         errors = (f"{100 * error:.3g}" for error in row["spectrogram_error"].values())
         rows.append([row["source"], *errors, str(row["held_out"]), str(row["better"])])
     return rows
-
-
-def print_table(rows: Rows) -> None:
-    """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
-    table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)
-    table.columns[0].no_wrap = True
-    for row in rows[1:]:
-        table.add_row(*row)
-    Console(width=max(Console().width, WIDE)).print(table)
 
 
 def markdown(rows: Rows) -> str:

@@ -16,13 +16,11 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import Float
 
-from ..app.terminal import printable
 from ..audio import peak, save_audio
 from ..errors import MirrorNetError, OutputError
-from ..files import write_atomically
-from ..interrupts import deferred_interrupt
+from ..runtime import own_settings
 from ..score import Note, note_name, shared_note
-from ..surroundings import own_settings
+from ..storage import write_atomically
 from . import report
 from .midi import controllers, midi
 from .spreadsheet import csv_text
@@ -67,21 +65,19 @@ def save_match(match: Match, folder: str | Path) -> list[Path]:
 
     All or nothing: the files are prepared in a hidden folder beside `folder` (inside it, where
     it exists) and then renamed into place. Raises OutputError, having left nothing behind, where
-    that is not possible; what stood there before is never touched. Ctrl-C interrupts when all is
-    written, the second one at once. One file that cannot be made, as the picture where matplotlib
-    does not work, is left out, which the log (on a terminal, the error stream) and the page say.
+    that is not possible; what stood there before is never touched.
+    One file that cannot be made, as the picture where matplotlib does not work, is left out, which
+    the log (on a terminal, the error stream) and the page say.
     """
     folder = Path(folder)
     try:
         _refuse_occupied(folder)
-        with deferred_interrupt() as interrupt, _appearing(folder) as staging:
+        with _appearing(folder) as staging:
             _write_files(match, staging, folder)
             for number, other in enumerate(match.others, 2):
                 name = report.candidate_path(number)
                 (staging / name).mkdir()
                 _write_files(other, staging / name, folder / name)
-        if interrupt.asked:
-            raise KeyboardInterrupt
         return sorted(path for path in folder.rglob("*") if path.is_file())
     except OSError as error:
         raise OutputError(
@@ -183,7 +179,7 @@ def _write_files(match: Match, folder: Path, about: Path) -> None:
             content = make()
         except FAULTS as error:
             faults.append(f"{name} could not be made ({type(error).__name__}: {error}).")
-            LOG.warning("%s", printable(f"In {about}, {faults[-1]} All else is there."))
+            LOG.warning("In %r, %s All else is there.", str(about), faults[-1])
             return None
         if content is not None:
             (folder / name).parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ..budget import Allowance
+from ..budget import Budget
 from ..controls import within
 from ..models.transcriber import UNSURE
 from ..plants import Plant
@@ -28,7 +28,7 @@ def other_patches(
     sure: Float[np.ndarray, " knob"],
     target: Float[np.ndarray, " sample"],
     count: int,
-    allowance: Allowance,
+    budget: Budget,
     seed: int = 0,
 ) -> list[list[Note]]:
     """The notes with up to `count` other patches, which sound different from theirs and from each
@@ -37,10 +37,10 @@ def other_patches(
     `sure` says how much is known of each knob, as in `Transcript`. `target` is at the plant's rate.
     """
     generator = np.random.default_rng((seed, STREAM))
-    rehearsal = Rehearsal(plant, notes, target, allowance)
+    rehearsal = Rehearsal(plant, notes, target, budget)
     own = rehearsal.knobs_of(notes[0])
     chosen, drawn = [rehearsal.play(own)], []
-    while allowance.left:
+    while budget.left:
         doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
         drawn.append(rehearsal.play(within(rehearsal.controls, own + doubt)))
     for trial in sorted(drawn, key=lambda trial: trial.error):

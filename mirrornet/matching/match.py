@@ -12,18 +12,19 @@ import torch
 from jaxtyping import Float
 
 from ..audio import Sound
-from ..budget import allowed
-from ..checkpoints import load_checkpoint
+from ..budget import budgeted
 from ..controls import ControlSpace
 from ..errors import CheckpointError, ControlError
+from ..events import Progress
 from ..export.match import Match
 from ..features import hear, hear_recording
 from ..metrics import spectrogram_error
+from ..models.checkpoints import load_checkpoint
 from ..models.mirrornet import MirrorNet, card_of, shipped
 from ..models.recording import TRANSCRIBER, RecordingModel
 from ..plants import Plant, find_plant, load_plant
+from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, MELODY_S, PITCH_SPAN, melody_notes, note_name
-from ..surroundings import ONE_THREAD, own_settings
 from ..training.targets import melody_sound
 from .imagining import imagine
 from .practising import Practice, practise
@@ -72,6 +73,7 @@ def match(
     candidates: int = 1,
     patch: PatchScope = "shared",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
 
@@ -84,13 +86,15 @@ def match(
             those for recordings if only its name is given.
         refine, seconds: how many real renders, and how much time, may be spent on improving the
             answer, whichever ends first; with neither, it is what encoder and decoder make of the
-            sound. Ctrl-C ends the improving with the best found so far.
+            sound.
         candidates: how many answers for a recording that sound different, the best with all others
             as its `others`; they share what refinement may spend.
         patch: of a recording: one for all notes, which a preset and a MIDI file can play; or one
             "per-note", as in the melodies of the paper.
         seed: where the chance in refinement starts; the same seed gives the same match, if no time
             is set.
+        progress: where the work reports; `progress.cancel()`, from any thread, ends the improving
+            with the best found so far.
 
     Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
     """
@@ -111,16 +115,19 @@ def match(
         check_plays(model, plant, model.controls)
         plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
     check_plays(model, plant.name, plant.controls)
+    progress = progress or Progress()
     with ONE_THREAD:
         if isinstance(model, RecordingModel):
-            return match_recording(sound, plant, model, refine, seconds, candidates, patch, seed)
+            return match_recording(
+                sound, plant, model, refine, seconds, candidates, patch, seed, progress
+            )
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
         if patch == "per-note":
             raise ControlError(
                 "a melody of the paper has its knobs per note anyway; leave out patch."
             )
-        return _match_melody(sound, plant, model, refine, seconds, seed)
+        return _match_melody(sound, plant, model, refine, seconds, seed, progress)
 
 
 def _match_melody(
@@ -130,6 +137,7 @@ def _match_melody(
     refine: int | None,
     seconds: float | None,
     seed: int,
+    progress: Progress,
 ) -> Match:
     """A melody of five notes in 2 s, whose knobs move from note to note."""
     rate_hz = plant.sample_rate_hz
@@ -140,8 +148,8 @@ def _match_melody(
     if model.hearing == "loudness":
         controls = imagine(model, listened, controls)
     if (refine or seconds) and 0 not in (refine, seconds):
-        with allowed(refine, seconds) as allowance:
-            practice = practise(model.controls, target_heard, controls, allowance, model, seed)
+        with budgeted(progress, refine, seconds) as budget:
+            practice = practise(model.controls, target_heard, controls, budget, model, seed)
             controls = _practise(plant, practice)
     one_voice, more = _what_else_sounds(target, rate_hz)
     notes = melody_notes(plant.controls, controls)

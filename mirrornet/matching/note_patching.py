@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from ..budget import Allowance
+from ..budget import Budget
 from ..controls import within
 from ..errors import PlantError
 from ..features import FRAME_S, frame_times_s, hear_recording
@@ -28,7 +28,7 @@ def improve_notes(
     plant: Plant,
     notes: Sequence[Note],
     target: Float[np.ndarray, " sample"],
-    allowance: Allowance,
+    budget: Budget,
     seed: int = 0,
 ) -> list[Note]:
     """The notes with better knobs, each with its own, after as many renders as are allowed.
@@ -36,7 +36,7 @@ def improve_notes(
     `target` is what they are to sound like, at the plant's rate. Pitches, times, levels and tunings
     stay.
     """
-    practice = _Practice(plant, notes, target, allowance)
+    practice = _Practice(plant, notes, target, budget)
     practice.run(np.random.default_rng(seed))
     return practice.with_knobs(practice.whole)
 
@@ -49,11 +49,11 @@ class _Practice:
         plant: Plant,
         notes: Sequence[Note],
         target: Float[np.ndarray, " sample"],
-        allowance: Allowance,
+        budget: Budget,
     ):
         self.wanted = hear_recording(target, plant.sample_rate_hz)
         self.duration_s = self.wanted.shape[-1] * FRAME_S
-        self.plant, self.notes, self.allowance = rehearsal_plant(plant), notes, allowance
+        self.plant, self.notes, self.budget = rehearsal_plant(plant), notes, budget
         self.shared = plant.controls.shared
         frames, onsets_s = self.wanted.shape[-1], [note.onset_s for note in notes]
         sounding = np.searchsorted(onsets_s, frame_times_s(frames), "right") - 1
@@ -66,7 +66,7 @@ class _Practice:
         self.heard = self.play(self.knobs)
         self.errors = self.errors_of(self.heard)
         self.whole, self.whole_error = self.knobs, self.errors.sum()
-        while self.allowance.left > len(self.shared) + len(DAMPINGS):
+        while self.budget.left > len(self.shared) + len(DAMPINGS):
             before = self.errors.sum()
             self.follow(self.measure())
             if self.errors.sum() > WORTH * before:
@@ -81,7 +81,7 @@ class _Practice:
         except PlantError:  # as good as silence
             audio = np.zeros(round(self.duration_s * self.plant.sample_rate_hz), np.float32)
         heard = hear_recording(audio, self.plant.sample_rate_hz)
-        self.allowance.spend(float(np.mean((heard - self.wanted) ** 2) / np.var(self.wanted)))
+        self.budget.spend(float(np.mean((heard - self.wanted) ** 2) / np.var(self.wanted)))
         return heard
 
     def with_knobs(self, knobs: Knobs) -> list[Note]:
@@ -116,7 +116,7 @@ class _Practice:
         sizes = (self.heard[:, own].size for own in self.frames)
         slopes = [np.zeros((size, len(self.shared)), np.float32) for size in sizes]
         for number, control in enumerate(self.shared):
-            if not self.allowance.left:
+            if not self.budget.left:
                 break
             size = COARSE.get(control.name, PROBE)
             moved = self.knobs.copy()
@@ -131,7 +131,7 @@ class _Practice:
         """Some steps down the slopes, ever shorter ones."""
         start, residual = self.knobs, self.wanted - self.heard
         for damping in DAMPINGS:
-            if not self.allowance.left:
+            if not self.budget.left:
                 break
             steps = [
                 bounded_step(slope, residual[:, own].ravel().astype(float), damping, -at, 1 - at)
@@ -143,7 +143,7 @@ class _Practice:
 
     def explore(self, chance: np.random.Generator) -> None:
         size = np.full(len(self.notes), FIRST_CHANGE)
-        while self.allowance.left > 1:
+        while self.budget.left > 1:
             chosen = chance.random(self.knobs.shape).argsort(1) < CHANGED
             change = size[:, None] * chance.standard_normal(self.knobs.shape) * chosen
             better = self.attempt(within(self.shared, self.knobs + change))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ..budget import Allowance
+from ..budget import Budget
 from ..controls import way, within
 from ..features import frame_times_s
 from ..models.recording import RecordingModel
@@ -38,7 +38,7 @@ def improve_patch(
     plant: Plant,
     notes: Sequence[Note],
     target: Float[np.ndarray, " sample"],
-    allowance: Allowance,
+    budget: Budget,
     model: RecordingModel | None = None,
     seed: int = 0,
 ) -> list[Note]:
@@ -47,7 +47,7 @@ def improve_patch(
     `target` is what they are to sound like, at the plant's rate. Pitches, times, levels and tunings
     stay. Without a `model` there is nothing but the plant to go by.
     """
-    practice = _Practice(plant, notes, target, allowance)
+    practice = _Practice(plant, notes, target, budget)
     best = practice.run(model, seed)
     return [practice.with_knobs(note, best.knobs) for note in notes]
 
@@ -56,9 +56,9 @@ class _Practice(Rehearsal):
     def run(self, model: RecordingModel | None, seed: int) -> Trial:
         best = self.play(self.knobs_of(self.notes[0]))
         self.first = best.knobs
-        if model and self.allowance.left:
+        if model and self.budget.left:
             best = self.imagine(model, best, seed)
-        while self.allowance.left > len(self.controls) + 1:
+        while self.budget.left > len(self.controls) + 1:
             before = self.cost(best)
             best = self.follow(best, self.measure(best))
             if self.cost(best) > WORTH * before:
@@ -69,9 +69,9 @@ class _Practice(Rehearsal):
         """The best of what the decoder expects to sound right, and of steps along its slopes."""
         rows = as_arrays(self.plant.controls, self.notes)[0][: len(self.notes)]
         for knobs in imagine_patch(model, rows, self.target, best.knobs, IMAGINED, seed):
-            if self.allowance.left:
+            if self.budget.left:
                 best = min(best, self.play(knobs), key=self.cost)
-        while self.allowance.left:
+        while self.budget.left:
             before = self.cost(best)
             times_s = frame_times_s(best.heard.shape[-1])[::EVERY]
             slopes = patch_slopes(model, rows, best.knobs, times_s)
@@ -90,7 +90,7 @@ class _Practice(Rehearsal):
         """The slopes of what is heard along each knob, each moved towards the middle."""
         slopes = np.zeros((best.heard.size, len(self.controls)))
         for number, control in enumerate(self.controls):
-            if not self.allowance.left:
+            if not self.budget.left:
                 break
             change = COARSE.get(control.name, PROBE)
             moved = best.knobs.copy()
@@ -104,7 +104,7 @@ class _Practice(Rehearsal):
         residual = (self.target - best.heard)[:, ::every].ravel().astype(float)
         start = best.knobs
         for damping in DAMPINGS:
-            if not self.allowance.left:
+            if not self.budget.left:
                 break
             step = bounded_step(slopes, residual, damping, -start, 1 - start)
             trial = self.play(within(self.controls, start + step))
@@ -113,7 +113,7 @@ class _Practice(Rehearsal):
 
     def explore(self, best: Trial, chance: np.random.Generator) -> Trial:
         size = FIRST_CHANGE
-        while self.allowance.left:
+        while self.budget.left:
             knobs = best.knobs.copy()
             some = chance.choice(len(knobs), CHANGED, replace=False)
             knobs[some] += size * chance.standard_normal(CHANGED)

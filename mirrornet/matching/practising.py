@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..budget import Allowance
+from ..budget import Budget
 from ..controls import ControlSpace
 from ..features import FRAME_S, frame_times_s
 from ..models.mirrornet import MirrorNet
@@ -52,7 +52,7 @@ def practise(
     space: ControlSpace,
     target: Spectrogram,
     controls: Controls,
-    allowance: Allowance,
+    budget: Budget,
     model: MirrorNet | None = None,
     seed: int = 0,
 ) -> Practice:
@@ -62,14 +62,14 @@ def practise(
     `target` is loudness-compressed. A `model` that hears loudness lends its decoder's Jacobian for
     the first steps. Pitches are brought to semitones and stay.
     """
-    practice = _Practice(space, target, allowance)
+    practice = _Practice(space, target, budget)
     best = yield from practice.play(round_pitch(space, controls))
-    if model and model.hearing == "loudness" and practice.allowance.left:
+    if model and model.hearing == "loudness" and practice.budget.left:
         slopes = _decoder_slopes(model, practice, best)
         best = yield from practice.correct(best, slopes, DECODER_STEPS)
     for probe in PROBE_SIZES:
         # Measuring pays only if renders are left to use what was measured.
-        while practice.allowance.left > practice.to_measure:
+        while practice.budget.left > practice.to_measure:
             before = best.error
             best, slopes = yield from practice.measure(best, probe)
             best = yield from practice.correct(best, slopes, MEASURED_STEPS)
@@ -86,8 +86,8 @@ class _Practice:
     knob by knob. What a note sounds like depends on its knobs, its onset and the next one's.
     """
 
-    def __init__(self, space: ControlSpace, target: Spectrogram, allowance: Allowance):
-        self.target, self.allowance = target.astype(np.float64), allowance
+    def __init__(self, space: ControlSpace, target: Spectrogram, budget: Budget):
+        self.target, self.budget = target.astype(np.float64), budget
         self.variance = float(np.var(self.target)) or 1.0
         self.melody_s = target.shape[-1] * FRAME_S
         self.duration = space.row("duration")
@@ -98,7 +98,7 @@ class _Practice:
     def play(self, controls: Controls) -> Trial:
         linear = yield controls
         heard = Heard(controls, linear, self.target)
-        self.allowance.spend(heard.error / self.variance)
+        self.budget.spend(heard.error / self.variance)
         return heard
 
     def correct(self, best: Heard, slopes: Slopes, trials: int) -> Trial:
@@ -106,7 +106,7 @@ class _Practice:
         least, damping, most = DAMPING
         touches = self.touches(best)
         failures = 0
-        while trials and self.allowance.left and failures < FAILURES:
+        while trials and self.budget.left and failures < FAILURES:
             place, sounding = self.place(best.controls), self.sounding(best)
             low, high = self.bounds(best.controls)
             residual = self.target - best.compressed
@@ -161,7 +161,7 @@ class _Practice:
         """Spend what is left on random changes of knobs, kept note by note where they help."""
         size = np.full(best.controls.shape[-1], FIRST_CHANGE)
         heard, sounding = best, self.sounding(best)
-        while self.allowance.left > 1:
+        while self.budget.left > 1:
             controls = best.controls.copy()
             change = size * generator.standard_normal((len(self.knobs), len(size)))
             controls[self.knobs] = self.within(controls[self.knobs] + change)
@@ -178,7 +178,7 @@ class _Practice:
                 else:
                     size[note] *= 0.9
         # What was put together has not been heard as a whole.
-        if self.allowance.left or best.error < heard.error:
+        if self.budget.left or best.error < heard.error:
             whole = yield from self.play(best.controls)
             heard = min(heard, whole, key=lambda answer: answer.error)
         return heard

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ..audio import Sound, take_sound
-from ..budget import allowed
+from ..budget import budgeted
 from ..controls import ControlSpace
 from ..errors import AudioError, ControlError
+from ..events import Progress
 from ..export.match import Match
 from ..features import hear_recording
 from ..metrics import spectrogram_error
@@ -50,6 +51,7 @@ def match_recording(
     candidates: int = 1,
     patch: PatchScope = "shared",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Match:
     """The notes of a recording, 0.1 s to 10 minutes long, and the patch that plays them, improved
     by `refine` renders of an excerpt, or for so many `seconds`. Of several candidates, which share
@@ -58,6 +60,7 @@ def match_recording(
 
     Raises AudioError for a sound that cannot be used, or in which no notes are heard.
     """
+    progress = progress or Progress()
     rate_hz = plant.sample_rate_hz
     target, warnings = take_sound(sound, rate_hz)
     target_heard = hear_recording(target, rate_hz)
@@ -75,30 +78,27 @@ def match_recording(
         )
     first = play_at_levels(plant, notes, target, target_heard)
     patches = [first.notes]
-    stopped = False
     if candidates > 1:
         draws = 1 + DRAWS * (candidates - 1)
-        with allowed(draws, None, "Trying other patches") as allowance:
+        with budgeted(progress, draws, None, "Trying other patches") as budget:
             patches += other_patches(
-                plant, first.notes, transcript.sure, target, candidates - 1, allowance, seed
+                plant, first.notes, transcript.sure, target, candidates - 1, budget, seed
             )
-        stopped = allowance.stopped
     found = [first, *(play_at_levels(plant, one, target, target_heard) for one in patches[1:])]
     for number, played in enumerate(found):
         renders, time_s = _share(refine, seconds, number, len(found))
-        if stopped or 0 in (renders, time_s) or (renders, time_s) == (None, None):
+        if progress.cancelled or 0 in (renders, time_s) or (renders, time_s) == (None, None):
             continue
         what = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
-        with allowed(renders, time_s, what) as allowance:
+        with budgeted(progress, renders, time_s, what) as budget:
             if patch == "shared":
                 # The decoder would bring all candidates to the same patch.
                 ear = None if number else model
-                better = improve_patch(plant, played.notes, target, allowance, ear, seed)
+                better = improve_patch(plant, played.notes, target, budget, ear, seed)
             else:
-                better = improve_notes(plant, played.notes, target, allowance, seed)
+                better = improve_notes(plant, played.notes, target, budget, seed)
         refined = play_at_levels(plant, better, target, target_heard)
         found[number] = min(played, refined, key=lambda played: played.error)
-        stopped = allowance.stopped
     kept: list[Played] = []
     for played in sorted(found, key=lambda played: played.error):
         if all(different(played.heard, one.heard, target_heard) for one in kept):

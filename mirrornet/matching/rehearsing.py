@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..budget import Allowance
+from ..budget import Budget
 from ..controls import within
 from ..errors import PlantError
 from ..features import FRAME_S, RECORDING_RATE_HZ, hear_recording
@@ -67,12 +67,12 @@ class Rehearsal:
         plant: Plant,
         notes: Sequence[Note],
         target: Float[np.ndarray, " sample"],
-        allowance: Allowance,
+        budget: Budget,
     ):
         start_s, end_s, self.notes = excerpt(notes, len(target) / plant.sample_rate_hz)
         part = slice(round(start_s * plant.sample_rate_hz), round(end_s * plant.sample_rate_hz))
         self.target = hear_recording(target[part], plant.sample_rate_hz)
-        self.plant, self.allowance = rehearsal_plant(plant), allowance
+        self.plant, self.budget = rehearsal_plant(plant), budget
         self.controls = plant.controls.shared
 
     def play(self, knobs: Knobs) -> Trial:
@@ -83,7 +83,7 @@ class Rehearsal:
             audio = np.zeros(round(duration_s * self.plant.sample_rate_hz), np.float32)
         heard = hear_recording(audio, self.plant.sample_rate_hz)
         error = float(np.mean((heard - self.target) ** 2) / np.var(self.target))
-        self.allowance.spend(error)
+        self.budget.spend(error)
         return Trial(knobs, heard, error)
 
     def knobs_of(self, note: Note) -> Knobs:

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ..checkpoints import load_checkpoint, save_checkpoint
 from ..controls import ControlSpace, plant_and_controls
 from ..errors import CheckpointError, ControlError
 from ..features import Hearing
-from ..surroundings import own_settings
+from ..runtime import own_settings
+from .checkpoints import load_checkpoint, save_checkpoint
 from .notewise import NotewiseDecoder
 from .paper import PaperDecoder, PaperEncoder
 from .reader import NoteReader

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ..checkpoints import load_checkpoint, save_checkpoint
 from ..cochlea import CHANNELS
 from ..controls import ControlSpace, plant_and_controls
 from ..errors import CheckpointError, ControlError
 from ..features import FRAME_S
-from ..surroundings import own_settings
+from ..runtime import own_settings
+from .checkpoints import load_checkpoint, save_checkpoint
 from .phrasewise import PhraseDecoder
 from .reader import centroid
 from .salience import POOLED

@@ -30,10 +30,10 @@ from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import PlantError
+from ..events import Progress
 from ..features import Hearing, hear, hear_wide
-from ..machine import usable_cores
+from ..runtime import Shared, usable_cores
 from ..score import Note
-from ..shared import Shared
 from . import load_plant
 from .base import Plant
 
@@ -60,9 +60,12 @@ class Farm:
         plant: str | Callable[..., Plant] = "vital",
         workers: int | None = None,
         timeout_s: float = 60.0,
+        progress: Progress | None = None,
         **options: Any,
     ):
         self.workers = workers or usable_cores()
+        self.progress = progress or Progress()
+        """Where work that is done with these workers is reported."""
         make = partial(load_plant, plant) if isinstance(plant, str) else plant
         self._make = partial(make, **options)
         self._timeout_s = timeout_s

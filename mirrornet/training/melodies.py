@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ..checkpoints import fingerprint, provenance
 from ..errors import MirrorNetError
+from ..models.checkpoints import fingerprint, provenance
 from ..models.mirrornet import MirrorNet, load_model
 from ..plants.pool import Farm, usable_cores
 from .sampling import listen, random_melodies
@@ -142,7 +142,7 @@ def learn(
         about["start_sha256"] = fingerprint(*weights)
     if babble:
         about["babble_sha256"] = fingerprint(*babble)
-    run = Run(Path(folder), about, resume)
+    run = Run(Path(folder), about, resume, farm.progress)
     done = run.folder / "model.json"
     if done.is_file():
         return MirrorNet.load(done)

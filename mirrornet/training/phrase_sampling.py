@@ -16,12 +16,12 @@ from safetensors.numpy import load_file
 from ..cochlea import CHANNELS
 from ..controls import ControlSpace
 from ..errors import PlantError
+from ..events import Stage
 from ..features import FRAME_S, RECORDING_CHANNELS, RECORDING_RATE_HZ, frame_times_s
-from ..files import write_arrays
 from ..plants.base import PITCHES_MIDI
 from ..plants.pool import Farm
-from ..progress import Progress
 from ..score import Note
+from ..storage import write_arrays
 
 PHRASE_S = 4.0
 MOST_NOTES = 40
@@ -184,32 +184,32 @@ def hear_phrases(
         )
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
-    with Progress(what, len(numbers)) as progress:
+    with farm.progress.stage(what, len(numbers)) as stage:
         for start in range(0, len(numbers), SHARD):
             some = numbers[start : start + SHARD]
             file = folder / f"{some[0]:06d}.safetensors"
             if not file.is_file():
                 phrases = [phrase(number) for number in some]
-                shard = _hear_shard(farm, phrases, progress, start)
+                shard = _hear_shard(farm, phrases, stage, start)
                 write_arrays(file, shard)
             shards.append(load_file(file))
-            progress.at(start + len(some))
+            stage.at(start + len(some))
     return Phrases(*(np.concatenate([s[k] for s in shards]) for k in ("notes", "knobs", "heard")))
 
 
 def _hear_shard(
-    farm: Farm, phrases: Sequence[Sequence[Note]], progress: Progress, done: int
+    farm: Farm, phrases: Sequence[Sequence[Note]], stage: Stage, done: int
 ) -> dict[str, np.ndarray]:
     rows = []
     for number, (phrase, outcome) in enumerate(
         zip(phrases, farm.hear_notes(phrases, PHRASE_S), strict=True), 1
     ):
         if isinstance(outcome, PlantError):
-            progress.say(f"left out a phrase: {outcome}")
+            stage.say(f"left out a phrase: {outcome}")
         elif (mean := float(outcome[:CHANNELS].mean())) > SOFTEST:
             arrays = as_arrays(farm.controls, phrase)
             rows.append((*arrays, (outcome / mean).astype(np.float16)))
-        progress.at(done + number)
+        stage.at(done + number)
     frames = round(PHRASE_S / FRAME_S)
     shapes = (MOST_NOTES, 5), (len(farm.controls.shared),), (RECORDING_CHANNELS, frames)
     kinds = np.float32, np.float32, np.float16

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..checkpoints import provenance
 from ..cochlea import CHANNELS
 from ..features import FRAME_S, frame_times_s
+from ..models.checkpoints import provenance
 from ..models.recording import RecordingModel
 from ..plants.pool import Farm, usable_cores
 from .augment import disguise, revoice, tremble
@@ -75,7 +75,7 @@ def learn_phrases(
         "control_set": farm.controls.name,
         "seed": seed,
     }
-    run = Run(Path(folder), about, resume)
+    run = Run(Path(folder), about, resume, farm.progress)
     done = run.folder / "model.json"
     if done.is_file():
         return RecordingModel.load(done)

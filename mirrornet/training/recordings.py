@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ..checkpoints import fingerprint, provenance
 from ..cochlea import CHANNELS
 from ..controls import within
 from ..errors import AudioError
 from ..features import FRAME_S, uncompressed
+from ..models.checkpoints import fingerprint, provenance
 from ..models.recording import SURE_ENOUGH, RecordingModel, Transcript
 from ..plants.pool import Farm, usable_cores
 from .phrase_sampling import (
@@ -103,7 +103,7 @@ def learn_recordings(
         "start_sha256": fingerprint(*(t.cpu().numpy() for t in model.state_dict().values())),
         "seed": seed,
     }
-    run = Run(Path(folder), about, resume)
+    run = Run(Path(folder), about, resume, farm.progress)
     done = run.folder / "model.json"
     if done.is_file():
         return RecordingModel.load(done)

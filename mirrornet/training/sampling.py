@@ -15,11 +15,11 @@ from safetensors.numpy import load_file
 
 from ..controls import ControlSpace
 from ..errors import PlantError
+from ..events import Stage
 from ..features import Hearing
-from ..files import write_arrays
 from ..plants.pool import Farm
-from ..progress import Progress
 from ..score import PITCH_SPAN
+from ..storage import write_arrays
 
 Kind = Literal["babble", "targets", "tuning", "held-out"]
 STREAMS: dict[Kind, int] = {"babble": 1, "targets": 2, "tuning": 3, "held-out": 4}
@@ -60,33 +60,33 @@ def listen(
     on where it stopped. The folder must belong to these controls alone.
     """
     kept, heard = [], []
-    with Progress(what, len(controls)) as progress:
+    with farm.progress.stage(what, len(controls)) as stage:
         for start in range(0, len(controls), SHARD):
             rows = controls[start : start + SHARD]
             file = folder / f"{start:06d}.safetensors" if folder else None
             if file and file.is_file():
                 shard = load_file(file)
             else:
-                shard = _listen_shard(farm, rows, hearing, progress, start)
+                shard = _listen_shard(farm, rows, hearing, stage, start)
                 if file:
                     write_arrays(file, shard)
             kept.append(shard["controls"])
             heard.append(shard["heard"])
-            progress.at(start + len(rows))
+            stage.at(start + len(rows))
     return np.concatenate(kept), np.concatenate(heard)
 
 
 def _listen_shard(
-    farm: Farm, rows: np.ndarray, hearing: Hearing, progress: Progress, start: int
+    farm: Farm, rows: np.ndarray, hearing: Hearing, stage: Stage, start: int
 ) -> dict[str, np.ndarray]:
     heard, kept = [], []
     for number, (row, outcome) in enumerate(zip(rows, farm.hear(rows, hearing), strict=True), 1):
         if isinstance(outcome, PlantError):
-            progress.say(f"left out a melody: {outcome}")
+            stage.say(f"left out a melody: {outcome}")
         else:
             kept.append(row)
             heard.append(outcome.astype(np.float16))
-        progress.at(start + number)
+        stage.at(start + number)
     if not kept:
         raise PlantError(f"{farm.name} failed on every melody; try `mirrornet doctor`.")
     return {"controls": np.stack(kept).astype(np.float32), "heard": np.stack(heard)}

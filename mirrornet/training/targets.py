@@ -12,9 +12,9 @@ from jaxtyping import Float
 
 from ..audio import Sound, take_sound
 from ..errors import AudioError
+from ..events import Progress
 from ..features import Hearing, hear
 from ..plants.pool import Farm
-from ..progress import Progress
 from ..score import MELODY_S
 from .sampling import Kind, listen, random_melodies
 
@@ -43,7 +43,9 @@ def seed_targets(
     return controls, heard.astype(np.float32)
 
 
-def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
+def folder_targets(
+    folder: str | Path, hearing: Hearing = "loudness", progress: Progress | None = None
+) -> Heard:
     """The sound files in `folder`, in order of their names, each 2 s as `match` takes it.
 
     Hidden files and folders inside are passed over; a file that cannot be used is reported and
@@ -60,16 +62,16 @@ def folder_targets(folder: str | Path, hearing: Hearing = "loudness") -> Heard:
             "files."
         ) from error
     heard = []
-    with Progress("Hearing targets", len(files)) as progress:
+    with (progress or Progress()).stage("Hearing targets", len(files)) as stage:
         for number, path in enumerate(files, 1):
             try:
                 sound, warnings = melody_sound(path, FOLDER_RATE_HZ)
                 heard.append(hear(sound, FOLDER_RATE_HZ, hearing))
                 for warning in warnings:
-                    progress.say(warning)
+                    stage.say(warning)
             except AudioError as error:
-                progress.say(f"left out a file: {error}")
-            progress.at(number)
+                stage.say(f"left out a file: {error}")
+            stage.at(number)
     if not heard:
         raise AudioError(
             f"none of the {len(files)} files in {folder} can be used; give a folder of sound "

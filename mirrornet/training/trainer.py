@@ -18,11 +18,10 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from ..checkpoints import load_checkpoint, save_checkpoint
-from ..errors import OutputError
-from ..files import check_place, write_atomically
-from ..interrupts import deferred_interrupt
-from ..progress import Progress
+from ..errors import CancelledError, OutputError
+from ..events import Progress
+from ..models.checkpoints import load_checkpoint, save_checkpoint
+from ..storage import check_place, write_atomically
 
 SAVE_EVERY_S = 60.0
 
@@ -45,9 +44,11 @@ class Run:
     work in it.
     """
 
-    def __init__(self, folder: Path, about: dict[str, Any], resume: bool):
+    def __init__(
+        self, folder: Path, about: dict[str, Any], resume: bool, progress: Progress | None = None
+    ):
         check_folder(folder, resume)
-        self.folder = folder
+        self.folder, self.progress = folder, progress or Progress()
         self._log = folder / "log.jsonl"
         self._began_s, self._spent_before_s = time.monotonic(), 0.0
         self._began_cpu_s, self._cpu_before_s = time.process_time(), 0.0
@@ -105,25 +106,25 @@ class Run:
     ) -> Iterator[int]:
         """Step numbers up to `total`, from where the run stopped; saves the state as it goes.
 
-        Ctrl-C ends the current step, saves, and then raises KeyboardInterrupt; a second Ctrl-C
-        stops at once, and the run goes on from the last state saved.
+        Once cancelled, it ends the current step, saves, and then raises CancelledError.
         """
         first = self._restore(model, optimizers)
         self._trim_log(first)
         saved_s = time.monotonic()
         with (
-            Progress(what, total) as self._progress,
+            self.progress.stage(what, total, ends_well=True) as self._stage,
             _tensorboard(self.folder / "tensorboard", first) as self._board,
-            deferred_interrupt() as interrupt,
         ):
-            self._progress.at(first)
+            self._stage.at(first)
             for step in range(first, total):
                 yield step
-                if interrupt.asked or time.monotonic() - saved_s > SAVE_EVERY_S:
+                self._stage.at(step + 1)
+                cancelled = self.progress.cancelled
+                if cancelled or time.monotonic() - saved_s > SAVE_EVERY_S:
                     self._save(step + 1, model, optimizers)
                     saved_s = time.monotonic()
-                if interrupt.asked:
-                    raise KeyboardInterrupt
+                if cancelled:
+                    raise CancelledError(f"cancelled; {self.folder} keeps what was learned.")
         if first < total:
             self._save(total, model, optimizers)
 
@@ -133,7 +134,7 @@ class Run:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
-        self._progress.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
+        self._stage.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
 
     def _save(
         self, step: int, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]

@@ -17,9 +17,9 @@ from permissions import ordinary_user, visible_folder
 from safetensors.torch import save
 
 import mirrornet
-from mirrornet.checkpoints import load_checkpoint, save_checkpoint
 from mirrornet.errors import CheckpointError
 from mirrornet.matching.match import load_reader, match
+from mirrornet.models.checkpoints import load_checkpoint, save_checkpoint
 from mirrornet.models.mirrornet import MirrorNet, load_model, shipped
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import SET1, SET2

@@ -10,13 +10,13 @@ import pytest
 import rich.console
 from rich.errors import LiveError
 
-from mirrornet.budget import allowed
+from mirrornet.app.console import Console
+from mirrornet.budget import budgeted
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
-from mirrornet.progress import Progress
 
-MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
 MATCH = f'"{sys.executable}" -m mirrornet match "{MELODY}" --model model.json --out out'
 FILES = {"compare.png", "controls.csv", "controls.json", "match.wav", "melody.mid", "presets"} | {
     "report.html",
@@ -78,10 +78,10 @@ class Broken:
 @pytest.mark.parametrize("stream", [None, Broken()])
 def test_what_is_allowed_is_spent_though_nobody_reads_the_bar(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
-    with allowed(2, None) as allowance:
-        while allowance.left:
-            allowance.spend(0.5)
-    assert allowance.spent == 2
+    with budgeted(Console().progress, 2, None) as budget:
+        while budget.left:
+            budget.spend(0.5)
+    assert budget.spent == 2
 
 
 @pytest.fixture
@@ -105,7 +105,8 @@ def one_display(monkeypatch):
 
 
 def test_a_bar_inside_another(one_display, capsys):
-    with Progress("Outer", 2) as outer, Progress("Inner", 3) as inner:
+    stage = Console().progress.stage
+    with stage("Outer", 2) as outer, stage("Inner", 3) as inner:
         inner.at(3, "near")
         outer.at(2, "far")
     said = capsys.readouterr().err.splitlines()
@@ -119,9 +120,9 @@ def test_bars_of_threads_at_once(one_display, capsys):
 
     def work(number: int) -> None:
         try:
-            with Progress(f"Thread{number}", 5) as progress:
+            with Console().progress.stage(f"Thread{number}", 5) as stage:
                 together.wait()
-                progress.at(5)
+                stage.at(5)
         except LiveError as fault:
             faults.append(fault)
             together.abort()
@@ -149,6 +150,6 @@ sys.exit(os.readlink("/proc/self/fd/1") != "/dev/full")
 
 
 def test_a_name_is_no_picture(one_display, capsys):
-    with Progress("Matching", 1) as progress:
-        progress.say("song:bomb:take.wav")
+    with Console().progress.stage("Matching", 1) as stage:
+        stage.say("song:bomb:take.wav")
     assert "song:bomb:take.wav" in capsys.readouterr().err

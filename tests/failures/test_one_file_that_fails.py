@@ -18,13 +18,13 @@ from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.export import files as export
 from mirrornet.export import plots
 from mirrornet.export.files import save_match
-from mirrornet.files import check_place, write_atomically
 from mirrornet.matching.match import Match
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
+from mirrornet.storage import check_place, write_atomically
 
-MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
 
 
 def names(folder: Path) -> set[str]:

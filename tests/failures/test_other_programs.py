@@ -20,7 +20,7 @@ from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import load_plant
 
-MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
 SOUND = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
 
 

@@ -12,8 +12,8 @@ from mirrornet.errors import OutputError
 from mirrornet.export import files as export
 from mirrornet.export import plots
 from mirrornet.export.files import save_match
-from mirrornet.files import check_place, write_arrays
 from mirrornet.matching.match import Match
+from mirrornet.storage import check_place, write_arrays
 
 
 def everything(folder: Path) -> list[Path]:

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mirrornet.export import files as export
-from mirrornet.export.files import save_match
-from mirrornet.interrupts import deferred_interrupt, endings_interrupt
-from mirrornet.matching.match import Match
+from mirrornet.app.interrupts import deferred_interrupt, endings_interrupt
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
 
-MELODY = Path(mirror.__file__).parent / "data" / "demo-melody.flac"
+MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
 ENDINGS = [signal.SIGTERM, signal.SIGHUP]
 
@@ -61,7 +58,7 @@ def test_the_best_so_far_is_saved(tmp_path, ending):
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [signal.SIGINT, *ENDINGS])
 def test_a_file_under_way_is_left_nowhere_or_whole(tmp_path, ending):
     said = command(
         tmp_path, MATCH.replace("300", "2"), "mirrornet.export.files._write", ending.name
@@ -137,24 +134,6 @@ def test_handlers_are_given_back(ending):
             asked_twice()
         assert ended.signum == ending
     assert (signal.getsignal(ending), signal.getsignal(signal.SIGINT)) == before
-
-
-def test_ctrl_c_while_files_are_written_interrupts_afterwards(
-    match: Match, tmp_path: Path, monkeypatch
-):
-    write, written = export._write, []
-
-    def interrupted(path: Path, content: bytes) -> None:
-        written.append(path.name)
-        if len(written) == 2:
-            signal.raise_signal(signal.SIGINT)
-        write(path, content)
-
-    monkeypatch.setattr(export, "_write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        save_match(match, tmp_path / "out")
-    assert set(written) <= {path.name for path in (tmp_path / "out").rglob("*")}
-    assert "report.html" in written
 
 
 def test_a_signal_while_handlers_are_being_set_is_heard(monkeypatch):

@@ -1,7 +1,10 @@
 """`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ...errors import AudioError, CheckpointError, MirrorNetError
 from ..options import (
@@ -71,14 +74,16 @@ def learn(
     from ...training.melodies import learn as learn_to_play
     from ...training.targets import folder_targets, seed_targets
     from ...training.trainer import check_folder
+    from ..console import Console
 
     _check_device(device)
     out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
     check_folder(out, resume)
     plan, begin = plan_from(recipe, budget, start, controls)
     hearing = HEARING[plan.architecture]
-    recordings = None if targets.isdecimal() else folder_targets(targets, hearing)
-    with Farm(plant, controls=controls) as farm:
+    progress = Console().progress
+    recordings = None if targets.isdecimal() else folder_targets(targets, hearing, progress)
+    with Farm(plant, controls=controls, progress=progress) as farm:
         if recordings is None:
             _, heard = seed_targets(farm, "targets", SEED_TARGETS, int(targets), hearing)
             about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
@@ -117,6 +122,7 @@ def _learn_recordings(
     from ...plants.pool import Farm
     from ...training.phrases import PHRASE_RECIPES, learn_phrases
     from ...training.trainer import check_folder
+    from ..console import Console
 
     _check_device(device)
     if not targets.isdecimal():
@@ -127,7 +133,8 @@ def _learn_recordings(
     out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
     check_folder(out, resume)
     plan = PHRASE_RECIPES[budget]
-    with Farm(plant, controls="patch", sample_rate_hz=RECORDING_RATE_HZ) as farm:
+    options = {"controls": "patch", "sample_rate_hz": RECORDING_RATE_HZ}
+    with Farm(plant, progress=Console().progress, **options) as farm:
         say(
             f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
             f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
@@ -145,14 +152,15 @@ def _listen_to_folder(
     seed: int,
     device: str,
 ) -> None:
-    from ...checkpoints import load_checkpoint
     from ...export.report import percent
     from ...matching.match import EXPORT_RATE_HZ, check_plays, load_reader
+    from ...models.checkpoints import load_checkpoint
     from ...models.mirrornet import card_of
     from ...models.recording import RecordingModel
     from ...plants import load_plant
     from ...training.trainer import check_folder
     from ..adapting import PAGE, adapt, compare, means, split_folder
+    from ..console import Console
 
     folder = Path(os.path.realpath(folder))
     out = Path("runs") / f"{folder.name}-patch" if out is None else out
@@ -168,7 +176,8 @@ def _listen_to_folder(
     if not isinstance(model, RecordingModel):
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
     check_plays(model, plant, model.controls)
-    split = split_folder(folder, Path(os.path.realpath(out)), seed)
+    progress = Console().progress
+    split = split_folder(folder, Path(os.path.realpath(out)), seed, progress)
     card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
     if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
         say("Beware: the start has listened to some of these, so it is no fair judge of itself.")
@@ -177,11 +186,11 @@ def _listen_to_folder(
         f"by; it takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
         "learned.",
     )
-    learned = adapt(model, plant, folder, split, out, seed, resume, device)
+    learned = adapt(model, plant, folder, split, out, progress, seed, resume, device)
     say(f"Learned. To use it: mirrornet match SOUND --model {out}")
     player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
     models = {"before": model, "after": learned}
-    scores = compare(player, models, folder, split.judged_by, out / "held-out")
+    scores = compare(player, models, folder, split.judged_by, out / "held-out", progress)
     before, after = map(percent, means(scores).values())
     say(f"Matches of the others differ by {before} of variance before, {after} after; to listen,")
     say(f"open {out / 'held-out' / PAGE}.")
@@ -206,12 +215,16 @@ def experiment(
     """
     from ...experiments.run import run_experiment
     from ...experiments.settings import find_setting
+    from ...experiments.tables import control_table, experiment_table
+    from ..console import Console
 
     _check_device(device)
     setting = find_setting(number, variant)
     say(f"{setting.what[0].upper()}{setting.what[1:]}.")
     say(f"Learning takes about {_about(recipe, budget, start)} on two cores.")
-    written = run_experiment(setting, recipe, budget, start, seed, resume=resume, device=device)
+    how = {"resume": resume, "device": device, "progress": Console().progress}
+    written = run_experiment(setting, recipe, budget, start, seed, **how)
+    _print_tables(written, experiment_table, control_table)
     say(f"Written to {written}.")
 
 
@@ -235,22 +248,43 @@ def bench(
     Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
     runs/.
     """
+    from ..console import Console
+
     if recordings:
         from ...experiments.recordings import run_recordings
+        from ...experiments.tables import (
+            pitch_class_table,
+            recorded_sounds_table,
+            recordings_table,
+        )
         from ...models.mirrornet import shipped
         from ...models.recording import RecordingModel
 
         model = RecordingModel.load(shipped("patch"))
-        say(f"Written to {run_recordings(model, seed, resume=resume)}.")
+        written = run_recordings(model, seed, resume=resume, progress=Console().progress)
+        _print_tables(written, recordings_table, pitch_class_table, recorded_sounds_table)
+        say(f"Written to {written}.")
         return
     from ...experiments.benchmark import run_benchmark
     from ...experiments.settings import find_setting
+    from ...experiments.tables import learned_table, renders_table, sounds_table
 
     setting = find_setting(experiment, variant)
     say(f"{setting.what[0].upper()}{setting.what[1:]}.")
     about = ABOUT_BENCH[experiment, budget]
     say(f"The comparison takes about {about} on two cores.")
-    say(f"Written to {run_benchmark(setting, budget, seed, resume=resume)}.")
+    written = run_benchmark(setting, budget, seed, resume=resume, progress=Console().progress)
+    _print_tables(written, learned_table, renders_table, sounds_table)
+    say(f"Written to {written}.")
+
+
+def _print_tables(result: Path, *tables: Callable[[dict[str, Any]], list[list[str]]]) -> None:
+    """Show tables of a result on the terminal."""
+    from ..console import print_table
+
+    held = json.loads(result.read_bytes())
+    for table in tables:
+        print_table(table(held))
 
 
 def _usual_controls(plant: str, melodies: bool) -> str:

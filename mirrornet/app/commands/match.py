@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import MirrorNetError, OutputError
+from ..interrupts import deferred_interrupt
 from ..options import (
     Candidates,
     ControlSet,
@@ -107,8 +108,8 @@ def render(
     synthesizer's preset that plays it."""
     from ...audio import check_wav, save_audio
     from ...export.playing import play_notes, presets, read_notes
-    from ...files import check_place
     from ...matching.match import EXPORT_RATE_HZ
+    from ...storage import check_place
 
     if preset is not None and preset.suffix != ".vital":
         raise OutputError(f"Vital opens presets whose names end in .vital, so {preset} must, too.")
@@ -131,8 +132,8 @@ def render(
 
 def _write_presets(place: Path, notes: Sequence["Note"], texts: Sequence[str]) -> None:
     """One preset to `place`, or one for each note beside it; OutputError if one exists."""
-    from ...files import write_atomically
     from ...score import note_name
+    from ...storage import write_atomically
 
     places = [place]
     if len(texts) > 1:
@@ -164,10 +165,15 @@ def _match(
     _check_place(out)
     say(f"Listening to {sound} ...")
     from ...matching.match import load_reader, match
+    from ..console import Console
 
-    found = match(sound, plant, load_reader(model, controls), **how)
+    progress = Console().progress
+    found = match(sound, plant, load_reader(model, controls), progress=progress, **how)
     _say_found(found, played)
-    found.save(out)
+    with deferred_interrupt() as interrupt:
+        found.save(out)
+    if interrupt.asked:
+        raise KeyboardInterrupt
     _say_files(found, out)
 
 
@@ -175,10 +181,11 @@ def _match_folder(
     folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
 ) -> int:
     """The exit code: 1 if some could not be matched."""
-    from ...checkpoints import fingerprint
-    from ...machine import free_memory, usable_cores
     from ...matching.match import load_reader
+    from ...models.checkpoints import fingerprint
+    from ...runtime import free_memory, usable_cores
     from ..batch import LONGEST_S, MATCH_BYTES, match_folder
+    from ..console import Console
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
@@ -194,7 +201,7 @@ def _match_folder(
     weights = fingerprint(*(tensor.numpy() for tensor in reader.state_dict().values()))
     workers = max(1, int(min(usable_cores(), free_memory() / MATCH_BYTES)))
     try:
-        found = match_folder(folder, out, options, workers, weights)
+        found = match_folder(folder, out, options, workers, weights, Console().progress)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         say(f"{out} keeps what is done; the same command goes on from there.", sys.stderr)
@@ -242,7 +249,7 @@ def _is_free(folder: Path) -> bool:
 
 def _check_place(folder: Path) -> None:
     """OutputError unless results can be written to `folder`."""
-    from ...files import check_place
+    from ...storage import check_place
 
     instead = "name another folder with --out"
     try:

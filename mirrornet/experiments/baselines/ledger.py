@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ...errors import OutputError
-from ...files import write_arrays
+from ...storage import write_arrays
 from ...training.trainer import Run
 
 SHARD = 2000  # a minute of playing, at most, is lost when the process is killed

@@ -27,11 +27,11 @@ Look = Float[np.ndarray, " point"]
 def search_patch(rehearsal: Rehearsal, search: Search) -> Trial:
     """The best that a search finds until its time is up."""
     played: list[Trial] = []
-    while rehearsal.allowance.left and len(asked := search.ask()):
+    while rehearsal.budget.left and len(asked := search.ask()):
         before = len(played)
         for row in asked:
             played.append(rehearsal.play(row[:, 0]))
-            if not rehearsal.allowance.left:
+            if not rehearsal.budget.left:
                 break
         else:
             search.tell(asked, np.array([trial.error for trial in played[before:]]))

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...checkpoints import fingerprint
 from ...errors import MirrorNetError, PlantError
+from ...events import Stage
 from ...metrics import spectrogram_error
+from ...models.checkpoints import fingerprint
 from ...plants.pool import Farm
-from ...progress import Progress
 from .ledger import Ledger
 
 Seed = tuple[int, int]  # of the comparison, and the number of the target
@@ -92,14 +92,15 @@ def search(
         "renders": renders,
         "targets": fingerprint(targets),
     }
-    with Ledger(folder, about) as ledger, Progress(name, renders * len(trails)) as progress:
+    total = renders * len(trails)
+    with Ledger(folder, about) as ledger, farm.progress.stage(name, total) as stage:
         done = 0
         while asked := [(trail, row) for trail in trails for row in trail.ask(renders)]:
-            errors = _errors(asked, farm, ledger, progress)
+            errors = _errors(asked, farm, ledger, stage)
             for (trail, row), error in zip(asked, errors, strict=True):
                 trail.controls.append(row)
                 trail.errors.append(error)
-                progress.at(done := done + 1)
+                stage.at(done := done + 1)
             for trail in trails:
                 trail.tell(renders)
     best = [[int(np.argmin(trail.errors[:mark])) for trail in trails] for mark in marks]
@@ -132,7 +133,7 @@ class _Trail:
 
 
 def _errors(
-    asked: list[tuple[_Trail, np.ndarray]], farm: Farm, ledger: Ledger, progress: Progress
+    asked: list[tuple[_Trail, np.ndarray]], farm: Farm, ledger: Ledger, stage: Stage
 ) -> Iterator[float]:
     """How far off each row is: those in the ledger first, then the others as they are heard."""
     rows = np.stack([row for _, row in asked])
@@ -141,7 +142,7 @@ def _errors(
     heard = farm.hear(rows[len(known) :], chunk=CHUNK)
     for (trail, row), outcome in zip(asked[len(known) :], heard, strict=True):
         if isinstance(outcome, PlantError):
-            progress.say(f"counted as a miss: {outcome}")
+            stage.say(f"counted as a miss: {outcome}")
             error = FAILED
         else:
             error = spectrogram_error(trail.target[None], outcome[None])

@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...checkpoints import fingerprint, load_checkpoint, provenance, save_checkpoint
 from ...errors import CheckpointError, ControlError
+from ...events import Progress
 from ...features import Hearing
+from ...models.checkpoints import fingerprint, load_checkpoint, provenance, save_checkpoint
 from ...score import PITCH_SPAN
 from ...training.augment import disguise
 from ...training.steps import (
@@ -135,6 +136,7 @@ def learn_supervised(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
+    progress: Progress | None = None,
 ) -> Regressor:
     """Learn to read babbled `controls` from what was `heard`; log, state and model go to `folder`.
 
@@ -155,7 +157,7 @@ def learn_supervised(
         "babble_sha256": fingerprint(controls, heard),
         "seed": seed,
     }
-    run = Run(Path(folder), about, resume)
+    run = Run(Path(folder), about, resume, progress)
     done = run.folder / "model.json"
     if done.is_file():
         return load_supervised(peer, run.folder)

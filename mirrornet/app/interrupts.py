@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,9 +23,9 @@ _ended = Ended()
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
-    """The first Ctrl-C only sets `asked`; the second one interrupts. The same for `ENDINGS`, where
-    they are `endings_interrupt`."""
+def deferred_interrupt(ask_instead: Callable[[], None] = lambda: None) -> Iterator[Interrupt]:
+    """The first Ctrl-C only sets `asked` and calls `ask_instead`; the second one interrupts. The
+    same for `ENDINGS`, where they are `endings_interrupt`."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt  # only the main thread hears signals
@@ -34,6 +34,7 @@ def deferred_interrupt() -> Iterator[Interrupt]:
     def ask(signum: int, frame: FrameType | None) -> None:
         interrupt.asked, _ended.signum = True, signum
         put_back()
+        ask_instead()
 
     def put_back() -> None:
         while before:

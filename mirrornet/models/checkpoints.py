@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .errors import CheckpointError
-from .files import write_atomically
+from ..errors import CheckpointError
+from ..storage import write_atomically
 
 FORMAT = "mirrornet checkpoint 1"
 
@@ -119,7 +119,7 @@ def _processor() -> str:
 
 def _git_commit() -> str | None:
     """The commit of the checkout this package runs from; None when it is installed elsewhere."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     git = subprocess.run(
