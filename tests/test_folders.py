@@ -210,11 +210,11 @@ while True:
 SCRIPT = """
 import sys
 from pathlib import Path
-from mirrornet import folders
+from mirrornet.app import batch as folders
 
 # The life of a process is as it is, but that it matches for ever.
 folders._program = lambda: f'''
-from mirrornet import cli, folders
+from mirrornet.app import batch as folders, cli
 def main():
     with open({sys.argv[3]!r}, "w") as fifo:
         fifo.write("up")

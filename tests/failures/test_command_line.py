@@ -23,7 +23,7 @@ from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1
 
-MELODY = str(Path(cli.__file__).parent / "data" / "demo-melody.flac")
+MELODY = str(Path(cli.__file__).parents[1] / "data" / "demo-melody.flac")
 
 
 @pytest.fixture(autouse=True)
