@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from mirrornet.training.targets import seed_targets
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,12 +31,11 @@ from mirrornet.experiments.tables import ablation_table
 from mirrornet.models.checkpoints import provenance
 from mirrornet.models.mirrornet import HEARING, MirrorNet
 from mirrornet.models.paper import PaperEncoder
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.storage import write_atomically
 from mirrornet.training import melodies
 from mirrornet.training.melodies import MirrorRecipe, learn
 from mirrornet.training.sampling import listen, random_melodies
-from mirrornet.training.targets import seed_targets
 
 SEED, SCORED = 0, 80
 NAME = f"ablations-seed-{SEED}"
@@ -58,14 +58,14 @@ def random_attempts() -> Iterator[None]:
         run: Any,
         recipe: Any,
         model: MirrorNet,
-        farm: Farm,
+        pool: Pool,
         targets: np.ndarray,
         number: int,
         seed: int,
     ) -> melodies.Babble:
-        tries = random_melodies(farm.controls, "babble", len(targets), seed + 1 + number)
+        tries = random_melodies(pool.controls, "babble", len(targets), seed + 1 + number)
         folder = run.part(f"round-{number:02d}")
-        return listen(farm, tries, model.hearing, f"Round {number + 1}", folder)
+        return listen(pool, tries, model.hearing, f"Round {number + 1}", folder)
 
     with patch.object(melodies, "_attempt", attempt):
         yield
@@ -136,18 +136,18 @@ def main() -> None:
 
 def measure_all(ablations: Sequence[Ablation]) -> None:
     sounds = {name: targets_and_tuning(setting) for name, setting in SOUNDS.items()}
-    with Farm("vital", controls="set1", progress=Console().progress) as farm:
+    with Pool("vital", controls="set1", progress=Console().progress) as pool:
         most = max(ablation.recipe.babble for ablation in ABLATIONS)  # so shards fit every row
-        controls = random_melodies(farm.controls, "babble", most, SEED)
+        controls = random_melodies(pool.controls, "babble", most, SEED)
         (RUNS / "babble").mkdir(parents=True, exist_ok=True)
-        babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
+        babble = listen(pool, controls, what="Babbling", folder=RUNS / "babble")
         for ablation in ablations:
             with ablation.change():
-                measure(ablation, farm, babble, sounds)
+                measure(ablation, pool, babble, sounds)
 
 
 def targets_and_tuning(setting: Setting) -> tuple[np.ndarray, Melodies]:
-    with setting.target_farm() as players:
+    with setting.target_pool() as players:
         targets = seed_targets(players, "targets", TARGETS, SEED)[1]
         tuning = seed_targets(players, "tuning", SCORED, SEED)
         return targets, Melodies(players.controls, *tuning)
@@ -155,7 +155,7 @@ def targets_and_tuning(setting: Setting) -> tuple[np.ndarray, Melodies]:
 
 def measure(
     ablation: Ablation,
-    farm: Farm,
+    pool: Pool,
     babble: melodies.Babble,
     sounds: Mapping[str, tuple[np.ndarray, Melodies]],
 ) -> None:
@@ -169,14 +169,14 @@ def measure(
     ) -> MirrorNet:
         place = folder / what
         heard = babble[0][: recipe.babble], babble[1][: recipe.babble]
-        return learn(recipe, farm, targets, place, SEED, place.exists(), start=start, babble=heard)
+        return learn(recipe, pool, targets, place, SEED, place.exists(), start=start, babble=heard)
 
     errors = {}
     before = learned("babble", recipe, sounds["own"][0][:0])
     listening = replace(recipe, babble=min(recipe.babble, melodies.LISTENING_BABBLE), epochs=0)
     for name, (targets, true) in sounds.items():
         after = learned(name, listening, targets, before)
-        errors[name] = encoder_errors([before, after], farm, true, true.heard)
+        errors[name] = encoder_errors([before, after], pool, true, true.heard)
     row = {
         "what": ablation.what,
         "renders": recipe.babble + recipe.rounds * TARGETS,

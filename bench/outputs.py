@@ -26,16 +26,13 @@ from mirrornet.experiments import evaluation, run, settings
 from mirrornet.experiments.material import instrument_phrases, voice_phrases, whistled
 from mirrornet.experiments.settings import find_setting
 from mirrornet.features import hear_recording
-from mirrornet.models.mirrornet import shipped
-from mirrornet.models.recording import RecordingModel
-from mirrornet.plants.pool import Farm
-from mirrornet.plants.vital_patch import PATCH
+from mirrornet.models.mirrornet import MirrorNet, shipped
+from mirrornet.plants.pool import Pool
+from mirrornet.training.babble import PhraseRecipe, learn_phrases
+from mirrornet.training.dataset import seed_targets
+from mirrornet.training.listening import ListeningRecipe, cut, learn_recordings
 from mirrornet.training.melodies import RECIPES, MirrorRecipe, PaperRecipe, learn
-from mirrornet.training.phrase_sampling import random_phrase
-from mirrornet.training.phrases import PhraseRecipe, learn_phrases
-from mirrornet.training.recordings import ListeningRecipe, cut, learn_recordings
 from mirrornet.training.sampling import random_melodies
-from mirrornet.training.targets import seed_targets
 
 DEMO = Path(mn.__file__).parent / "data" / "demo-melody.flac"
 RATE_HZ = 44100
@@ -51,8 +48,9 @@ def outputs() -> Iterator[tuple[str, Any]]:
     space = mn.load_plant("vital", controls="set2").controls
     for kind in ("babble", "targets", "held-out"):
         yield f"draws, {kind}", random_melodies(space, kind, 2, 3).tolist()
-    phrases = [random_phrase(PATCH, np.random.default_rng((0, n, 11))) for n in range(6)]
-    yield "draws, phrases", [as_json(note) for phrase in phrases for note in phrase]
+    plant = mn.load_plant("vital", controls="patch")
+    scores = [plant.sample(np.random.default_rng((0, n, 11))) for n in range(6)]
+    yield "draws, phrases", [as_json(note) for score in scores for note in score.resolved]
     for name, options in {
         "at once": {},
         "refined": {"refine": 60},
@@ -91,20 +89,20 @@ def as_json(note: mn.Note) -> list[Any]:
 
 
 def trained(folder: Path) -> Iterator[tuple[str, Any]]:
-    with Farm("vital", workers=1, controls="set1") as farm:
+    with Pool("vital", workers=1, controls="set1") as pool:
         for name, recipe in {"mirror": MIRROR, "paper": PAPER}.items():
             hearing = "loudness" if recipe is MIRROR else "unit-sequence"
-            targets = seed_targets(farm, "targets", 4, 0, hearing)[1]
-            model = learn(recipe, farm, targets, folder / name, device="cpu")
+            targets = seed_targets(pool, "targets", 4, 0, hearing)[1]
+            model = learn(recipe, pool, targets, folder / name, device="cpu")
             yield f"trained, {name}", learned(model, folder / name)
-    with Farm("vital", workers=1, controls="patch", sample_rate_hz=32000) as farm:
-        model = learn_phrases(PHRASES, farm, folder / "phrases", device="cpu")
+    with Pool("vital", workers=1, controls="patch", sample_rate_hz=32000) as pool:
+        model = learn_phrases(PHRASES, pool, folder / "phrases", device="cpu")
         yield "trained, phrases", learned(model, folder / "phrases")
-        model = RecordingModel.load(shipped("patch"))
+        model = MirrorNet.load(shipped("patch"))
         heard = hear_recording(mn.load_audio(DEMO, RATE_HZ), RATE_HZ)
         excerpts = cut(model, [heard], 9)
         place = folder / "listening"
-        model = learn_recordings(LISTENING, model, farm, excerpts, place, {}, device="cpu")
+        model = learn_recordings(LISTENING, model, pool, excerpts, place, {}, device="cpu")
         yield "trained, listening", learned(model, place)
 
 

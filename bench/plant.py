@@ -1,4 +1,4 @@
-"""How fast a farm plays and hears the Vital synthesizer: one worker against one per core.
+"""How fast a pool plays and hears the Vital synthesizer: one worker against one per core.
 
 Random set-2 melodies, 2 s and 5 notes each. Workers are started and warm before the clock, a wall
 clock; rounds alternate between the contestants and each one's best counts. Nothing else should run
@@ -19,7 +19,7 @@ import torch
 from mirrornet.features import hear
 from mirrornet.models.checkpoints import provenance
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import Farm, usable_cores
+from mirrornet.plants.pool import Pool, usable_cores
 from mirrornet.score import MELODY_S
 from mirrornet.storage import write_atomically
 from mirrornet.training.sampling import random_melodies
@@ -47,8 +47,8 @@ def main() -> None:
     rate_hz = plant.sample_rate_hz
     melodies = random_melodies(plant.controls, "babble", MELODIES, SEED)
     with (
-        Farm("vital", workers=1, controls="set2") as one,
-        Farm("vital", workers=cores, controls="set2") as all_cores,
+        Pool("vital", workers=1, controls="set2") as one,
+        Pool("vital", workers=cores, controls="set2") as all_cores,
     ):
         contestants: dict[tuple[str, int], Callable[[], list]] = {
             ("audio", 0): lambda: [plant.render(melody) for melody in melodies],
@@ -58,8 +58,8 @@ def main() -> None:
             ("audio, heard", 1): lambda: list(one.hear(melodies)),
             ("audio, heard", cores): lambda: list(all_cores.hear(melodies)),
         }
-        for farm in (one, all_cores):
-            list(farm.hear(melodies[: 32 * cores]))
+        for pool in (one, all_cores):
+            list(pool.hear(melodies[: 32 * cores]))
         best = dict.fromkeys(contestants, math.inf)
         for _ in range(ROUNDS):
             for name, work in contestants.items():
@@ -70,7 +70,7 @@ def main() -> None:
         rows.append(
             {
                 "work": work,
-                "workers": workers,  # 0: in the calling process, without a farm
+                "workers": workers,  # 0: in the calling process, without a pool
                 "melodies_per_s": round(MELODIES / taken_s, 1),
                 "times_real_time": round(MELODIES * MELODY_S / taken_s, 1),
                 "times_one_worker": round(best[work, 1] / taken_s, 2),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mirrornet.training.targets import seed_targets
 
 from mirrornet.app.console import Console, print_table
 from mirrornet.experiments.baselines.supervised import learn_supervised
@@ -22,11 +23,10 @@ from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.matchers import EPOCHS, PEERS
 from mirrornet.experiments.tables import tuning_table
 from mirrornet.models.checkpoints import provenance
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.storage import write_atomically
 from mirrornet.training.melodies import Babble, MirrorRecipe, learn
 from mirrornet.training.sampling import listen, random_melodies
-from mirrornet.training.targets import seed_targets
 
 SEED, BABBLE, SCORED = 0, 2000, 80
 FACTORS = (0.3, 1.0, 3.0)  # of the rates that the recipes carry
@@ -37,12 +37,12 @@ RUNS = Path("runs") / NAME
 
 def main() -> None:
     (RUNS / "babble").mkdir(parents=True, exist_ok=True)
-    with Farm("vital", controls="set1", progress=Console().progress) as farm:
-        controls = random_melodies(farm.controls, "babble", BABBLE, SEED)
-        babble = listen(farm, controls, what="Babbling", folder=RUNS / "babble")
-        true = Melodies(farm.controls, *seed_targets(farm, "tuning", SCORED, SEED))
+    with Pool("vital", controls="set1", progress=Console().progress) as pool:
+        controls = random_melodies(pool.controls, "babble", BABBLE, SEED)
+        babble = listen(pool, controls, what="Babbling", folder=RUNS / "babble")
+        true = Melodies(pool.controls, *seed_targets(pool, "tuning", SCORED, SEED))
         rows = [
-            measure(method, factor, farm, babble, true)
+            measure(method, factor, pool, babble, true)
             for method in ("mirror", *PEERS)
             for factor in FACTORS
         ]
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(
-    method: str, factor: float, farm: Farm, babble: Babble, true: Melodies
+    method: str, factor: float, pool: Pool, babble: Babble, true: Melodies
 ) -> dict[str, Any]:
     """Learn at one rate and score, unless it was done before."""
     folder = RUNS / f"{method}-{factor}"
@@ -66,7 +66,7 @@ def measure(
         rates = {"encoder_lr": factor * ours.encoder_lr, "decoder_lr": factor * ours.decoder_lr}
         nothing = np.empty((0, 128, 250), np.float32)
         model = learn(
-            replace(ours, **rates), farm, nothing, folder, SEED, resume, "cpu", babble=babble
+            replace(ours, **rates), pool, nothing, folder, SEED, resume, "cpu", babble=babble
         )
         label = "MirrorNet"
     else:
@@ -74,7 +74,7 @@ def measure(
         rates = {"lr": factor * recipe.lr}
         plan = replace(recipe, epochs=epochs, **rates)
         model = learn_supervised(kind, plan, *babble, folder, SEED, resume, "cpu")
-    (error,) = encoder_errors([model], farm, true, true.heard)
+    (error,) = encoder_errors([model], pool, true, true.heard)
     row = {"method": label, "factor": factor, "rates": rates, "spectrogram_error": error}
     write_atomically(kept, lambda path: path.write_text(json.dumps(row)))
     return row

@@ -47,21 +47,23 @@ def spectrogram_error(true: Spectrograms, other: Spectrograms) -> float:
 def notes_right(true: Controls, other: Controls, space: ControlSpace) -> float:
     """Share of notes with the right MIDI pitch."""
     true, other = _checked(true, other)
-    row = space.row("pitch")
+    row = space.row_of_role("pitch")
     return float(np.mean(_semitones(true[:, row]) == _semitones(other[:, row])))
 
 
 def onset_error_ms(true: Controls, other: Controls, space: ControlSpace) -> float:
     """Mean absolute error of note starts, the first (always at 0) left out."""
     true, other = _checked(true, other)
-    starts = [note_spans(x[:, space.row("duration")]).cumsum(-1)[:, :-1] for x in (true, other)]
+    starts = [
+        note_spans(x[:, space.row_of_role("duration")]).cumsum(-1)[:, :-1] for x in (true, other)
+    ]
     return float(1e3 * np.mean(np.abs(starts[0] - starts[1]))) if starts[0].size else 0.0
 
 
 def duration_error_ms(true: Controls, other: Controls, space: ControlSpace) -> float:
     """Mean absolute error of the time from each note's start to the next one's."""
     true, other = _checked(true, other)
-    row = space.row("duration")
+    row = space.row_of_role("duration")
     return float(1e3 * np.mean(np.abs(note_spans(true[:, row]) - note_spans(other[:, row]))))
 
 
@@ -80,14 +82,14 @@ def control_errors(
     """
     true, other = _checked(true, other)
     errors = {}
-    for row, control in enumerate(space):
-        if control.name in ("pitch", "duration"):
+    for row, control in enumerate(space.rows):
+        if control.role in ("pitch", "duration"):
             continue
         a, b = true[:, row], np.clip(other[:, row], 0, 1)
         if control.circular:
             b = a + (b - a) - np.rint(b - a)
         a_physical, b_physical = control.to_physical(a), control.to_physical(b)
-        if control.name == "level":
+        if control.role == "level":
             a, b, a_physical, b_physical = (
                 x - x.mean(-1, keepdims=True) for x in (a, b, a_physical, b_physical)
             )

@@ -1,16 +1,23 @@
-"""Notes, and the paper's melody: controls become notes that fill two seconds.
+"""Scores: all that a plant is told. Notes, and the patch that plays them.
 
-Decoding as in the paper (and the code of its authors): midi = rint(12 p) + 62; durations in
-proportion to 0.5 d + 0.4, scaled to fill the melody; each note is let go 0.1 s before the next.
+A score speaks in physical terms: seconds, MIDI pitches, and controls in their own units. Networks
+and refinement work on arrays of 0..1. The conversions are here, of two kinds:
+
+- any score: a row of values for each note, and the rows of its patch (`ScoreArrays`);
+- the paper's melody: `(control, note)`, in which `pitch` and `duration` are controls like others
+  and the notes fill two seconds. Decoding is as in the code of its authors: midi = rint(12 p) + 62;
+  durations in proportion to 0.5 d + 0.4, scaled to fill the melody; each note is let go 0.1 s
+  before the next.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from .controls import Control, ControlSpace
+from .controls import Control, ControlSpace, Value
 from .errors import ControlError
 
 MELODY_S = 2.0
@@ -21,13 +28,24 @@ TICKS_PER_BEAT = 960  # of MIDI files
 BEATS_PER_MINUTE = 120
 TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
 PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+PITCH_VALUE, ONSET_VALUE, OFFSET_VALUE, TIMES = 0, 1, 2, 3  # of a note in `ScoreArrays`
 
 # The two controls of every plant that plays melodies.
 PITCH = Control(
-    "pitch", "MIDI", LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN, meaning="rounded"
+    "pitch",
+    "MIDI",
+    LOWEST_PITCH_MIDI,
+    LOWEST_PITCH_MIDI + PITCH_SPAN,
+    meaning="rounded",
+    role="pitch",
 )
 DURATION = Control(
-    "duration", "share", 0.4, 0.9, meaning="length in proportion to the other notes'"
+    "duration",
+    "share",
+    0.4,
+    0.9,
+    meaning="length in proportion to the other notes'",
+    role="duration",
 )
 
 
@@ -43,34 +61,120 @@ def note_name(pitch_midi: int) -> str:
 
 @dataclass(frozen=True)
 class Note:
-    """One note: MIDI pitch, start and end in seconds, and the plant's other controls in their
-    physical units, by name."""
+    """One note: the MIDI pitch of its key, start and end in seconds, and controls of its own in
+    their physical units, by name; what is not among them is the patch's."""
 
     pitch_midi: int
     onset_s: float
     offset_s: float
-    controls: dict[str, float] = field(default_factory=dict)
+    controls: dict[str, Value] = field(default_factory=dict)
     sure: float | None = None
     """How likely it is that there was such a note, 0..1, where it was read from a recording."""
 
 
-def one_patch(space: ControlSpace, notes: Sequence[Note]) -> bool:
-    """Whether all notes are played with the same preset, as a musician would."""
-    names = [control.name for control in space.shared]
-    patches = {tuple(note.controls[name] for name in names) for note in notes}
-    return bool(names) and len(patches) == 1
+@dataclass(frozen=True)
+class Score:
+    """Notes, and the controls that they share unless they have their own."""
+
+    notes: Sequence[Note]
+    patch: dict[str, Value] = field(default_factory=dict)
+    duration_s: float | None = None
+    """Of the whole; None: until the last note has ended and rung."""
+
+    @property
+    def resolved(self) -> list[Note]:
+        """The notes with all their controls, the patch's too."""
+        return [replace(note, controls={**self.patch, **note.controls}) for note in self.notes]
+
+    @property
+    def one_patch(self) -> bool:
+        """Whether all notes are played with the same preset, as a musician would."""
+        own = {name for note in self.notes for name in note.controls}
+        return bool(self.patch) and not own & self.patch.keys()
+
+    def with_patch(self, patch: dict[str, Value]) -> "Score":
+        """The same notes, all played with another patch."""
+        notes = [
+            replace(note, controls={k: v for k, v in note.controls.items() if k not in patch})
+            for note in self.notes
+        ]
+        return replace(self, notes=notes, patch=patch)
+
+    def common(self, name: str) -> float:
+        """Where a control of the notes stands for most of them: the median."""
+        return float(np.median([note.controls[name] for note in self.resolved]))
 
 
-def shared_note(notes: Sequence[Note]) -> Note:
-    """A note with all that the notes of a recording share, in the tuning of most of them."""
-    tune = float(np.median([note.controls["tune"] for note in notes]))
-    return replace(notes[0], controls=notes[0].controls | {"tune": tune})
+def as_score(space: ControlSpace, notes: Sequence[Note], duration_s: float | None = None) -> Score:
+    """A score of notes that have all their controls: those of the patch are its patch, if they are
+    the same for all notes."""
+    names = space.patch.names
+    patches = [{name: note.controls[name] for name in names} for note in notes]
+    score = Score(list(notes), {}, duration_s)
+    same = bool(names) and bool(notes) and all(patch == patches[0] for patch in patches)
+    return score.with_patch(patches[0]) if same else score
+
+
+def one_voice(notes: Sequence[Note]) -> list[Note]:
+    """The notes as they are heard: each until the next starts, though it may ring on."""
+    ends_s = [note.onset_s for note in notes[1:]] + [np.inf]
+    return [
+        replace(note, offset_s=min(note.offset_s, end_s))
+        for note, end_s in zip(notes, ends_s, strict=True)
+    ]
+
+
+class ScoreArrays(NamedTuple):
+    """A score of one patch as numbers."""
+
+    notes: Float[np.ndarray, "note value"]
+    """MIDI pitch, onset and offset in seconds (as one voice), then the rows of its own controls,
+    0..1. Rows beyond the last note are NaN."""
+    patch: Float[np.ndarray, " row"]
+    """The rows of the patch, 0..1."""
+
+
+def to_arrays(space: ControlSpace, score: Score, most_notes: int | None = None) -> ScoreArrays:
+    """A score as numbers, room for `most_notes` notes. The pitches are those of the keys."""
+    own = space.own
+    resolved = one_voice(score.resolved)[:most_notes]
+    length = len(resolved) if most_notes is None else most_notes
+    rows = np.full((length, TIMES + len(own.rows)), np.nan, np.float32)
+    for row, note in zip(rows, resolved, strict=False):
+        times = note.pitch_midi, note.onset_s, note.offset_s
+        row[:] = [*times, *own.to_vector(note.controls)]
+    return ScoreArrays(rows, space.patch.to_vector(resolved[0].controls).astype(np.float32))
+
+
+def from_arrays(
+    space: ControlSpace,
+    notes: Float[np.ndarray, "note value"],
+    patch: Float[np.ndarray, " row"],
+    duration_s: float | None = None,
+) -> Score:
+    """The inverse of `to_arrays`."""
+    own = space.own
+    found = [
+        Note(
+            round(row[PITCH_VALUE]),
+            row[ONSET_VALUE],
+            row[OFFSET_VALUE],
+            own.from_vector(np.array(row[TIMES:])),
+        )
+        for row in notes[~np.isnan(notes[:, PITCH_VALUE])].tolist()
+    ]
+    return Score(found, space.patch.from_vector(patch), duration_s)
 
 
 def midi_velocity(level_db: float) -> int:
     """The velocity, 1 to 127, of a level in dB below the loudest: 40 log10(velocity / 127) dB, as
     recommended in General MIDI 1 (RP-003)."""
     return min(max(round(127 * 10 ** (level_db / 40)), 1), 127)
+
+
+def on_tick(time_s: float) -> float:
+    """The nearest time that a MIDI file can say."""
+    return round(max(time_s, 0.0) * TICKS_PER_S) / TICKS_PER_S
 
 
 def note_spans(duration, melody_s: float = MELODY_S):
@@ -120,29 +224,31 @@ def duration_controls(
     return np.clip((shares - 0.4) / 0.5, 0.0, 1.0)
 
 
-def melody_notes(
+def melody_score(
     space: ControlSpace, controls: Float[np.ndarray, "control note"], melody_s: float = MELODY_S
-) -> list[Note]:
-    """The notes of one melody; ControlError for controls the plant must not play."""
+) -> Score:
+    """A melody of the paper as a score; ControlError for controls the plant must not play."""
     controls = space.check(controls)
     if controls.ndim != 2:
         raise ControlError(f"one melody has the shape (control, note); got {controls.shape}.")
-    physical = space.to_physical(controls)
-    pitches = np.rint(PITCH_SPAN * controls[space.row("pitch")]).astype(int) + LOWEST_PITCH_MIDI
-    ends_s = np.cumsum(note_spans(controls[space.row("duration")], melody_s))
+    pitch, duration = (controls[space.row_of_role(role)] for role in ("pitch", "duration"))
+    pitches = np.rint(PITCH_SPAN * pitch).astype(int) + LOWEST_PITCH_MIDI
+    ends_s = np.cumsum(note_spans(duration, melody_s))
     onsets_s = np.concatenate([[0.0], ends_s[:-1]])
     # A crowded melody has no room for the whole gap: a note sounds for half its span at least.
     offsets_s = ends_s - np.minimum(GAP_S, 0.5 * (ends_s - onsets_s))
-    knobs = [name for name in space.names if name not in ("pitch", "duration")]
-    return [
+    knobs = space.knobs
+    rows = [row for row, control in enumerate(space.rows) if control in knobs]
+    notes = [
         Note(
             int(pitches[n]),
             float(onsets_s[n]),
             float(offsets_s[n]),
-            {name: float(physical[space.row(name), n]) for name in knobs},
+            knobs.from_vector(controls[rows, n]),
         )
         for n in range(controls.shape[-1])
     ]
+    return Score(notes, {}, melody_s)
 
 
 def melody_controls(
@@ -154,16 +260,22 @@ def melody_controls(
     one of the plant's controls.
     """
     onsets_s = np.array([note.onset_s for note in notes])
-    controls = np.empty((len(space), len(notes)))
-    for row, control in enumerate(space):
-        if control.name == "pitch":
+    controls = np.empty((len(space.rows), len(notes)))
+    for control in space:
+        rows = slice(space.row(control.name), space.row(control.name) + control.size)
+        if control.role == "pitch":
             pitches = np.array([note.pitch_midi for note in notes])
-            controls[row] = (pitches - LOWEST_PITCH_MIDI) / PITCH_SPAN
-        elif control.name == "duration":
-            controls[row] = duration_controls(np.diff(onsets_s, append=melody_s))
+            controls[rows] = (pitches - LOWEST_PITCH_MIDI) / PITCH_SPAN
+        elif control.role == "duration":
+            controls[rows] = duration_controls(np.diff(onsets_s, append=melody_s))
         else:
             if any(control.name not in note.controls for note in notes):
                 raise ControlError(f"every note needs the control {control.name}.")
-            values = np.array([note.controls[control.name] for note in notes])
-            controls[row] = control.from_physical(np.clip(values, control.low, control.high))
+            values = [ControlSpace([control]).to_vector(note.controls) for note in notes]
+            controls[rows] = np.stack(values, 1)
     return np.clip(controls, 0.0, 1.0)
+
+
+def knob_controls(space: ControlSpace, notes: Sequence[Note]) -> Float[np.ndarray, "row note"]:
+    """The controls of notes of any times, 0..1: a row for each row of the space."""
+    return np.clip(np.stack([space.to_vector(note.controls) for note in notes], 1), 0.0, 1.0)

@@ -6,7 +6,7 @@ from toy_plant import Toy
 
 from mirrornet.errors import PlantError
 from mirrornet.features import hear
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import SET1
 from mirrornet.training.sampling import SCALE_SEMITONES, listen, random_melodies
 
@@ -55,14 +55,14 @@ def test_melodies_the_plant_fails_on_are_left_out_and_the_rest_is_kept(tmp_path)
     controls[:, 0] = 0.5
     controls[4:6, 0, 1] = 0
     good = (controls[:, 0] > 0).all(-1)
-    with Farm(Moody, workers=1) as farm:
-        kept, heard = listen(farm, controls, folder=tmp_path)
+    with Pool(Moody, workers=1) as pool:
+        kept, heard = listen(pool, controls, folder=tmp_path)
         np.testing.assert_allclose(kept, controls[good], atol=1e-7)
         assert len(heard) == good.sum()
         with pytest.raises(PlantError, match="every melody"):
-            listen(farm, controls[~good])
+            listen(pool, controls[~good])
     # Heard again from the folder, without a plant.
-    again = listen(farm, controls, folder=tmp_path)
+    again = listen(pool, controls, folder=tmp_path)
     np.testing.assert_array_equal(again[1], heard)
     expected = hear(Toy().render(kept[0]), 8000)
     np.testing.assert_allclose(heard[0], expected, atol=1e-3)

@@ -17,8 +17,8 @@ from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
 from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
-from mirrornet.plants import pool as farm
-from mirrornet.plants.pool import Farm
+from mirrornet.plants import pool as pool
+from mirrornet.plants.pool import Pool
 from mirrornet.training import melodies
 from mirrornet.training.melodies import MirrorRecipe
 
@@ -54,7 +54,7 @@ def tiny(monkeypatch, tmp_path):
         lambda **plan: MirrorRecipe(batch=8, batch_e_c=2, rounds=1, round_steps=1, **plan),
     )
     monkeypatch.setattr(matchers, "TIMED", 1)
-    for module in (farm, melodies, benchmark):
+    for module in (pool, melodies, benchmark):
         monkeypatch.setattr(module, "usable_cores", lambda: 1)
     for name, (label, kind, recipe) in matchers.PEERS.items():
         monkeypatch.setitem(matchers.PEERS, name, (label, kind, replace(recipe, batch=8)))
@@ -64,13 +64,13 @@ def tiny(monkeypatch, tmp_path):
 def played(monkeypatch):
     """How many rows the workers were asked to play."""
     counts = [0]
-    stream = Farm._stream
+    stream = Pool._stream
 
     def count(self, work, rows, chunk):
         counts[0] += len(rows)
         return stream(self, work, rows, chunk)
 
-    monkeypatch.setattr(Farm, "_stream", count)
+    monkeypatch.setattr(Pool, "_stream", count)
     return counts
 
 

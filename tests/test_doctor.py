@@ -80,7 +80,7 @@ def test_a_front_end_that_hears_otherwise(monkeypatch, wrong):
     ids=["not pure", "silent", "crashed"],
 )
 def test_a_plant_that_plays_wrong(monkeypatch, sounds, words):
-    class Farm(SimpleNamespace):
+    class Pool(SimpleNamespace):
         controls = SET1
 
         def __init__(self, *_, **__):
@@ -97,7 +97,7 @@ def test_a_plant_that_plays_wrong(monkeypatch, sounds, words):
             assert not np.array_equal(controls[0], controls[1])
             return iter(sounds)
 
-    monkeypatch.setattr(mirrornet.plants.pool, "Farm", Farm)
+    monkeypatch.setattr(mirrornet.plants.pool, "Pool", Pool)
     with pytest.raises((ProblemError, PlantError), match=words):
         doctor.check_plant()
 

@@ -112,7 +112,7 @@ def test_seven_controls_are_scored_against_the_same_seven_of_ten():
 def test_a_score_never_leaves_out_what_the_plant_failed_on(monkeypatch):
     pytest.importorskip("librosa")
 
-    def listen(farm, controls, hearing, what):
+    def listen(pool, controls, hearing, what):
         return controls[1:], np.zeros((len(controls) - 1, 128, 250))
 
     monkeypatch.setattr(evaluation, "listen", listen)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mirrornet.training.targets import seed_targets
 from toy_plant import Toy
 
 from mirrornet.errors import CancelledError, MirrorNetError, OutputError
 from mirrornet.events import Progress
 from mirrornet.models.mirrornet import MirrorNet
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.training import melodies
 from mirrornet.training import trainer as runs
 from mirrornet.training.melodies import MirrorRecipe, PaperRecipe, learn
 from mirrornet.training.steps import batch_rows
-from mirrornet.training.targets import seed_targets
 
 MIRROR = MirrorRecipe(babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=2, encoder_epochs=2, batch=4)
@@ -30,14 +30,14 @@ CALLS = {
 
 
 @pytest.fixture(scope="module")
-def farm():
-    with Farm(Toy, workers=1) as farm:
-        yield farm
+def pool():
+    with Pool(Toy, workers=1) as pool:
+        yield pool
 
 
 @pytest.fixture(scope="module")
-def targets(farm) -> np.ndarray:
-    return seed_targets(farm, "targets", 8, seed=0)[1]
+def targets(pool) -> np.ndarray:
+    return seed_targets(pool, "targets", 8, seed=0)[1]
 
 
 @pytest.fixture(autouse=True)
@@ -53,18 +53,18 @@ class Killed(BaseException):
     pass
 
 
-def test_learning_that_goes_astray_is_stopped_with_a_sentence(farm, targets, tmp_path):
+def test_learning_that_goes_astray_is_stopped_with_a_sentence(pool, targets, tmp_path):
     with pytest.raises(MirrorNetError, match="astray"):
-        learn(MIRROR, farm, targets * np.nan, tmp_path / "run")
+        learn(MIRROR, pool, targets * np.nan, tmp_path / "run")
 
 
 @pytest.mark.parametrize("recipe", [MIRROR, PAPER], ids=["mirror", "paper"])
 @pytest.mark.parametrize("at", [0, 5, -1], ids=["first", "middle", "last"])
 @pytest.mark.parametrize("saving", [0.0, 1e9], ids=["saved each step", "never saved"])
 def test_a_killed_run_resumes_to_the_same_weights(
-    farm, targets, tmp_path, monkeypatch, recipe, at, saving
+    pool, targets, tmp_path, monkeypatch, recipe, at, saving
 ):
-    whole = learn(recipe, farm, targets, tmp_path / "whole")
+    whole = learn(recipe, pool, targets, tmp_path / "whole")
     at %= CALLS[recipe]
     monkeypatch.setattr(runs, "SAVE_EVERY_S", saving)
     one_batch = batch_rows
@@ -78,17 +78,17 @@ def test_a_killed_run_resumes_to_the_same_weights(
 
     monkeypatch.setattr(melodies, "batch_rows", kill)
     with pytest.raises(Killed):
-        learn(recipe, farm, targets, tmp_path / "killed")
+        learn(recipe, pool, targets, tmp_path / "killed")
     monkeypatch.setattr(melodies, "batch_rows", one_batch)
-    again = learn(recipe, farm, targets, tmp_path / "killed", resume=True)
+    again = learn(recipe, pool, targets, tmp_path / "killed", resume=True)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(again)[name]), name
     log = (tmp_path / "killed" / "log.jsonl").read_text()
     assert log == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
-def test_cancelled_it_saves_and_resumes(farm, targets, tmp_path, monkeypatch):
-    whole = learn(MIRROR, farm, targets, tmp_path / "whole")
+def test_cancelled_it_saves_and_resumes(pool, targets, tmp_path, monkeypatch):
+    whole = learn(MIRROR, pool, targets, tmp_path / "whole")
 
     def listen(event):
         if event.stage == "Learning" and event.done == 4:
@@ -96,12 +96,12 @@ def test_cancelled_it_saves_and_resumes(farm, targets, tmp_path, monkeypatch):
 
     progress = Progress(listen)
     with monkeypatch.context() as patched:
-        patched.setattr(farm, "progress", progress)
+        patched.setattr(pool, "progress", progress)
         with pytest.raises(CancelledError):
-            learn(MIRROR, farm, targets, tmp_path / "stopped")
+            learn(MIRROR, pool, targets, tmp_path / "stopped")
     card = json.loads((tmp_path / "stopped" / "state.json").read_text())
     assert card["step"] == 4
-    again = learn(MIRROR, farm, targets, tmp_path / "stopped", resume=True)
+    again = learn(MIRROR, pool, targets, tmp_path / "stopped", resume=True)
     assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
 
 
@@ -111,7 +111,7 @@ sys.path.insert(0, {tests!r})
 from toy_plant import Toy
 from mirrornet.training import trainer as runs
 from mirrornet.training import melodies
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.training.targets import seed_targets
 from mirrornet.training.steps import batch_rows
 if __name__ == "__main__":
@@ -120,13 +120,13 @@ if __name__ == "__main__":
     recipe = melodies.MirrorRecipe(
         babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2
     )
-    with Farm(Toy, workers=1) as farm:
-        targets = seed_targets(farm, "targets", 8, seed=0)[1]
-        melodies.learn(recipe, farm, targets, sys.argv[1], resume=True)
+    with Pool(Toy, workers=1) as pool:
+        targets = seed_targets(pool, "targets", 8, seed=0)[1]
+        melodies.learn(recipe, pool, targets, sys.argv[1], resume=True)
 """
 
 
-def test_a_run_killed_by_the_system_resumes_to_the_same_weights(farm, targets, tmp_path):
+def test_a_run_killed_by_the_system_resumes_to_the_same_weights(pool, targets, tmp_path):
     """SIGKILL, at whatever step it hits."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
@@ -138,30 +138,30 @@ def test_a_run_killed_by_the_system_resumes_to_the_same_weights(farm, targets, t
     process.wait()
     assert (run / "state.json").exists()
     assert not (run / "model.json").exists()
-    again = learn(MIRROR, farm, targets, run, resume=True)
-    whole = learn(MIRROR, farm, targets, tmp_path / "whole")
+    again = learn(MIRROR, pool, targets, run, resume=True)
+    whole = learn(MIRROR, pool, targets, tmp_path / "whole")
     assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
 
 
-def test_learning_lowers_both_losses(farm, targets, tmp_path):
+def test_learning_lowers_both_losses(pool, targets, tmp_path):
     recipe = MirrorRecipe(babble=32, epochs=15, batch=8, batch_e_c=8, rounds=1, round_steps=20)
-    learn(recipe, farm, targets, tmp_path / "run")
+    learn(recipe, pool, targets, tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     e_c = [line["e_c"] for line in log if "e_c" in line]
     assert log[-1]["e_d"] < 0.5 * log[0]["e_d"]
     assert e_c[-1] < e_c[0]
 
 
-def test_paper_renders_each_guess_once(farm, targets, tmp_path, monkeypatch):
+def test_paper_renders_each_guess_once(pool, targets, tmp_path, monkeypatch):
     rows = []
-    hear = farm.hear
+    hear = pool.hear
 
     def counted(controls, *options):
         rows.append(len(controls))
         return hear(controls, *options)
 
-    monkeypatch.setattr(farm, "hear", counted)
-    learn(PAPER, farm, targets, tmp_path / "run")
+    monkeypatch.setattr(pool, "hear", counted)
+    learn(PAPER, pool, targets, tmp_path / "run")
     assert sum(rows) == PAPER.rounds * len(targets)
 
 
@@ -172,19 +172,19 @@ def test_every_row_is_seen_once_an_epoch():
     assert list(batch_rows(0, 20, 20, 3)) != list(batch_rows(1, 20, 20, 3))
 
 
-def test_a_run_is_not_overwritten_and_not_mixed_up(farm, targets, tmp_path):
-    learn(MIRROR, farm, targets, tmp_path / "run")
+def test_a_run_is_not_overwritten_and_not_mixed_up(pool, targets, tmp_path):
+    learn(MIRROR, pool, targets, tmp_path / "run")
     with pytest.raises(OutputError, match="--resume"):
-        learn(MIRROR, farm, targets, tmp_path / "run")
+        learn(MIRROR, pool, targets, tmp_path / "run")
     with pytest.raises(OutputError, match="another run"):
-        learn(MIRROR, farm, targets, tmp_path / "run", seed=1, resume=True)
+        learn(MIRROR, pool, targets, tmp_path / "run", seed=1, resume=True)
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="another run"):
-        learn(MIRROR, farm, targets[::-1], tmp_path / "run", resume=True)
+        learn(MIRROR, pool, targets[::-1], tmp_path / "run", resume=True)
     card = (tmp_path / "run" / "model.json").read_bytes()
-    learn(MIRROR, farm, targets, tmp_path / "run", resume=True)
+    learn(MIRROR, pool, targets, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "model.json").read_bytes() == card
     with pytest.raises(OutputError, match="in the way"):
-        learn(MIRROR, farm, targets, tmp_path / "papers")
+        learn(MIRROR, pool, targets, tmp_path / "papers")
     assert (tmp_path / "papers" / "thesis.txt").read_text() == "mine"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from mirrornet.training.phrase_sampling import random_patch
+from mirrornet.training.recordings import ListeningRecipe, cut, learn_recordings, read_all
 
 from mirrornet.app import adapting
 from mirrornet.app.adapting import held_out
@@ -20,14 +22,12 @@ from mirrornet.experiments.material import voice_phrases
 from mirrornet.features import FRAME_S, hear_recording, uncompressed
 from mirrornet.models.mirrornet import shipped
 from mirrornet.models.recording import HeardNote, RecordingModel, Transcript
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH
 from mirrornet.score import Note
 from mirrornet.training import recordings as learning_recordings
 from mirrornet.training import trainer as runs
-from mirrornet.training.phrase_sampling import random_patch
-from mirrornet.training.recordings import ListeningRecipe, cut, learn_recordings, read_all
 
 RATE_HZ = 32000
 SILENT = {control.name: control.low for control in PATCH} | {"cutoff": 60.0, "filter_blend": 100.0}
@@ -60,9 +60,9 @@ def model() -> RecordingModel:
 
 
 @pytest.fixture(scope="module")
-def farm():
-    with Farm("vital", workers=1, controls="patch", sample_rate_hz=32000) as farm:
-        yield farm
+def pool():
+    with Pool("vital", workers=1, controls="patch", sample_rate_hz=32000) as pool:
+        yield pool
 
 
 @pytest.fixture(autouse=True)
@@ -108,12 +108,12 @@ def test_silence_cannot_be_learned_from(model):
         cut(model, [np.zeros((176, 300), np.float32)], 9)
 
 
-def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, farm, tmp_path):
+def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, pool, tmp_path):
     sung = list(islice(voice_phrases(0, material.sung), 4))
     heard = [hear_recording(phrase.sound, material.RATE_HZ) for phrase in sung]
     excerpts = cut(model, heard, 99)
     recipe = replace(TINY, phrases=8, round_steps=15, lr=1e-3)
-    learned = learn_recordings(recipe, model, farm, excerpts, tmp_path / "run", {})
+    learned = learn_recordings(recipe, model, pool, excerpts, tmp_path / "run", {})
     S, notes, ends = map(torch.from_numpy, (excerpts.heard, excerpts.notes, excerpts.ends))
     errors = []
     for one in (model, learned):
@@ -129,9 +129,9 @@ def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, 
     assert knobs.shape == (len(excerpts), 16)
 
 
-def test_a_stopped_listening_goes_on_to_the_same_weights(model, farm, heard, tmp_path, monkeypatch):
+def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp_path, monkeypatch):
     excerpts = cut(model, heard, 9)
-    whole = learn_recordings(TINY, model, farm, excerpts, tmp_path / "whole", {})
+    whole = learn_recordings(TINY, model, pool, excerpts, tmp_path / "whole", {})
     rows = learning_recordings.batch_rows
 
     def stop(step, *given):
@@ -145,7 +145,7 @@ def test_a_stopped_listening_goes_on_to_the_same_weights(model, farm, heard, tmp
     shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "stopped" / "run.json")
     monkeypatch.setattr(runs, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(learning_recordings, "batch_rows", stop)
-    again = TINY, model, farm, excerpts, tmp_path / "stopped", {}
+    again = TINY, model, pool, excerpts, tmp_path / "stopped", {}
     with pytest.raises(KeyboardInterrupt):
         learn_recordings(*again, resume=True)
     assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == 3
@@ -156,13 +156,13 @@ def test_a_stopped_listening_goes_on_to_the_same_weights(model, farm, heard, tmp
 
 
 def test_a_plant_that_is_silent_with_all_that_is_read_ends_nothing(
-    model, farm, heard, tmp_path, monkeypatch
+    model, pool, heard, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
         learning_recordings, "as_phrase", lambda space, *given: [Note(60, 0.0, 0.1, SILENT)]
     )
     excerpts = cut(model, heard, 9)
-    learn_recordings(TINY, model, farm, excerpts, tmp_path / "run", {})
+    learn_recordings(TINY, model, pool, excerpts, tmp_path / "run", {})
     assert (tmp_path / "run" / "model.json").is_file()
 
 

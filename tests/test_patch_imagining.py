@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mirrornet.training.phrase_sampling import as_arrays
 
 from mirrornet.budget import Budget
 from mirrornet.features import FRAME_S, frame_times_s, hear_recording
@@ -14,7 +15,6 @@ from mirrornet.models.mirrornet import shipped
 from mirrornet.models.recording import RecordingModel
 from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH
-from mirrornet.training.phrase_sampling import as_arrays
 from tests.test_patching import melody
 
 RATE_HZ = 32000

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mirrornet.training.phrase_sampling import shared_knobs
 
 from mirrornet.budget import Budget
 from mirrornet.cochlea import CHANNELS
@@ -10,7 +11,6 @@ from mirrornet.matching.patching import improve_patch
 from mirrornet.matching.rehearsing import EXCERPT_S, MOST_NOTES, excerpt
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note
-from mirrornet.training.phrase_sampling import shared_knobs
 from tests.test_patch import SINE
 
 RATE_HZ = 32000

@@ -15,7 +15,7 @@ from mirrornet.experiments.baselines.nearest import Nearest, babble_distances
 from mirrornet.experiments.baselines.random_search import RandomSearch
 from mirrornet.experiments.baselines.search import FAILED, Search, search
 from mirrornet.metrics import spectrogram_error
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import SET1
 from mirrornet.training.sampling import random_melodies
 
@@ -30,8 +30,8 @@ def heard_of(controls: np.ndarray) -> np.ndarray:
     return np.tanh(flat @ MIXTURE).reshape(*controls.shape[:-2], 128, 3).astype(np.float32)
 
 
-class Echo(Farm):
-    """A farm without workers or sound. Counts renders; is interrupted after some of them."""
+class Echo(Pool):
+    """A pool without workers or sound. Counts renders; is interrupted after some of them."""
 
     def __init__(self, renders: int | None = None, fails=lambda row: False):
         self.name, self.controls, self.sample_rate_hz = "echo", SET1, 8000
@@ -79,9 +79,9 @@ def same(one, other) -> bool:
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_course_is_the_best_so_far_with_exactly_the_renders_of_each_mark(peer):
-    farm = Echo()
-    course = search(peer, farm, TARGETS, 120, MARKS)
-    assert farm.renders == 3 * 120
+    pool = Echo()
+    course = search(peer, pool, TARGETS, 120, MARKS)
+    assert pool.renders == 3 * 120
     assert course.marks == MARKS
     assert (course.errors.shape, course.controls.shape) == ((4, 3), (4, 3, 7, 5))
     assert (np.diff(course.errors, axis=0) <= 0).all()
@@ -109,9 +109,9 @@ class Greedy(RandomSearch):
 
 
 def test_no_search_gets_more_than_the_budget_however_much_it_asks():
-    farm, searches = Echo(), [Greedy(number) for number in range(3)]
-    search(searches.__getitem__, farm, TARGETS, 40, [40])
-    assert farm.renders == 3 * 40
+    pool, searches = Echo(), [Greedy(number) for number in range(3)]
+    search(searches.__getitem__, pool, TARGETS, 40, [40])
+    assert pool.renders == 3 * 40
     assert [one.told for one in searches] == [35, 28, 21]
 
 
@@ -135,9 +135,9 @@ def test_an_interrupted_search_goes_on_bit_for_bit_and_plays_nothing_twice(peer,
     for renders in (0, 57, 200):
         with pytest.raises(KeyboardInterrupt):
             search(peer, Echo(renders), TARGETS, 120, MARKS, folder)
-    farm = Echo()
-    assert same(search(peer, farm, TARGETS, 120, MARKS, folder), whole)
-    assert farm.renders == 3 * 120 - 57 - 200
+    pool = Echo()
+    assert same(search(peer, pool, TARGETS, 120, MARKS, folder), whole)
+    assert pool.renders == 3 * 120 - 57 - 200
     assert same(search(peer, Echo(0), TARGETS, 120, MARKS, folder), whole)
 
 
@@ -147,9 +147,9 @@ def test_a_killed_search_goes_on_from_its_last_shard(tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         search(random_search, Echo(170), TARGETS, 120, MARKS, tmp_path)
     (tmp_path / ".half.safetensors").write_bytes(b"cut off")
-    farm = Echo()
-    course = search(random_search, farm, TARGETS, 120, MARKS, tmp_path)
-    assert farm.renders == 360 - 150
+    pool = Echo()
+    course = search(random_search, pool, TARGETS, 120, MARKS, tmp_path)
+    assert pool.renders == 360 - 150
     assert same(course, search(random_search, Echo(), TARGETS, 120, MARKS))
 
 
@@ -180,9 +180,9 @@ def test_a_damaged_shard_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_controls_the_plant_fails_on_cost_a_render_and_never_win(peer):
-    farm = Echo(fails=lambda row: row[3, 0] > 0.5)
-    course = search(peer, farm, TARGETS, 120, MARKS)
-    assert farm.renders == 360
+    pool = Echo(fails=lambda row: row[3, 0] > 0.5)
+    course = search(peer, pool, TARGETS, 120, MARKS)
+    assert pool.renders == 360
     assert (course.errors[-1] < 2).all()
     assert (course.controls[-1, :, 3, 0] <= 0.5).all()
     hopeless = search(peer, Echo(fails=lambda row: True), TARGETS, 120, [120])
@@ -220,10 +220,10 @@ def test_cma_es_that_gets_nowhere_starts_again_with_twice_the_population():
 def test_the_nearest_in_the_babble_comes_first_and_the_babble_ends():
     babble = np.concatenate([BABBLE, TRUE])
     distances = babble_distances(heard_of(babble).astype(np.float16), TARGETS)
-    farm = Echo()
-    course = search(lambda n: Nearest(babble, distances[n]), farm, TARGETS, 500, [1, 500])
+    pool = Echo()
+    course = search(lambda n: Nearest(babble, distances[n]), pool, TARGETS, 500, [1, 500])
     np.testing.assert_array_equal(course.controls[0], TRUE)
-    assert farm.renders == 3 * len(babble)
+    assert pool.renders == 3 * len(babble)
     errors = [spectrogram_error(TARGETS[:1], heard_of(row)[None]) for row in nearest(0).ask()]
     assert errors == sorted(errors)
 
@@ -253,9 +253,9 @@ def test_what_is_not_installed_is_named(peer, module, monkeypatch):
 
 def test_searches_play_vital():
     true = random_melodies(SET1, "tuning", 1, seed=0)
-    with Farm("vital", workers=1) as farm:
-        target = np.stack(list(farm.hear(true)))  # pyright: ignore
-        course = search(lambda n: cma_es(n, start=true[n]), farm, target, 30, [1, 30])
+    with Pool("vital", workers=1) as pool:
+        target = np.stack(list(pool.hear(true)))  # pyright: ignore
+        course = search(lambda n: cma_es(n, start=true[n]), pool, target, 30, [1, 30])
         assert course.errors[1] < course.errors[0] < 2
-        copy = search(lambda _: Nearest(true, np.zeros(1)), farm, target, 30, [30])
+        copy = search(lambda _: Nearest(true, np.zeros(1)), pool, target, 30, [30])
         assert copy.errors == 0

@@ -4,11 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
-from mirrornet.features import FRAME_S
-from mirrornet.plants.pool import Farm
-from mirrornet.plants.vital import Vital
-from mirrornet.plants.vital_patch import PATCH
 from mirrornet.training.phrase_sampling import (
     MOST_NOTES,
     PHRASE_S,
@@ -20,6 +15,11 @@ from mirrornet.training.phrase_sampling import (
     random_phrase,
     shared_knobs,
 )
+
+from mirrornet.features import FRAME_S
+from mirrornet.plants.pool import Pool
+from mirrornet.plants.vital import Vital
+from mirrornet.plants.vital_patch import PATCH
 
 
 def phrases(count: int):
@@ -89,17 +89,17 @@ def test_labels_say_which_note_is_held():
 
 
 @pytest.fixture(scope="module")
-def farm():
-    with Farm("vital", workers=1, controls="patch", sample_rate_hz=32000) as farm:
-        yield farm
+def pool():
+    with Pool("vital", workers=1, controls="patch", sample_rate_hz=32000) as pool:
+        yield pool
 
 
-def test_babble_is_kept_and_not_played_again(farm, tmp_path, monkeypatch):
-    babble = babble_phrases(farm, 5, 0, tmp_path)
+def test_babble_is_kept_and_not_played_again(pool, tmp_path, monkeypatch):
+    babble = babble_phrases(pool, 5, 0, tmp_path)
     assert babble.heard.shape[1:] == (176, 500)
     assert babble.heard[:, :128].astype(float).mean((1, 2)) == pytest.approx(
         np.ones(len(babble)), rel=0.01
     )
-    monkeypatch.setattr(farm, "hear_notes", None)
-    again = babble_phrases(farm, 5, 0, tmp_path)
+    monkeypatch.setattr(pool, "hear_notes", None)
+    again = babble_phrases(pool, 5, 0, tmp_path)
     np.testing.assert_array_equal(again.heard, babble.heard)

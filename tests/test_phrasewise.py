@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from mirrornet.training.phrase_sampling import PHRASE_S, as_arrays, as_phrase, random_phrase
+from mirrornet.training.phrases import compressed
 
 from mirrornet.features import FRAME_S, hear_wide
 from mirrornet.models.mirrornet import shipped
@@ -10,8 +12,6 @@ from mirrornet.models.phrasewise import SILENCE, PhraseDecoder, moved
 from mirrornet.models.recording import RecordingModel
 from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH
-from mirrornet.training.phrase_sampling import PHRASE_S, as_arrays, as_phrase, random_phrase
-from mirrornet.training.phrases import compressed
 
 KNOBS = len(PATCH.shared)
 TIMES_S = FRAME_S * torch.arange(1.0, 251)[None]

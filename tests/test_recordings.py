@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import soxr
 from encoding import encoded
+from mirrornet.training.phrase_sampling import shared_knobs
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
@@ -19,7 +20,6 @@ from mirrornet.matching.match import load_reader
 from mirrornet.matching.recordings import plant_notes, with_levels
 from mirrornet.models.recording import HeardNote, RecordingModel, Transcript
 from mirrornet.score import TICKS_PER_S, Note
-from mirrornet.training.phrase_sampling import shared_knobs
 from tests.test_patch import SINE
 
 RATE_HZ = 44100

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mirrornet.training.targets import seed_targets
 
 from mirrornet.errors import ControlError, PlantError
 from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.plants.soundfont import INSTALL, MELODY, SoundFont, default_sound_font
 from mirrornet.plants.vital import SET1
 from mirrornet.score import Note
 from mirrornet.training.sampling import random_melodies
-from mirrornet.training.targets import seed_targets
 
 RATE_HZ = 44100
 RHODES, VIBRAPHONE, VIOLIN, HARP, STRINGS = 4, 11, 40, 46, 48
@@ -49,12 +49,12 @@ def test_the_same_melody_is_the_same_sound_whatever_was_played_before(program, r
 
 
 @installed
-def test_a_farm_plays_targets_as_the_plant_does():
+def test_a_pool_plays_targets_as_the_plant_does():
     sounds = SoundFont(program=VIOLIN).render(MELODIES)
-    with Farm("soundfont", workers=1, program=VIOLIN) as farm:
-        assert (farm.name, farm.controls, farm.sample_rate_hz) == ("soundfont-40", MELODY, RATE_HZ)
-        np.testing.assert_array_equal(list(farm.render(MELODIES, chunk=2)), sounds)
-        controls, heard = seed_targets(farm, "targets", 6, seed=0)
+    with Pool("soundfont", workers=1, program=VIOLIN) as pool:
+        assert (pool.name, pool.controls, pool.sample_rate_hz) == ("soundfont-40", MELODY, RATE_HZ)
+        np.testing.assert_array_equal(list(pool.render(MELODIES, chunk=2)), sounds)
+        controls, heard = seed_targets(pool, "targets", 6, seed=0)
     np.testing.assert_array_equal(controls, MELODIES.astype(np.float32))
     assert (heard.shape, heard.dtype) == ((6, 128, 250), np.float32)
     np.testing.assert_allclose(heard[0], hear(sounds[0], RATE_HZ), rtol=1e-3, atol=1e-6)

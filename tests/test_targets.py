@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from mirrornet.training.targets import folder_targets, melody_sound, seed_targets
 
 from mirrornet.errors import AudioError
 from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import Farm
-from mirrornet.training.targets import folder_targets, melody_sound, seed_targets
+from mirrornet.plants.pool import Pool
 
 RATE_HZ = 44100
 
@@ -21,13 +21,13 @@ def tone(frequency_hz: float, duration_s: float = 2.0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def farm():
-    with Farm("vital", workers=1) as farm:
-        yield farm
+def pool():
+    with Pool("vital", workers=1) as pool:
+        yield pool
 
 
-def test_a_seed_gives_the_plants_own_melodies(farm: Farm):
-    controls, heard = seed_targets(farm, "targets", 3, seed=5)
+def test_a_seed_gives_the_plants_own_melodies(pool: Pool):
+    controls, heard = seed_targets(pool, "targets", 3, seed=5)
     assert controls.shape == (3, 7, 5)
     assert heard.shape == (3, 128, 250)
     assert heard.dtype == np.float32
@@ -36,12 +36,12 @@ def test_a_seed_gives_the_plants_own_melodies(farm: Farm):
     np.testing.assert_allclose(heard, played, atol=1e-3)  # kept in half precision
 
 
-def test_more_melodies_keep_the_first_and_other_seeds_differ(farm: Farm):
-    controls, heard = seed_targets(farm, "targets", 2, seed=5)
-    more_controls, more_heard = seed_targets(farm, "targets", 3, seed=5)
+def test_more_melodies_keep_the_first_and_other_seeds_differ(pool: Pool):
+    controls, heard = seed_targets(pool, "targets", 2, seed=5)
+    more_controls, more_heard = seed_targets(pool, "targets", 3, seed=5)
     np.testing.assert_array_equal(controls, more_controls[:2])
     np.testing.assert_array_equal(heard, more_heard[:2])
-    for other in (seed_targets(farm, "targets", 2, 6), seed_targets(farm, "held-out", 2, 5)):
+    for other in (seed_targets(pool, "targets", 2, 6), seed_targets(pool, "held-out", 2, 5)):
         assert not np.isclose(other[0][:, 1:], controls[:, 1:]).any()
 
 

@@ -20,17 +20,17 @@ from ..features import RECORDING_RATE_HZ, hear_recording
 from ..matching.match import EXPORT_RATE_HZ, check_plays
 from ..matching.recordings import match_recording
 from ..models.checkpoints import fingerprint
-from ..models.recording import RecordingModel
+from ..models.mirrornet import MirrorNet
 from ..plants import Plant
-from ..plants.pool import Farm
+from ..plants.pool import Pool
 from ..storage import write_atomically
-from ..training.recordings import ListeningRecipe, cut, learn_recordings
+from ..training.listening import ListeningRecipe, cut, learn_recordings
 from .batch import sound_files
 
 HELD_OUT = 5  # of so many files one is held out
 PAGE = "index.html"
 
-Models = Mapping[str, RecordingModel]
+Models = Mapping[str, MirrorNet]
 Scores = dict[str, dict[str, float]]
 
 
@@ -80,7 +80,7 @@ def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
 
 
 def adapt(
-    model: RecordingModel,
+    model: MirrorNet,
     plant: str,
     folder: Path,
     split: Split,
@@ -89,7 +89,7 @@ def adapt(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
-) -> RecordingModel:
+) -> MirrorNet:
     """`model` after it listened to the recordings to learn from; see `learn_recordings`, which
     keeps all it does in `out`. Raises AudioError if no notes are heard in any of them."""
     recipe = ListeningRecipe()
@@ -107,9 +107,9 @@ def adapt(
         "sounds_sha256": split.sounds_sha256,
     }
     options = {"controls": model.controls.name, "sample_rate_hz": RECORDING_RATE_HZ}
-    with Farm(plant, progress=progress, **options) as farm:
-        check_plays(model, farm.name, farm.controls)
-        return learn_recordings(recipe, model, farm, excerpts, out, about, seed, resume, device)
+    with Pool(plant, progress=progress, **options) as pool:
+        check_plays(model, pool.name, pool.controls)
+        return learn_recordings(recipe, model, pool, excerpts, out, about, seed, resume, device)
 
 
 def compare(
@@ -153,7 +153,7 @@ def means(scores: Scores) -> dict[str, float]:
     return {name: float(np.mean([of_file[name] for of_file in scores.values()])) for name in names}
 
 
-def _error(plant: Plant, model: RecordingModel, file: Path, out: Path) -> float:
+def _error(plant: Plant, model: MirrorNet, file: Path, out: Path) -> float:
     if not (out / "controls.json").is_file():
         match_recording(file, plant, model).save(out)
     card = json.loads((out / "controls.json").read_bytes())

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 def plants() -> None:
     """List the synthesizers, and their controls with units, ranges and meaning."""
-    from ..plants import PLANTS
+    from ..plants import plant_kinds
 
-    for name, kind in PLANTS.items():
+    for name, kind in plant_kinds().items():
         sets: dict[Control, list[str]] = {}  # a control may be another one in another set
         for space in kind.control_sets.values():
             for control in space:

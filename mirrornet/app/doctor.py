@@ -55,13 +55,13 @@ def check_plant() -> str:
     """A melody, another one, and the first again, in a process of its own: it may crash."""
     import numpy as np
 
-    from ..plants.pool import Farm
+    from ..plants.pool import Pool
     from ..training.sampling import random_melodies
 
-    with Farm("vital", workers=1) as farm:
-        other = random_melodies(farm.controls, "babble", 1, 0)[0]
+    with Pool("vital", workers=1) as pool:
+        other = random_melodies(pool.controls, "babble", 1, 0)[0]
         middle = np.full_like(other, 0.5)
-        outcomes = list(farm.render(np.stack([middle, other, middle])))
+        outcomes = list(pool.render(np.stack([middle, other, middle])))
     sounds = []
     for outcome in outcomes:
         if not isinstance(outcome, np.ndarray):

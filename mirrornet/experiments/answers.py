@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from ..errors import OutputError
 from ..models.checkpoints import fingerprint
-from ..plants.pool import Farm
+from ..plants.pool import Pool
 from ..storage import write_arrays, write_atomically
 from ..training.trainer import Run
 from .evaluation import Controls, Melodies, played, score, sound_scores
@@ -64,7 +64,7 @@ def kept(
 
 
 def score_all(
-    setting: Setting, farm: Farm, true: Melodies, answers: list[Answer], run: Run
+    setting: Setting, pool: Pool, true: Melodies, answers: list[Answer], run: Run
 ) -> list[dict[str, Any]]:
     """A record for each answer. Scores are kept, and nothing is played for those that are."""
     folder = run.part("scores")
@@ -72,14 +72,14 @@ def score_all(
     missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]
     if missing:
         sounds = sound_scores(
-            setting, true, [answer.controls for answer, _ in missing], farm.progress
+            setting, true, [answer.controls for answer, _ in missing], pool.progress
         )
         for (answer, file), sound in zip(missing, sounds, strict=True):
             count = len(answer.controls)
-            heard = played(farm, answer.controls, f"Playing {answer.method}")
+            heard = played(pool, answer.controls, f"Playing {answer.method}")
             scores = score(
                 Melodies(true.space, true.controls[:count], true.heard[:count]),
-                Melodies(farm.controls, answer.controls, heard),
+                Melodies(pool.controls, answer.controls, heard),
             )
             text = json.dumps(scores | sound)
             write_atomically(file, lambda path, text=text: path.write_text(text))

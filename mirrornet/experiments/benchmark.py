@@ -19,10 +19,10 @@ from ..events import Progress
 from ..export.plots import png
 from ..models.checkpoints import provenance
 from ..models.mirrornet import MirrorNet, load_model
-from ..plants.pool import Farm, usable_cores
+from ..plants.pool import Pool, usable_cores
 from ..storage import check_place, write_atomically
-from ..training.sampling import listen, random_melodies
-from ..training.targets import seed_targets
+from ..training.dataset import listen, seed_targets
+from ..training.sampling import random_melodies
 from ..training.trainer import Run
 from . import settings
 from .answers import Answer, kept, score_all
@@ -94,7 +94,7 @@ def run_benchmark(
     if kept_in.is_dir():
         progress.say(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
     torch.set_num_threads(usable_cores())
-    with setting.target_farm(progress=progress) as players:  # first, as it may not be installed
+    with setting.target_pool(progress=progress) as players:  # first, as it may not be installed
         run = Run(runs / name, about, resume)
         about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
         babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
@@ -107,22 +107,22 @@ def run_benchmark(
         )
         true = Melodies(players.controls, *held_out)
     few = Melodies(true.space, true.controls[:SEARCHED], true.heard[:SEARCHED])
-    with Farm("vital", controls=setting.controls, progress=progress) as farm:
-        controls = random_melodies(farm.controls, "babble", max(plan.babbles), seed)
-        babble = Babble(*listen(farm, controls, what="Babbling", folder=babbled.part("babble")))
+    with Pool("vital", controls=setting.controls, progress=progress) as pool:
+        controls = random_melodies(pool.controls, "babble", max(plan.babbles), seed)
+        babble = Babble(*listen(pool, controls, name="Babbling", folder=babbled.part("babble")))
         places = babbled.folder, run.folder
-        methods = learners(plan.babbles, farm, babble, targets, *places, seed)
+        methods = learners(plan.babbles, pool, babble, targets, *places, seed)
         learned = [one.answer(true.heard, kept_in) for one in methods]
-        answers = trivial(farm, few)
+        answers = trivial(pool, few)
         for one, learner in zip(learned, methods, strict=True):
             if learner.babble == max(plan.babbles):
                 one = replace(one, controls=one.controls[:SEARCHED])
                 answers.append(one)
                 if learner.family == "ours":
-                    answers += refined(one, learner, farm, few.heard, plan.refined, kept_in, seed)
-        answers += searched(setting, plan, farm, babble, few.heard, kept_in, run.folder, seed)
-        first = score_all(setting, farm, true, learned, run)
-        found = score_all(setting, farm, true, answers, run)
+                    answers += refined(one, learner, pool, few.heard, plan.refined, kept_in, seed)
+        answers += searched(setting, plan, pool, babble, few.heard, kept_in, run.folder, seed)
+        first = score_all(setting, pool, true, learned, run)
+        found = score_all(setting, pool, true, answers, run)
     result = {
         "benchmark": setting.name,
         "what": setting.what,
@@ -141,12 +141,12 @@ def run_benchmark(
     return path
 
 
-def trivial(farm: Farm, true: Melodies) -> list[Answer]:
+def trivial(pool: Pool, true: Melodies) -> list[Answer]:
     """Every control in the middle and, where the plant is the same, the true controls."""
-    middle = np.full((len(true.controls), len(farm.controls), true.controls.shape[-1]), 0.5)
+    middle = np.full((len(true.controls), len(pool.controls), true.controls.shape[-1]), 0.5)
     answers = [Answer("constant guess", "trivial", 0, middle)]
-    if set(farm.controls) <= set(true.space):
-        same = true.controls[:, [true.space.row(name) for name in farm.controls.names]]
+    if set(pool.controls) <= set(true.space):
+        same = true.controls[:, [true.space.row(name) for name in pool.controls.names]]
         answers.append(Answer("true controls, played again", "trivial", 0, same))
     return answers
 
@@ -154,7 +154,7 @@ def trivial(farm: Farm, true: Melodies) -> list[Answer]:
 def refined(
     guessed: Answer,
     learner: Learner,
-    farm: Farm,
+    pool: Pool,
     heard: Heard,
     marks: Sequence[int],
     answers: Path,
@@ -164,10 +164,10 @@ def refined(
     method = guessed.method.replace("encoder", "MirrorNet")
 
     def imagined() -> dict[str, np.ndarray]:
-        return {"controls": imagine_all(ours(), heard, guessed.controls, farm.progress)}
+        return {"controls": imagine_all(ours(), heard, guessed.controls, pool.progress)}
 
     def practised(renders: int) -> dict[str, np.ndarray]:
-        return {"controls": refine_all(ours(), farm, heard, found[0].controls, renders, seed)}
+        return {"controls": refine_all(ours(), pool, heard, found[0].controls, renders, seed)}
 
     def ours() -> MirrorNet:
         model = learner.learn()[0]
@@ -188,7 +188,7 @@ def refined(
 def searched(
     setting: Setting,
     budget: Budget,
-    farm: Farm,
+    pool: Pool,
     babble: Babble,
     heard: Heard,
     answers: Path,
@@ -198,8 +198,8 @@ def searched(
     """The searches' best after every mark. One of them starts from the notes that the encoder which
     ships hears. What was found is kept in `answers`, for a few melodies at a time, and what they
     were searched with in `folder`."""
-    space = farm.controls
-    notes = [space.row("pitch"), space.row("duration")]
+    space = pool.controls
+    notes = [space.row_of_role("pitch"), space.row_of_role("duration")]
     guesses = load_model(None, setting.controls).guess(torch.from_numpy(heard)).numpy()
     starts = np.full(guesses.shape, 0.5)
     starts[:, notes] = guesses[:, notes]
@@ -225,7 +225,7 @@ def searched(
 
             def course(make=make, first=first, some=some, renders=renders, marks=marks, name=name):
                 ledger = folder / "searches" / name
-                found = search(lambda i: make(first + i), farm, some, renders, marks, ledger)
+                found = search(lambda i: make(first + i), pool, some, renders, marks, ledger)
                 return {"controls": found.controls}
 
             question = {"sounds": some.mean((1, 2))}

@@ -27,9 +27,11 @@ from ..metrics import (
     spectrogram_error,
 )
 from ..models.mirrornet import MirrorNet
-from ..plants.pool import Farm
+from ..models.vibrato import VIBRATO_ROLES
+from ..plants.pool import Pool
 from ..score import sounding_note
-from ..training.sampling import listen, random_melodies
+from ..training.dataset import listen
+from ..training.sampling import random_melodies
 from .settings import Setting
 
 Controls = Float[np.ndarray, "melody control note"]
@@ -61,7 +63,7 @@ class Matcher(Protocol):
 
 def evaluate(
     model: MirrorNet,
-    farm: Farm,
+    pool: Pool,
     true: Melodies,
     listened: Heard,
     seed: int,
@@ -84,10 +86,10 @@ def evaluate(
     if before:
         answers["before"] = before.guess(torch.from_numpy(listened), notes).numpy().astype(float)
     if model.hearing == "loudness":
-        answers["imagined"] = imagine_all(model, true.heard, answers["encoder"], farm.progress)
+        answers["imagined"] = imagine_all(model, true.heard, answers["encoder"], pool.progress)
         for renders in REFINED:
             answers[f"refined {renders}"] = refine_all(
-                model, farm, true.heard, answers["imagined"], renders, seed
+                model, pool, true.heard, answers["imagined"], renders, seed
             )
     answers["constant"] = np.full((count, len(space), notes), 0.5)
     # Seeds of babble that no run of this seed uses.
@@ -95,22 +97,22 @@ def evaluate(
     if set(space) <= set(true.space):
         answers["floor"] = true.controls[:, [true.space.row(name) for name in space.names]]
     melodies = {
-        name: Melodies(space, controls, played(farm, controls, f"Playing {name}"))
+        name: Melodies(space, controls, played(pool, controls, f"Playing {name}"))
         for name, controls in answers.items()
     }
-    audible = audible_vibrato(farm, true) if "vibrato_depth" in space.names else {}
+    audible = audible_vibrato(pool, true) if space.of_role("vibrato_depth") else {}
     scores: dict[str, Any] = {name: score(true, m, audible) for name, m in melodies.items()}
     scores["encoder"] |= losses(model, answers.get("floor"), listened)
     return scores, melodies
 
 
 def encoder_errors(
-    models: Sequence[Matcher], farm: Farm, true: Melodies, listened: Heard
+    models: Sequence[Matcher], pool: Pool, true: Melodies, listened: Heard
 ) -> list[float]:
     """Match errors, for matchers that all hear the true melodies as `listened`."""
     sounds, notes = torch.from_numpy(listened), true.controls.shape[-1]
     guesses = [model.guess(sounds, notes).numpy() for model in models]
-    heard = (played(farm, guess.astype(float), "Playing an encoder") for guess in guesses)
+    heard = (played(pool, guess.astype(float), "Playing an encoder") for guess in guesses)
     return [spectrogram_error(true.heard, one) for one in heard]
 
 
@@ -130,10 +132,10 @@ def score(
     }
 
 
-def sounds_of(farm: Farm, controls: Controls) -> Float[np.ndarray, "melody sample"]:
-    """Melodies as the farm's plant plays them. Raises PlantError if it fails on one."""
+def sounds_of(pool: Pool, controls: Controls) -> Float[np.ndarray, "melody sample"]:
+    """Melodies as the pool's plant plays them. Raises PlantError if it fails on one."""
     sounds = []
-    for outcome in farm.render(controls):
+    for outcome in pool.render(controls):
         if isinstance(outcome, PlantError):
             raise outcome
         sounds.append(outcome)
@@ -145,14 +147,14 @@ def sound_scores(
 ) -> Iterator[dict[str, float]]:
     """For each of the answers, the means of the field's four metrics on the first `SOUNDS`
     melodies, played at the rate that these are defined for."""
-    with setting.target_farm(sample_rate_hz=SOUND_RATE_HZ) as players:
+    with setting.target_pool(sample_rate_hz=SOUND_RATE_HZ) as players:
         sounds = sounds_of(players, true.controls[:SOUNDS])
     with (
-        Farm("vital", controls=setting.controls, sample_rate_hz=SOUND_RATE_HZ) as farm,
+        Pool("vital", controls=setting.controls, sample_rate_hz=SOUND_RATE_HZ) as pool,
         progress.stage("Comparing sounds", len(answers)) as stage,
     ):
         for number, controls in enumerate(answers, 1):
-            recorded = sounds_of(farm, controls[:SOUNDS])
+            recorded = sounds_of(pool, controls[:SOUNDS])
             pairs = zip(sounds[: len(recorded)], recorded, strict=True)
             each = [field_metrics(a, b) for a, b in pairs]
             yield {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
@@ -183,7 +185,7 @@ def imagine_all(model: MirrorNet, heard: Heard, controls: Controls, progress: Pr
 
 
 def refine_all(
-    model: MirrorNet, farm: Farm, heard: Heard, controls: Controls, renders: int, seed: int
+    model: MirrorNet, pool: Pool, heard: Heard, controls: Controls, renders: int, seed: int
 ) -> Controls:
     """`practising.practise` for each melody, all in step, so that every worker is kept busy."""
     practices = [
@@ -194,10 +196,10 @@ def refine_all(
     asked = {number: next(practice) for number, practice in enumerate(practices)}
     what = f"Refining, {renders} renders each"
     total = renders * len(heard)
-    with threadpool_limits(1, "blas"), farm.progress.stage(what, total) as stage:
+    with threadpool_limits(1, "blas"), pool.progress.stage(what, total) as stage:
         done = 0
         while asked:
-            outcomes = farm.hear(np.stack(list(asked.values())), "linear", chunk=4)
+            outcomes = pool.hear(np.stack(list(asked.values())), "linear", chunk=4)
             for number, outcome in zip(list(asked), outcomes, strict=True):
                 if isinstance(outcome, PlantError):
                     raise outcome
@@ -210,26 +212,26 @@ def refine_all(
     return np.stack([controls for controls in best if controls is not None])
 
 
-def audible_vibrato(farm: Farm, true: Melodies) -> dict[str, np.ndarray]:
+def audible_vibrato(pool: Pool, true: Melodies) -> dict[str, np.ndarray]:
     """On which notes the vibrato can be heard: where the plant sounds different without."""
     still = true.controls.copy()
-    still[:, true.space.row("vibrato_depth")] = 0
-    without = played(farm, still, "Playing without vibrato")
+    still[:, true.space.row_of_role("vibrato_depth")] = 0
+    without = played(pool, still, "Playing without vibrato")
     effect = ((true.heard - without) ** 2).mean(1)  # melody, frame
     frames, notes = effect.shape[1], true.controls.shape[-1]
-    durations, times_s = true.controls[:, true.space.row("duration")], frame_times_s(frames)
+    durations, times_s = true.controls[:, true.space.row_of_role("duration")], frame_times_s(frames)
     sounding = np.stack([sounding_note(duration, times_s) for duration in durations])
     by_note = [(effect * (sounding == note)).sum(1) for note in range(notes)]
     share = np.stack(by_note, 1) / (np.var(true.heard) * frames / notes)
-    names = ("vibrato_rate", "vibrato_depth", "vibrato_phase")
-    return dict.fromkeys(names, share > AUDIBLE)
+    audible = share > AUDIBLE
+    return {control.name: audible for control in true.space if control.role in VIBRATO_ROLES}
 
 
-def played(farm: Farm, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:
+def played(pool: Pool, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:
     """What the plant sounds like, every melody: a score must not leave out the hard ones."""
-    _, heard = listen(farm, controls, hearing, what)
+    _, heard = listen(pool, controls, hearing, what)
     if len(heard) < len(controls):
         raise PlantError(
-            f"{farm.name} failed on {len(controls) - len(heard)} melodies, so nothing is scored."
+            f"{pool.name} failed on {len(controls) - len(heard)} melodies, so nothing is scored."
         )
     return heard.astype(np.float32)

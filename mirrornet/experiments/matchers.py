@@ -20,7 +20,7 @@ from ..features import hear
 from ..metrics import SOUND_RATE_HZ
 from ..models.checkpoints import load_checkpoint
 from ..models.mirrornet import MirrorNet
-from ..plants.pool import Farm
+from ..plants.pool import Pool
 from ..training.melodies import MirrorRecipe, learn
 from .answers import Answer, kept
 from .baselines import ast, cnn
@@ -83,7 +83,7 @@ class Learner:
 
 def learners(
     sizes: Sequence[int],
-    farm: Farm,
+    pool: Pool,
     babble: Babble,
     targets: Heard,
     folder: Path,
@@ -99,20 +99,20 @@ def learners(
 
     def ours(size: int) -> tuple[MirrorNet, float]:
         plan = MirrorRecipe(babble=size, epochs=EPOCHS[size]["mirror"])
-        return _learn_ours(plan, farm, babble, targets[:0], folder / f"mirror-{size}", seed)
+        return _learn_ours(plan, pool, babble, targets[:0], folder / f"mirror-{size}", seed)
 
     def ours_listened(size: int) -> tuple[MirrorNet, float]:
         start, cpu_s = ours(size)
         place = listened / f"mirror-{size}"
         heard = babble.first(size)
-        model, more_s = _learn_ours(listening, farm, heard, targets, place, seed, start)
+        model, more_s = _learn_ours(listening, pool, heard, targets, place, seed, start)
         return model, cpu_s + more_s
 
     def peer(key: str, size: int) -> tuple[Matcher, float]:
         _, kind, recipe = PEERS[key]
         place = folder / f"{key}-{size}"
         recipe = replace(recipe, epochs=EPOCHS[size][key])
-        how = {"resume": True, "device": "cpu", "progress": farm.progress}
+        how = {"resume": True, "device": "cpu", "progress": pool.progress}
         model = learn_supervised(kind, recipe, *babble.first(size), place, seed, **how)
         return model, _cpu_s(place)
 
@@ -135,7 +135,7 @@ def learners(
 
 def _learn_ours(
     plan: MirrorRecipe,
-    farm: Farm,
+    pool: Pool,
     babble: Babble,
     targets: Heard,
     folder: Path,
@@ -144,7 +144,7 @@ def _learn_ours(
 ) -> tuple[MirrorNet, float]:
     """The model that a plan leads to, and the CPU seconds on the way."""
     babble = babble.first(plan.babble)
-    model = learn(plan, farm, targets, folder, seed, True, "cpu", "", start, babble)
+    model = learn(plan, pool, targets, folder, seed, True, "cpu", "", start, babble)
     return model, _cpu_s(folder)
 
 

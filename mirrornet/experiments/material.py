@@ -15,8 +15,8 @@ from ..audio import load_audio
 from ..plants import load_plant
 from ..plants.soundfont import SoundFont
 from ..plants.vital import SET1
-from ..score import Note
-from ..training.phrase_sampling import PHRASE_S, audible_s, random_phrase
+from ..plants.vital_prior import audible_s, plain_patch
+from ..score import Note, Score
 
 INSTRUMENTS = {
     0: "piano",
@@ -79,22 +79,6 @@ SOUND_S = 7.0  # of each phrase, its last note's ringing included
 STREAM = 12  # of random numbers, apart from those of babble
 RATE_HZ = 44100
 
-PAPERS_KNOBS = ("cutoff", "resonance", "attack", "decay")
-PLAIN = {
-    "level": 0.0,
-    "tune": 0.0,
-    "release": 0.02,
-    "noise": 0.0,
-    "filter_blend": 50.0,  # band-pass, as the paper's
-    "filter_track": 0.0,
-    "filter_env": 0.0,
-    "unison": 1.0,
-    "detune": 0.0,
-    "vibrato_rate": 5.0,
-    "vibrato_depth": 0.0,
-    "vibrato_phase": 0.0,
-}
-
 # Resonances of a low voice, Hz, and their bandwidths (G. Peterson, H. Barney 1952, rounded).
 VOWELS_HZ = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410))
 BANDWIDTHS_HZ = (80, 100, 140)
@@ -150,28 +134,24 @@ def plant_phrases(seed: int) -> Iterator[Recording]:
     """Phrases as the plant babbles them, from seeds that learning never sees."""
     plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
     for number in range(BABBLED):
-        phrase = random_phrase(plant.controls, np.random.default_rng((seed, number, STREAM)))
-        yield Recording(plant.play(phrase, PHRASE_S), phrase)
+        score = plant.sample(np.random.default_rng((seed, number, STREAM)))
+        yield Recording(plant.render(score), score.resolved)
 
 
 def plain_phrases(seed: int) -> Iterator[Recording]:
     """Tunes, MIDI 40 to 84, in which the paper's knobs (`set1`), wave and sustain stand anywhere:
     neither noise nor unison nor vibrato."""
     plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
-    drawn = {control.name: control for control in SET1 if control.name in PAPERS_KNOBS}
-    drawn |= {name: plant.controls[plant.controls.row(name)] for name in ("wave", "sustain")}
     for number in range(PHRASES):
         generator = np.random.default_rng((seed, number, STREAM, 1))
-        patch = PLAIN | {
-            name: float(control.to_physical(generator.random())) for name, control in drawn.items()
-        }
+        patch = plain_patch(SET1, plant.controls, generator)
         notes = [
             replace(
                 note, controls=patch, offset_s=min(note.offset_s, note.onset_s + audible_s(patch))
             )
             for note in tune(generator, 40, 84, 0.15)
         ]
-        yield Recording(plant.play(notes, SOUND_S), notes)
+        yield Recording(plant.render(Score(notes, {}, SOUND_S)), notes)
 
 
 def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
@@ -179,7 +159,7 @@ def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
     plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
     for number in range(PHRASES):
         notes = tune(np.random.default_rng((seed, program, number, STREAM)), 50, 84, 0.15)
-        yield Recording(plant.play(notes, SOUND_S), notes)
+        yield Recording(plant.render(Score(notes, {}, SOUND_S)), notes)
 
 
 def voice_phrases(seed: int, voice: Callable[..., Sound]) -> Iterator[Recording]:

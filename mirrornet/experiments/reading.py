@@ -7,10 +7,9 @@ import numpy as np
 
 from ..audio import resample
 from ..features import hear_recording
-from ..matching.recordings import SURE_ENOUGH
-from ..models.recording import RecordingModel
-from ..score import Note
-from ..training.phrase_sampling import one_voice
+from ..matching.transcribe import SURE_ENOUGH, transcribe
+from ..models.mirrornet import MirrorNet
+from ..score import Note, one_voice
 from .baselines.search import bench_module
 from .material import RATE_HZ, Recording, Sound
 
@@ -27,7 +26,7 @@ class ReadNote(NamedTuple):
     offset_s: float
 
 
-def read_scores(model: RecordingModel, recording: Recording) -> Scores:
+def read_scores(model: MirrorNet, recording: Recording) -> Scores:
     """How well the notes are read, as far as it is known what they are."""
     if not recording.notes and recording.pitch_class is None:
         return {}
@@ -54,8 +53,8 @@ def as_read(played: Sequence[Note]) -> list[ReadNote]:
     ]
 
 
-def read_with_ours(model: RecordingModel, sound: Sound) -> list[ReadNote]:
-    notes = model.transcribe(hear_recording(sound, RATE_HZ)).notes
+def read_with_ours(model: MirrorNet, sound: Sound) -> list[ReadNote]:
+    notes = transcribe(model, hear_recording(sound, RATE_HZ)).notes
     return [
         ReadNote(note.pitch_midi + 0.5 * note.tune, note.onset_s, note.offset_s)
         for note in notes

@@ -22,17 +22,18 @@ from ..budget import Budget
 from ..events import Progress
 from ..export.files import level_matched
 from ..features import RECORDING_RATE_HZ, hear_recording
+from ..matching.levels import play_at_levels
 from ..matching.patching import improve_patch
-from ..matching.recordings import plant_notes, play_at_levels, read
+from ..matching.recordings import plant_score, read
 from ..matching.rehearsing import Rehearsal, Trial
 from ..metrics import field_metrics
 from ..models.checkpoints import fingerprint, provenance
-from ..models.recording import RecordingModel
+from ..models.mirrornet import MirrorNet
 from ..plants import load_plant
-from ..plants.pool import Farm
-from ..score import Note
+from ..plants.pool import Pool
+from ..score import Score
 from ..storage import check_place, write_atomically
-from ..training.phrase_sampling import Phrases, babble_phrases
+from ..training.dataset import Phrases, babble_phrases
 from ..training.trainer import Run
 from .baselines.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
 from .baselines.search import bench_module
@@ -47,7 +48,7 @@ BABBLE = 1000  # phrases that the nearest are looked for in
 
 
 def run_recordings(
-    model: RecordingModel,
+    model: MirrorNet,
     seed: int = 0,
     results: Path = Path("results"),
     runs: Path = Path("runs"),
@@ -79,8 +80,8 @@ def run_recordings(
     run = Run(runs / f"bench-{name}", about, resume)
     controls = model.controls.name
     rate = {"sample_rate_hz": RECORDING_RATE_HZ}
-    with Farm(model.plant, controls=controls, progress=progress, **rate) as farm:
-        babble = babble_phrases(farm, BABBLE, seed, run.part("babble"))
+    with Pool(model.plant, controls=controls, progress=progress, **rate) as pool:
+        babble = babble_phrases(pool, BABBLE, seed, run.part("babble"))
     matchers = Matchers(model, babble, seed)
     chosen = sources(seed)
     rows = []
@@ -138,7 +139,7 @@ class Matchers:
     """Ours and its peers on the sound of a recording. The notes are those that ours reads: what
     differs is the patch."""
 
-    def __init__(self, model: RecordingModel, babble: Phrases, seed: int):
+    def __init__(self, model: MirrorNet, babble: Phrases, seed: int):
         self.model, self.babble, self.seed = model, babble, seed
         self.looks = looks_of(babble)
         self.plant = load_plant(model.plant, controls=model.controls.name, sample_rate_hz=RATE_HZ)
@@ -147,20 +148,19 @@ class Matchers:
         """What each method's match is like, in `TIME_S`; none if no notes are heard. The sounds go
         into the folder `place`."""
         heard = hear_recording(sound, RATE_HZ)
-        notes = plant_notes(self.plant, read(self.model, heard), len(sound) / RATE_HZ)
-        if not notes:
+        score = plant_score(self.plant, read(self.model, heard), len(sound) / RATE_HZ)
+        if not score.notes:
             return {}
-        first = play_at_levels(self.plant, notes, sound, heard)
+        first = play_at_levels(self.plant, score, sound, heard)
 
-        def searched(look_for: Callable[[Rehearsal], Trial], budget: Budget) -> list[Note]:
-            rehearsal = Rehearsal(self.plant, first.notes, sound, budget)
-            knobs = look_for(rehearsal).knobs
-            return [rehearsal.with_knobs(note, knobs) for note in first.notes]
+        def searched(look_for: Callable[[Rehearsal], Trial], budget: Budget) -> Score:
+            rehearsal = Rehearsal(self.plant, first.score, sound, budget)
+            return rehearsal.with_knobs(first.score, look_for(rehearsal).knobs)
 
-        nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.notes))
-        methods: dict[str, Callable[[Budget], list[Note]]] = {
+        nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.score.notes))
+        methods: dict[str, Callable[[Budget], Score]] = {
             OURS: lambda budget: improve_patch(
-                self.plant, first.notes, sound, budget, self.model, self.seed
+                self.plant, first.score, sound, budget, self.model, self.seed
             ),
             "nearest in the babble": lambda budget: searched(
                 lambda rehearsal: search_patch(rehearsal, nearest), budget

@@ -6,6 +6,7 @@ these serve to score the answers, and learning never sees them.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,11 +15,11 @@ from ..events import Progress
 from ..export.plots import panels, png
 from ..features import hear
 from ..models.checkpoints import provenance
-from ..models.mirrornet import HEARING, MirrorNet
-from ..plants.pool import Farm
+from ..models.mirrornet import ARCHITECTURES, MirrorNet
+from ..plants.pool import Pool
 from ..storage import check_place, write_atomically
+from ..training.dataset import seed_targets
 from ..training.melodies import PaperRecipe, learn, plan_from
-from ..training.targets import seed_targets
 from ..training.trainer import check_folder
 from . import settings
 from .baselines.search import bench_module
@@ -59,8 +60,8 @@ def run_experiment(
     check_folder(runs / name, resume)
     check_place(results / name)
     (results / name).mkdir(parents=True, exist_ok=True)
-    hearing = HEARING[plan.architecture]
-    with setting.target_farm(progress=progress) as players:
+    hearing: Any = ARCHITECTURES[plan.architecture].hearing
+    with setting.target_pool(progress=progress) as players:
         ranges = setting.ranges
         targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, ranges)[1]
         held_out = seed_targets(players, "held-out", settings.HELD_OUT, seed, ranges=ranges)
@@ -70,12 +71,12 @@ def run_experiment(
             again = seed_targets(players, "held-out", settings.HELD_OUT, seed, hearing, ranges)
             listened = again[1]
     about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
-    with Farm("vital", controls=setting.controls, progress=progress) as farm:
-        model = learn(plan, farm, targets, runs / name, seed, resume, device, about, begin)
+    with Pool("vital", controls=setting.controls, progress=progress) as pool:
+        model = learn(plan, pool, targets, runs / name, seed, resume, device, about, begin)
         scores, answers = evaluate(
-            model, farm, true, listened, seed, begin or _babbled(runs / name)
+            model, pool, true, listened, seed, begin or _babbled(runs / name)
         )
-        course = _course(runs / name, farm, true, listened)
+        course = _course(runs / name, pool, true, listened)
     found = [answer.controls for answer in answers.values()]
     sounds = sound_scores(setting, true, found, progress)
     for score, sound in zip(scores.values(), sounds, strict=True):
@@ -112,10 +113,10 @@ def _babbled(run: Path) -> MirrorNet | None:
     return MirrorNet.load(card) if card.is_file() else None
 
 
-def _course(run: Path, farm: Farm, true: Melodies, listened: Heard) -> list[dict[str, float]]:
+def _course(run: Path, pool: Pool, true: Melodies, listened: Heard) -> list[dict[str, float]]:
     """How good the encoder was after every round, where the recipe keeps the models of these."""
     cards = sorted(run.glob("round-*/model.json"))
-    errors = encoder_errors([MirrorNet.load(card) for card in cards], farm, true, listened)
+    errors = encoder_errors([MirrorNet.load(card) for card in cards], pool, true, listened)
     keys = ("learning_renders", "learning_cpu_s")
     took = [{key: json.loads(card.read_bytes())[key] for key in keys} for card in cards]
     return [t | {"spectrogram_error": error} for t, error in zip(took, errors, strict=True)]

@@ -7,21 +7,10 @@ from typing import Any
 
 from ..errors import MirrorNetError
 from ..plants import Plant, load_plant
-from ..plants.pool import Farm
+from ..plants.pool import Pool
+from ..plants.vital import PAPER_RANGES
 
 TARGETS, HELD_OUT = 400, 80
-
-# Those of the paper's second set of melodies, in the code of its authors.
-PAPER_RANGES = {
-    "level": (0.6, 1.0),
-    "cutoff": (0.3, 0.6),
-    "resonance": (0.1, 0.4),
-    "attack": (0.2, 0.4),
-    "decay": (0.3, 0.5),
-    "vibrato_rate": (0.3, 0.5),
-    "vibrato_depth": (0.3, 0.7),
-    "vibrato_phase": (0.0, 0.3),
-}
 
 
 @dataclass(frozen=True)
@@ -42,9 +31,9 @@ class Setting:
     def name(self) -> str:
         return f"experiment-{self.experiment}-{self.variant}"
 
-    def target_farm(self, **options: Any) -> Farm:
+    def target_pool(self, **options: Any) -> Pool:
         """Workers that play the targets."""
-        return Farm(self.target_plant, **self.target_options, **options)
+        return Pool(self.target_plant, **self.target_options, **options)
 
     def plants(self, sample_rate_hz: int) -> tuple[Plant, Plant]:
         """Who plays the targets, and the Vital that learns to."""

@@ -1,7 +1,5 @@
 """What a musician gets from a match: sounds, MIDI, presets, tables, a picture and a page."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
@@ -10,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -18,15 +16,14 @@ from jaxtyping import Float
 
 from ..audio import peak, save_audio
 from ..errors import MirrorNetError, OutputError
+from ..plants.base import Artifact
 from ..runtime import own_settings
-from ..score import Note, note_name, shared_note
+from ..score import note_name
 from ..storage import write_atomically
 from . import report
+from .answer import Answer
 from .midi import controllers, midi
 from .spreadsheet import csv_text
-
-if TYPE_CHECKING:
-    from .match import Match
 
 HIGHEST_PEAK = 0.99
 BLOCK = 1 << 20  # samples
@@ -51,15 +48,15 @@ LOG = logging.getLogger(__name__)
 
 
 @own_settings()
-def save_match(match: Match, folder: str | Path) -> list[Path]:
+def save_match(match: Answer, folder: str | Path) -> list[Path]:
     """Write every file a user wants into `folder`, new or empty; returns their paths.
 
     - `report.html`: the page to start with; it holds the picture, and sounds that are not long.
     - `target.wav`, `match.wav`: at one level, see `level_matched`.
     - `controls.json`, `controls.csv`: notes and controls in physical units.
     - `melody.mid`: the notes at 120 bpm.
-    - where the plant can write presets: `match.vital`, one for a whole recording; or `presets/`,
-      one for each note, and a MIDI file with a track for each.
+    - what the plant's synthesizer opens (`Plant.artifacts`), such as a preset; where there is one
+      for each note, `presets/one-track-per-note.mid`, a MIDI file with a track for each.
     - `compare.png`: the picture.
     - `candidate-2/`, ...: the same for each other answer.
 
@@ -107,14 +104,19 @@ def _rms(sound: Float[np.ndarray, " sample"]) -> float:
     return math.sqrt(total / max(len(sound), 1))
 
 
-def controls_json(match: Match) -> str:
+def controls_json(match: Answer) -> str:
     """The match as JSON: units and ranges, notes in physical values, the 0..1 array, distances.
 
     A distance that is not finite is null.
     """
     return json.dumps(
         {
-            "plant": match.plant.name,
+            "plant": match.plant.spec.name,
+            "plant_options": {
+                name: value if isinstance(value, int | float | str | None) else str(value)
+                for name, value in match.plant.spec.options.items()
+                if name != "sample_rate_hz"
+            },
             "distances": {
                 name: float(value) if math.isfinite(value) else None
                 for name, value in match.distances.items()
@@ -123,17 +125,8 @@ def controls_json(match: Match) -> str:
             "one_voice": match.one_voice,
             "midi_controllers": controllers(match),
             "warnings": match.warnings,
-            "controls": [
-                {
-                    "name": control.name,
-                    "unit": control.unit,
-                    "low": control.low,
-                    "high": control.high,
-                    "curve": control.curve,
-                    "meaning": control.meaning,
-                }
-                for control in match.plant.controls
-            ],
+            "controls": [control.as_json() for control in match.plant.controls],
+            "patch": {name: as_json(value) for name, value in match.score.patch.items()},
             "notes": [
                 {
                     "pitch_midi": int(note.pitch_midi),
@@ -141,9 +134,9 @@ def controls_json(match: Match) -> str:
                     "onset_s": float(note.onset_s),
                     "offset_s": float(note.offset_s),
                     "sure": note.sure,
-                    "controls": {name: float(value) for name, value in note.controls.items()},
+                    "controls": {name: as_json(value) for name, value in note.controls.items()},
                 }
-                for note in match.notes
+                for note in match.score.notes
             ],
             "controls_0_to_1": np.asarray(match.controls, dtype=np.float64).tolist(),
         },
@@ -153,22 +146,37 @@ def controls_json(match: Match) -> str:
     )
 
 
-def controls_csv(match: Match) -> str:
+def as_json(value: Any) -> Any:
+    """What a control stands at, for JSON and tables: numpy's numbers as Python's."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def controls_csv(match: Answer) -> str:
     """A row for each note, headings with units, values in full precision."""
-    labels = {control.name: control.label for control in match.plant.controls}
-    knobs = [name for name in labels if name not in ("pitch", "duration")]
+    labels = {control.name: control.label for control in match.plant.controls.knobs}
+    knobs = list(labels)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
     read = ["sure"] if match.read else []
     rows: list[list[str | float | None]] = [[*facts, *read, *(labels[knob] for knob in knobs)]]
     for number, note in enumerate(match.notes, start=1):
-        values = [float(note.controls[knob]) for knob in knobs]
+        values = [_cell(note.controls[knob]) for knob in knobs]
         facts = [number, note_name(note.pitch_midi), int(note.pitch_midi)]
         facts += [float(note.onset_s), float(note.offset_s)]
         rows.append([*facts, *(note.sure for _ in read), *values])
     return csv_text(rows)
 
 
-def _write_files(match: Match, folder: Path, about: Path) -> None:
+def _cell(value: Any) -> str | float:
+    """A value as a cell: a number, a name, "true" or "false", a table as JSON."""
+    value = as_json(value)
+    return value if isinstance(value, str) else json.dumps(value) if _is_odd(value) else value
+
+
+def _is_odd(value: Any) -> bool:
+    return isinstance(value, bool | list)
+
+
+def _write_files(match: Answer, folder: Path, about: Path) -> None:
     """Write the files of one answer; `about` is how to call the folder."""
 
     faults: list[str] = []
@@ -194,28 +202,25 @@ def _write_files(match: Match, folder: Path, about: Path) -> None:
     del target, audio
     write("controls.json", lambda: controls_json(match).encode())
     write("controls.csv", lambda: controls_csv(match).encode())
-    write("melody.mid", lambda: midi(match, [("melody", match.notes)], True))
-    if match.one_patch:
-        write(report.PATCH_FILE, lambda: _preset(match, shared_note(match.notes)))
-    else:
-        tracks = []
-        for index, note in enumerate(match.notes):
-            name = report.preset_path(match.notes, index)
-            if write(name, lambda note=note: _preset(match, note)) is not None:
-                tracks.append((Path(name).stem, [note]))
-        if tracks:
-            write("presets/one-track-per-note.mid", lambda: midi(match, tracks))
+    notes = match.notes
+    write("melody.mid", lambda: midi(match, [("melody", notes)], True))
+    artifacts = [one for one in _artifacts(match, faults) if write(one.path, one.make) is not None]
+    if tracks := [(Path(o.path).stem, [notes[o.note]]) for o in artifacts if o.note is not None]:
+        write("presets/one-track-per-note.mid", lambda: midi(match, tracks))
     picture = write("compare.png", lambda: _picture(match))
-    page = partial(report.render_report, match, picture, *wavs, faults=faults)
+    page = partial(report.render_report, match, picture, *wavs, artifacts, faults=faults)
     write("report.html", lambda: page().encode())
 
 
-def _preset(match: Match, note: Note) -> bytes | None:
-    preset = match.plant.note_preset(note)
-    return None if preset is None else preset.encode()
+def _artifacts(match: Answer, faults: list[str]) -> list[Artifact]:
+    try:
+        return match.plant.artifacts(match.score)
+    except FAULTS as error:
+        faults.append(f"{match.plant.name} could give no files ({type(error).__name__}: {error}).")
+        return []
 
 
-def _picture(match: Match) -> bytes:
+def _picture(match: Answer) -> bytes:
     from . import plots
 
     return plots.png(lambda: plots.compare(match), dpi=200)

@@ -5,18 +5,13 @@ Format 1: a tempo track, then a track for each part. A track announces the reach
 note, so that what is played next on it sounds as it should.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import mido
 
-from ..score import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity, shared_note
-
-if TYPE_CHECKING:
-    from .match import Match
+from ..score import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity
+from .answer import Answer
 
 # Those that MIDI leaves free, but for 102 and 106, which mean something to Vital.
 CONTROLLERS = (*range(20, 32), *range(103, 106), *range(107, 120))
@@ -30,37 +25,43 @@ NOTE_OFF, CHANGE, NOTE_ON, END = range(4)
 Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within it, what happens
 
 
-def velocity(match: Match, note: Note) -> int:
-    """MIDI velocity from the control `level`, 127 at its top; see `midi_velocity`. Plants without a
-    level in dB play everything at 127."""
-    space = match.plant.controls
-    if space.units.get("level") != "dB":
+def velocity(match: Answer, note: Note) -> int:
+    """MIDI velocity from the control with the role `level`, 127 at its top; see `midi_velocity`.
+    Plants without a level in dB play everything at 127."""
+    level = match.plant.controls.own.of_role("level")
+    if level is None or level.unit != "dB":
         return 127
-    below_db = note.controls["level"] - space[space.row("level")].high
-    return midi_velocity(below_db)
+    return midi_velocity(note.controls[level.name] - level.high)
 
 
-def bends(match: Match, notes: Sequence[Note]) -> list[int]:
+def bends(match: Answer, notes: Sequence[Note]) -> list[int]:
     """Where the pitch wheel stands for notes out of the recording's tuning, of +-8191 for
     +-`BEND_SEMITONES`."""
-    if not match.one_patch:
+    tune = match.plant.controls.own.of_role("tune")
+    if tune is None or not match.one_patch:
         return [0] * len(notes)
-    common = shared_note(match.notes).controls["tune"]
+    common = match.score.common(tune.name)
     reach_cents = 100 * BEND_SEMITONES
-    return [round(8191 * (note.controls["tune"] - common) / reach_cents) for note in notes]
+    return [round(8191 * (note.controls[tune.name] - common) / reach_cents) for note in notes]
 
 
-def controllers(match: Match) -> dict[str, int]:
+def controllers(match: Answer) -> dict[str, int]:
     """MIDI controller numbers for the knobs that move from note to note, by the names that the
-    synthesizer gives them; none if all notes are played with one patch."""
-    if match.one_patch:
-        return {}
-    names = match.plant.automation(match.notes[0])
-    return dict(zip(names, CONTROLLERS, strict=False))
+    synthesizer gives them."""
+    return dict(zip(_moving(match), CONTROLLERS, strict=False))
+
+
+def without_controllers(match: Answer) -> list[str]:
+    """Knobs that move from note to note, and for which no controller is left."""
+    return _moving(match)[len(CONTROLLERS) :]
+
+
+def _moving(match: Answer) -> list[str]:
+    return list(match.plant.automation(match.score)[0]) if match.score.notes else []
 
 
 def midi(
-    match: Match, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
+    match: Answer, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
 ) -> bytes:
     """A MIDI file (format 1) of named tracks of notes, times within 0.3 ms; if `automated`, with
     the `controllers` set before each note.
@@ -130,7 +131,7 @@ def _wheel(places: Sequence[int], spans: Sequence[tuple[int, int]], last: int) -
 
 
 def _knobs(
-    match: Match, notes: Sequence[Note], spans: Sequence[tuple[int, int]], last: int
+    match: Answer, notes: Sequence[Note], spans: Sequence[tuple[int, int]], last: int
 ) -> list[Event]:
     """A controller for each knob, shortly before each note; in the end, those of the first note."""
     numbers = controllers(match)
@@ -142,8 +143,8 @@ def _knobs(
     ticks = [min(max(start - lead, free[n]), start) for n, (start, _) in enumerate(spans)]
     events: list[Event] = []
     stand: dict[int, int] = {}
-    for note, tick in zip([*notes, notes[0]], [*ticks, last], strict=True):
-        knobs = match.plant.automation(note)
+    automated = match.plant.automation(match.score)
+    for knobs, tick in zip([*automated, automated[0]], [*ticks, last], strict=True):
         for knob, number in numbers.items():
             value = round(127 * min(max(knobs[knob], 0.0), 1.0))
             if stand.get(number) != value:

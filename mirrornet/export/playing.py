@@ -1,22 +1,35 @@
-"""Play the notes of a `controls.json` again: what `match` wrote, or what a musician made of it."""
+"""Play a `controls.json` again: what `match` wrote, or what a musician made of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import ControlError, PlantError
-from ..plants import Plant, find_plant, load_plant
-from ..score import Note, one_patch, shared_note
+from ..plants import Plant, find_plant, is_file, load_plant
+from ..plants.base import Artifact
+from ..score import Note, Score, as_score
 
 LONGEST_S = 600.0
 
 
-def read_notes(path: str | Path) -> tuple[str, list[Note]]:
-    """The plant's name and the notes in a `controls.json`; their values are not checked yet.
+@dataclass(frozen=True)
+class ScoreFile:
+    """What is in a `controls.json`: a score, whose values are not checked yet, and the plant that
+    plays it."""
+
+    score: Score
+    plant: str
+    options: Mapping[str, Any]
+
+
+def read_score(path: str | Path) -> ScoreFile:
+    """The plant and the score in a `controls.json`, of this version or an earlier one.
 
     Raises ControlError if the file is missing or holds something else.
     """
@@ -30,11 +43,12 @@ def read_notes(path: str | Path) -> tuple[str, list[Note]]:
                 note["pitch_midi"],
                 float(note["onset_s"]),
                 float(note["offset_s"]),
-                {name: float(value) for name, value in note["controls"].items()},
+                dict(note["controls"].items()),
             )
             for note in card["notes"]
         ]
-        return str(card["plant"]), notes
+        patch, options = dict(card.get("patch", {})), dict(card.get("plant_options", {}))
+        return ScoreFile(Score(notes, patch), str(card["plant"]), options)
     except OSError as error:
         raise ControlError(f"{path} cannot be read ({error.strerror}).") from error
     except (
@@ -51,47 +65,51 @@ def read_notes(path: str | Path) -> tuple[str, list[Note]]:
         ) from error
 
 
-def play_notes(
-    notes: Sequence[Note], plant: str, sample_rate_hz: int
-) -> Float[np.ndarray, " sample"]:
-    """The notes played by the plant of that name, with the control set that the notes have.
+def play(file: ScoreFile, plant: str | None, sample_rate_hz: int) -> Float[np.ndarray, " sample"]:
+    """The score played by the plant of that name, or by the file's.
 
     Raises PlantError if there is no such plant, ControlError for notes it must not play.
     """
-    return _plant_of(notes, plant, sample_rate_hz).play(notes)
+    return _plant_of(file, plant, sample_rate_hz).render(file.score)
 
 
-def presets(notes: Sequence[Note], plant: str) -> list[str]:
-    """The texts of presets with which the plant of that name plays the notes: one for all, if they
-    share a patch, or one for each.
+def artifacts(file: ScoreFile, plant: str | None) -> list[Artifact]:
+    """The files with which the synthesizer of the plant of that name, or of the file's, plays the
+    score: a preset for all notes, if they share a patch, or one for each.
 
     Raises PlantError if there is no such plant or it has no presets, ControlError for notes it must
     not play.
     """
-    player = _plant_of(notes, plant)
-    for note in notes:
-        player.check_note(note)
-    shared = one_patch(player.controls, notes)
-    found = [player.note_preset(note) for note in ([shared_note(notes)] if shared else notes)]
-    texts = [text for text in found if text is not None]
-    if not texts:
-        raise PlantError(f"{plant} has no presets; leave out --preset to play the notes.")
-    return texts
+    player = _plant_of(file, plant)
+    score = as_score(player.controls, player.check(file.score))
+    if not (found := player.artifacts(score)):
+        raise PlantError(f"{player.name} has no presets; leave out --preset to play the notes.")
+    return found
 
 
-def _plant_of(notes: Sequence[Note], plant: str, sample_rate_hz: int = 44100) -> Plant:
-    """The plant of that name, with the smallest of the control sets that have most of the notes'
-    controls."""
+def _plant_of(file: ScoreFile, plant: str | None, sample_rate_hz: int = 44100) -> Plant:
+    """The plant of that name, or of the file's, with its options; if these name no control set, the
+    smallest of those that have most of the score's controls."""
+    notes = file.score.notes
     if not notes:
         raise ControlError("there are no notes to play; add some.")
     last_s = max(note.offset_s for note in notes)
     if last_s > LONGEST_S:
         raise ControlError(f"the notes last until {last_s:g} s; {LONGEST_S:g} s is the limit.")
-    sets = find_plant(plant).control_sets
-    given = set(notes[0].controls)
-    control_set = min(sets, key=lambda n: (-len(_knobs(sets[n]) & given), len(sets[n])))
-    return load_plant(plant, controls=control_set, sample_rate_hz=sample_rate_hz)
+    if plant is None and is_file(file.plant):  # of a file from elsewhere, no code is run unasked
+        raise PlantError(
+            f"the file is for the plant {file.plant}; if you trust that file, add --plant "
+            f"{file.plant}."
+        )
+    options = dict(file.options) if plant is None else {}
+    if "controls" not in options:
+        sets = find_plant(plant or file.plant).control_sets
+        given = {*file.score.patch, *notes[0].controls}
+        options["controls"] = min(
+            sets, key=lambda name: (-len(_knobs(sets[name]) & given), len(sets[name]))
+        )
+    return load_plant(plant or file.plant, **{**options, "sample_rate_hz": sample_rate_hz})
 
 
 def _knobs(space: ControlSpace) -> set[str]:
-    return set(space.names) - {"pitch", "duration"}
+    return set(space.knobs.names)

@@ -4,12 +4,10 @@ Figures are built without pyplot, so they need no display, and become pictures i
 The colour maps, magma and RdBu, can be told apart by colour-blind eyes.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -24,11 +22,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..features import FRAME_S, frequencies_hz
-from ..score import note_name
-
-if TYPE_CHECKING:
-    from ..score import Note
-    from .match import Match
+from ..score import Note, note_name
+from .answer import Answer
 
 MOST_FRAMES = 5000  # side by side in a picture
 MOST_NAMED = 60  # notes
@@ -62,7 +57,7 @@ def png(draw: Callable[[], Figure], dpi: int) -> bytes:
     return picture.getvalue()
 
 
-def compare(match: Match) -> Figure:
+def compare(match: Answer) -> Figure:
     """Target, match and their difference as auditory spectrograms, with the notes below.
 
     All three share one scale: the difference is as pale as it is small beside the sounds.

@@ -5,23 +5,23 @@ How close a match is, in words, follows `spectrogram_error`. The thresholds are 
 reading of the number, not the outcome of a listening test.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import quote
 
-from ..score import note_name
+import numpy as np
 
-if TYPE_CHECKING:
-    from ..controls import Control
-    from ..score import Note
-    from .match import Match
+from ..controls import Control, way
+from ..plants.base import Artifact
+from ..score import note_name
+from .answer import Answer
+from .midi import CONTROLLERS, without_controllers
 
 # Up to this share of the target's variance, and what it is called.
 CLOSENESS = (
@@ -34,30 +34,8 @@ CLOSENESS = (
 )
 
 
-PRESET_STEPS = """\
-<li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
-<i>Open External Preset</i> and pick a note of the melody from <code>presets/</code>. It sounds as
-that note does in the match.</li>
-<li>The controls change from note to note, so each note has its own preset. For the whole melody
-drag in <code>presets/one-track-per-note.mid</code> instead: each of its tracks bears the name of
-the preset it wants.</li>
-<li>Or let <code>melody.mid</code> move the knobs of the first note’s preset, which comes near: it
-sets a MIDI controller for each knob just before every note, in steps of 1/127 of the knob’s range.
-Right-click a knob, choose <i>Learn MIDI Assignment</i> and send its controller, whose number stands
-in <code>controls.json</code> under <code>midi_controllers</code>.</li>
-<li>The presets play at the synthesizer’s own level; <code>match.wav</code> was brought to the
-target’s.</li>"""
 LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
-PATCH_FILE = "match.vital"
 MOST_DIFFERENT = 4  # knobs that are named where two patches differ
-PATCH_STEPS = """\
-<li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
-<i>Open External Preset</i> and pick <code>match.vital</code>: it then plays the MIDI file as
-<code>match.wav</code> does. Its macros CUTOFF and TUNE are there to turn.</li>
-<li>The preset plays at the synthesizer’s own level; <code>match.wav</code> was brought to the
-target’s.</li>"""
-PATCH_FILES = """\
-<dt>match.vital</dt><dd>the preset: the patch that plays all notes</dd>"""
 LOOK = Template("""\
 <h2>Look</h2>
 <figure>
@@ -70,8 +48,6 @@ difference, the closer the match.</figcaption>
 """)
 PICTURE_FILE = """\
 <dt><a href="compare.png">compare.png</a></dt><dd>the picture above</dd>"""
-PRESET_FILES = """\
-<dt>presets/</dt><dd>a Vital preset for each note, and the MIDI file with a track for each</dd>"""
 
 
 def in_words(error: float) -> str:
@@ -107,44 +83,25 @@ def verdict(error: float) -> str:
     )
 
 
-def preset_path(notes: Sequence[Note], index: int) -> str:
-    """Where, beside the page, the preset for `notes[index]` lies.
-
-    >>> from mirrornet.score import Note
-    >>> preset_path([Note(62, 0.0, 1.0), Note(73, 1.0, 2.0)], 1)
-    'presets/note-2-C#5.vital'
-    """
-    digits = len(str(len(notes)))
-    return f"presets/note-{index + 1:0{digits}}-{note_name(notes[index].pitch_midi)}.vital"
-
-
 def candidate_path(number: int) -> str:
     """Where, beside the page, answer number 2 and those after it lie."""
     return f"candidate-{number}"
 
 
-def has_presets(match: Match) -> bool:
-    """Whether the plant can write a note as a preset of its synthesizer."""
-    return match.plant.note_preset(match.notes[0]) is not None
-
-
 def render_report(
-    match: Match,
+    match: Answer,
     figure_png: bytes | None,
     target_wav: bytes | None,
     match_wav: bytes | None,
+    artifacts: Sequence[Artifact] = (),
     faults: Sequence[str] = (),
 ) -> str:
     """The page as text, with the picture and both sounds inside.
 
     `figure_png` is `plots.compare(match)` as PNG, if it could be drawn; the sounds are WAV files,
-    played as they are, or None for one that is too long and lies beside the page. `faults` are
-    sentences on files that could not be made.
+    played as they are, or None for one that is too long and lies beside the page. `artifacts` are
+    those that were written. `faults` are sentences on files that could not be made.
     """
-    steps, files_ = "", ""
-    if has_presets(match):
-        kinds = (PATCH_STEPS, PATCH_FILES), (PRESET_STEPS, PRESET_FILES)
-        steps, files_ = kinds[0] if match.one_patch else kinds[1]
     look, picture_file = "", ""
     if figure_png is not None:
         look = LOOK.substitute(picture=_embedded("image/png", figure_png))
@@ -161,12 +118,11 @@ def render_report(
         match=_sound("match.wav", match_wav),
         look=look,
         picture_file=picture_file,
-        table=_table(match),
+        table=_table(match, artifacts),
         meanings="".join(
             _entry(
                 control.name,
-                f"{control.meaning or 'as named'}; {_short(control.low)} to "
-                f"{_short(control.high)} {control.unit}",
+                f"{control.meaning or 'as named'}; {_reach(control)}",
             )
             for control in match.plant.controls
         ),
@@ -174,10 +130,11 @@ def render_report(
             _entry(name.replace("_", " "), f"{value:.4g}")
             for name, value in match.distances.items()
         ),
-        preset_steps=steps,
-        preset_files=files_,
+        preset_steps=match.plant.guide(match.score) if artifacts else "",
+        preset_files=_files(artifacts),
         warnings="".join(
-            f'<p class="card">{escape(text)}</p>' for text in (*match.warnings, *faults)
+            f'<p class="card">{escape(text)}</p>'
+            for text in (*match.warnings, *_beyond_midi(match), *faults)
         ),
         patch=_patch(match) if match.one_patch else "",
         candidates=_candidates(match) if match.others else "",
@@ -195,6 +152,33 @@ def table_page(title: str, body: str) -> str:
     )
 
 
+def _beyond_midi(match: Answer) -> list[str]:
+    """A sentence about knobs that `melody.mid` does not move, if there are some."""
+    if not (names := without_controllers(match)):
+        return []
+    return [
+        f"MIDI leaves {len(CONTROLLERS)} controllers free, and more knobs than that move from note "
+        f"to note: {', '.join(names)} are not in melody.mid."
+    ]
+
+
+def _files(artifacts: Sequence[Artifact]) -> str:
+    """What the plant's own files are: one for all notes by its name, those of notes as a folder."""
+    entries = {
+        one.path if one.note is None else f"{Path(one.path).parent}/": one.what for one in artifacts
+    }
+    return "".join(_entry(place, what) for place, what in entries.items())
+
+
+def _reach(control: Control) -> str:
+    if control.kind == "choice":
+        return f"one of {', '.join(control.choices)}"
+    if control.kind == "switch":
+        return "on or off"
+    reach = f"{_short(control.low)} to {_short(control.high)} {control.unit}"
+    return f"{reach}, {' by '.join(map(str, control.shape))} of them" if control.shape else reach
+
+
 def _sound(name: str, wav: bytes | None) -> str:
     """A sound inside the page; a long one, which would make it slow, beside it."""
     return name if wav is None else _embedded("audio/wav", wav)
@@ -204,16 +188,15 @@ def _embedded(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _patch(match: Match) -> str:
+def _patch(match: Answer) -> str:
     """The knobs that all notes share, each with how sure it is."""
     rows = []
-    for control in match.plant.controls.shared:
-        value = match.notes[0].controls[control.name]
-        place = 100 * min(max(float(control.from_physical(value)), 0.0), 1.0)
+    for control in match.plant.controls.patch:
+        value = match.score.patch[control.name]
         name = escape(control.name.replace("_", " "))
         rows.append(
             f'<tr><th scope="row">{name}<small> {escape(control.unit)}</small></th>'
-            f'<td class="knob">{_short(value)}<i style="--at:{place:.1f}%"></i></td>'
+            f"{_knob(control, value)}"
             f"<td>{100 * match.sure.get(control.name, 0):.0f} %</td></tr>"
         )
     head = '<th scope="col">knob</th><th scope="col">value</th><th scope="col">how sure</th>'
@@ -225,7 +208,7 @@ def _patch(match: Match) -> str:
     )
 
 
-def _candidates(match: Match) -> str:
+def _candidates(match: Answer) -> str:
     """The other answers, with what each is other in."""
     rows = []
     for number, other in enumerate(match.others, 2):
@@ -245,17 +228,16 @@ def _candidates(match: Match) -> str:
     )
 
 
-def _other_in(match: Match, other: Match) -> list[str]:
+def _other_in(match: Answer, other: Answer) -> list[str]:
     """The knobs in which two patches differ most, as far as they can be heard."""
 
     def apart(control: Control) -> float:
-        values = (one.notes[0].controls[control.name] for one in (match, other))
-        a, b = (float(control.from_physical(value)) for value in values)
-        way = abs(a - b)
-        way = min(way, 1 - way) if control.circular else way
-        return way * match.sure.get(control.name, 0)
+        patches = (one.score.patch for one in (match, other))
+        a, b = (np.ravel(control.from_physical(patch[control.name])) for patch in patches)
+        far = np.abs(way([control] * control.size, a, b)).mean()
+        return float(far) * match.sure.get(control.name, 0)
 
-    most = sorted(match.plant.controls.shared, key=apart, reverse=True)[:MOST_DIFFERENT]
+    most = sorted(match.plant.controls.patch, key=apart, reverse=True)[:MOST_DIFFERENT]
     return [control.name.replace("_", " ") for control in most if apart(control) > 0]
 
 
@@ -274,12 +256,10 @@ def _scale(error: float) -> str:
     return f'<ol class="scale">{"".join(steps)}</ol>'
 
 
-def _table(match: Match) -> str:
+def _table(match: Answer, artifacts: Sequence[Artifact]) -> str:
     """A row per note; each control with a bar for its place in its range."""
     space = match.plant.controls
-    knobs = [c for c in space if c.name not in ("pitch", "duration")]
-    if match.one_patch:
-        knobs = [control for control in knobs if control.scope == "note"]
+    knobs = space.own if match.one_patch else space.knobs
     columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
     columns += [("sure", "%")] if match.read else []
     columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
@@ -287,22 +267,39 @@ def _table(match: Match) -> str:
         f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
         for name, unit in columns
     )
-    presets = has_presets(match) and not match.one_patch
+    places = {one.note: one.path for one in artifacts if one.note is not None}
     rows = []
     for index, note in enumerate(match.notes):
         name = f"{index + 1} · {note_name(note.pitch_midi)}"
-        if presets:
-            name = f'<a href="{quote(preset_path(match.notes, index))}">{name}</a>'
+        if index in places:
+            name = f'<a href="{quote(places[index])}">{name}</a>'
         fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
         if note.sure is not None:
             fixed += (f"{100 * note.sure:.0f}",)
         cells = "".join(f"<td>{value}</td>" for value in fixed)
         for control in knobs:
-            value = note.controls[control.name]
-            place = 100 * min(max(float(control.from_physical(value)), 0.0), 1.0)
-            cells += f'<td class="knob">{_short(value)}<i style="--at:{place:.1f}%"></i></td>'
+            cells += _knob(control, note.controls[control.name])
         rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _knob(control: Control, value: Any) -> str:
+    """A cell that shows a value, with a bar for its place in its range; of a table its mean."""
+    if control.shape:
+        place, shown = float(np.mean(control.from_physical(value))), "table"
+    else:
+        place = float(control.from_physical(value))
+        match control.kind:
+            case "choice":
+                shown = escape(str(value))
+            case "switch":
+                shown = "on" if value else "off"
+            case "integer":
+                shown = f"{round(value)}"
+            case _:
+                shown = _short(value)
+    at = 100 * min(max(place, 0.0), 1.0)
+    return f'<td class="knob">{shown}<i style="--at:{at:.1f}%"></i></td>'
 
 
 def _short(value: float) -> str:

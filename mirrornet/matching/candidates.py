@@ -5,8 +5,6 @@ different from all chosen before, the closest to the recording is the next one. 
 not of what refinement may spend.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 
@@ -14,7 +12,7 @@ from ..budget import Budget
 from ..controls import within
 from ..models.transcriber import UNSURE
 from ..plants import Plant
-from ..score import Note
+from ..score import Score
 from .rehearsing import Heard, Rehearsal
 
 DRAWS = 16  # patches heard for each that is asked for
@@ -24,30 +22,30 @@ STREAM = 13  # of random numbers
 
 def other_patches(
     plant: Plant,
-    notes: Sequence[Note],
+    score: Score,
     sure: Float[np.ndarray, " knob"],
     target: Float[np.ndarray, " sample"],
     count: int,
     budget: Budget,
     seed: int = 0,
-) -> list[list[Note]]:
-    """The notes with up to `count` other patches, which sound different from theirs and from each
+) -> list[Score]:
+    """The score with up to `count` other patches, which sound different from theirs and from each
     other; fewer if so many are not found in as many renders as are allowed.
 
     `sure` says how much is known of each knob, as in `Transcript`. `target` is at the plant's rate.
     """
     generator = np.random.default_rng((seed, STREAM))
-    rehearsal = Rehearsal(plant, notes, target, budget)
-    own = rehearsal.knobs_of(notes[0])
+    rehearsal = Rehearsal(plant, score, target, budget)
+    own = rehearsal.knobs
     chosen, drawn = [rehearsal.play(own)], []
     while budget.left:
         doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
-        drawn.append(rehearsal.play(within(rehearsal.controls, own + doubt)))
+        drawn.append(rehearsal.play(within(rehearsal.rows, own + doubt)))
     for trial in sorted(drawn, key=lambda trial: trial.error):
         apart = all(different(trial.heard, one.heard, rehearsal.target) for one in chosen)
         if apart and len(chosen) <= count:
             chosen.append(trial)
-    return [[rehearsal.with_knobs(note, one.knobs) for note in notes] for one in chosen[1:]]
+    return [rehearsal.with_knobs(score, one.knobs) for one in chosen[1:]]
 
 
 def different(one: Heard, other: Heard, target: Heard) -> bool:

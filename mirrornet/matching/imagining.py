@@ -5,6 +5,8 @@ the controls. A pitch is one of few, and a vibrato can only be followed downhill
 these are first looked for on a grid, by every note for itself.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -14,6 +16,7 @@ from torch import Tensor
 from ..controls import ControlSpace
 from ..features import frame_times_s
 from ..models.mirrornet import MirrorNet
+from ..models.vibrato import VIBRATO_ROLES, Vibrato
 from ..score import PITCH_SPAN, sounding_note
 
 Controls = Float[np.ndarray, "control note"]
@@ -35,11 +38,10 @@ def imagine(
     """
     best = round_pitch(model.controls, controls)
     best = _best_of(model, target, best, ["pitch"], SEMITONES)
-    if "vibrato_rate" in model.controls.names:
-        names = [f"vibrato_{part}" for part in ("rate", "depth", "phase")]
-        best = _best_of(model, target, best, names, VIBRATOS)
-    rows = [row for row in range(len(best)) if row != model.controls.row("pitch")]
-    free = np.array([model.controls[row].circular for row in rows])
+    if Vibrato.of(model.controls):
+        best = _best_of(model, target, best, VIBRATO_ROLES, VIBRATOS)
+    rows = [row for row in range(len(best)) if row != model.controls.row_of_role("pitch")]
+    free = np.array([model.controls.rows[row].circular for row in rows])
     free = np.repeat(free, best.shape[-1])
     low, high = np.where(free, -np.inf, 0.0), np.where(free, np.inf, 1.0)
     wanted = target.double().numpy().ravel()
@@ -76,19 +78,19 @@ def _best_of(
     model: MirrorNet,
     target: Float[Tensor, "channel=128 frame"],
     controls: Controls,
-    names: list[str],
-    options: Float[np.ndarray, "option name"],
+    roles: Sequence[str],
+    options: Float[np.ndarray, "option role"],
 ) -> Controls:
     """The controls, but that each note has those of the options by which the decoder would best
     explain what is heard while it sounds, if they are better than what it had."""
-    rows = [model.controls.row(name) for name in names]
+    rows = [model.controls.row_of_role(role) for role in roles]
     tries = np.repeat(controls[None], 1 + len(options), 0)
     tries[1:, rows] = options[..., None]
     with torch.no_grad():
         expected = model.decoder(torch.from_numpy(tries).float(), target.shape[-1])
     errors = (expected - target).square().sum(1).numpy()  # try, frame
     times_s = frame_times_s(target.shape[-1])
-    sounding = sounding_note(controls[model.controls.row("duration")], times_s)
+    sounding = sounding_note(controls[model.controls.row_of_role("duration")], times_s)
     best = controls.copy()
     for note in range(controls.shape[-1]):
         chosen = errors[:, sounding == note].sum(1).argmin()
@@ -99,7 +101,7 @@ def _best_of(
 def round_pitch(space: ControlSpace, controls: Controls) -> Controls:
     """The controls with pitches on semitones, as the plant plays them."""
     rounded = np.array(controls, dtype=np.float64)
-    pitch = space.row("pitch")
+    pitch = space.row_of_role("pitch")
     rounded[pitch] = np.rint(rounded[pitch] * PITCH_SPAN) / PITCH_SPAN
     return rounded
 

@@ -19,55 +19,40 @@ from ..events import Progress
 from ..export.match import Match
 from ..features import hear, hear_recording
 from ..metrics import spectrogram_error
-from ..models.checkpoints import load_checkpoint
-from ..models.mirrornet import MirrorNet, card_of, shipped
-from ..models.recording import TRANSCRIBER, RecordingModel
+from ..models.mirrornet import MirrorNet, load_model, shipped
 from ..plants import Plant, find_plant, load_plant
 from ..runtime import ONE_THREAD, own_settings
-from ..score import LOWEST_PITCH_MIDI, MELODY_S, PITCH_SPAN, melody_notes, note_name
-from ..training.targets import melody_sound
+from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
 from .imagining import imagine
+from .melody_sound import melody_sound
 from .practising import Practice, practise
 from .recordings import PatchScope, match_recording, voice_warnings
+from .transcribe import transcribe
 
 EXPORT_RATE_HZ = 44100
 NOTES = 5
 CLEARLY = 0.5  # so sure must a note beyond the melodies' octave be, to be counted
 
 
-def check_plays(model: MirrorNet | RecordingModel, plant: str, controls: ControlSpace) -> None:
+def check_plays(model: MirrorNet, plant: str, controls: ControlSpace) -> None:
     """CheckpointError unless the model learned on this plant with these controls."""
     if plant != model.plant:
         raise CheckpointError(
             f"the model plays {model.plant}, not {plant}; choose that plant, or a model for this "
             f"one (--model; `mirrornet learn --plant {plant}` makes it)."
         )
-    if controls != model.controls:
+    if controls.fingerprint != model.controls.fingerprint:
         raise CheckpointError(
-            f"the model plays {model.plant} with {', '.join(model.controls.names)}, not with "
-            f"{', '.join(controls.names)}; choose the plant it learned on."
+            f"the controls of {plant} are not those that the model plays "
+            f"({'; '.join(model.controls.differences(controls))}); choose the plant it learned on."
         )
-
-
-def load_reader(
-    path: str | Path | None = None, controls: str = "patch"
-) -> MirrorNet | RecordingModel:
-    """What reads sounds: the weights that ship for Vital with a control set, for `patch` those that
-    read recordings; or the model at `path`, of either kind.
-
-    Raises CheckpointError as `load_model` does.
-    """
-    card = card_of(path, controls)
-    if card.is_file() and load_checkpoint(card)[1].get("architecture") == TRANSCRIBER:
-        return RecordingModel.load(card)
-    return MirrorNet.load(card)
 
 
 @own_settings()
 def match(
     sound: Sound,
     plant: str | Plant = "vital",
-    model: MirrorNet | RecordingModel | str | Path | None = None,
+    model: MirrorNet | str | Path | None = None,
     refine: int | None = None,
     seconds: float | None = None,
     candidates: int = 1,
@@ -79,11 +64,11 @@ def match(
 
     Args:
         sound: a sound file, or `(samples, sample_rate_hz)`: one voice, 0.1 s to 10 minutes. With
-            a MirrorNet as `model`: a melody of five notes in 2 s, cut or filled up to 2 s.
+            a `model` for melodies: five notes in 2 s, cut or filled up to 2 s.
         plant: a plant's name, then played at `EXPORT_RATE_HZ`; or a plant, at whatever rate.
-        model: what reads the sound, or its path: a RecordingModel for any recording, a MirrorNet
-            for the melodies of the paper. None: what ships for the plant's controls, which are
-            those for recordings if only its name is given.
+        model: what reads the sound, or its path; its architecture is for any recording, or for
+            the melodies of the paper. None: what ships for the plant's controls, which are those
+            for recordings if only its name is given.
         refine, seconds: how many real renders, and how much time, may be spent on improving the
             answer, whichever ends first; with neither, it is what encoder and decoder make of the
             sound.
@@ -109,7 +94,7 @@ def match(
     if candidates > 1 and patch == "per-note":
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
     if model is None or isinstance(model, str | Path):
-        model = load_reader(model, "patch" if isinstance(plant, str) else plant.controls.name)
+        model = load_model(model, "patch" if isinstance(plant, str) else plant.controls.name)
     if isinstance(plant, str):
         find_plant(plant)
         check_plays(model, plant, model.controls)
@@ -117,7 +102,7 @@ def match(
     check_plays(model, plant.name, plant.controls)
     progress = progress or Progress()
     with ONE_THREAD:
-        if isinstance(model, RecordingModel):
+        if model.architecture == "recording":
             return match_recording(
                 sound, plant, model, refine, seconds, candidates, patch, seed, progress
             )
@@ -152,14 +137,14 @@ def _match_melody(
             practice = practise(model.controls, target_heard, controls, budget, model, seed)
             controls = _practise(plant, practice)
     one_voice, more = _what_else_sounds(target, rate_hz)
-    notes = melody_notes(plant.controls, controls)
-    audio = plant.play(notes, MELODY_S)
+    score = melody_score(plant.controls, controls)
+    audio = plant.render(score)
     heard = hear(audio, rate_hz)
     error = spectrogram_error(target_heard, heard)
     return Match(
         plant,
         controls,
-        notes,
+        score,
         audio,
         target,
         rate_hz,
@@ -176,16 +161,15 @@ def _what_else_sounds(
 ) -> tuple[float, list[str]]:
     """How surely a melody is one voice, and sentences about what the networks for melodies cannot
     hear, as those for recordings do: chords, and notes beyond the paper's octave."""
-    transcript = RecordingModel.load(shipped("patch")).transcribe(
-        hear_recording(target, sample_rate_hz)
-    )
-    heard = [note.pitch_midi for note in transcript.notes if note.sure >= CLEARLY]
+    heard = hear_recording(target, sample_rate_hz)
+    transcript = transcribe(MirrorNet.load(shipped("patch")), heard)
+    pitches = [note.pitch_midi for note in transcript.notes if note.sure >= CLEARLY]
     lowest, highest = LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN
-    beyond = sum(not lowest <= pitch <= highest for pitch in heard)
+    beyond = sum(not lowest <= pitch <= highest for pitch in pitches)
     warnings = voice_warnings(transcript)
     if beyond > 1:  # one may be a deep vibrato at the edge
         warnings.append(
-            f"{beyond} of {len(heard)} notes seem to lie beyond {note_name(lowest)} to "
+            f"{beyond} of {len(pitches)} notes seem to lie beyond {note_name(lowest)} to "
             f"{note_name(highest)}, which is all that this control set plays; for other notes "
             "leave out --controls."
         )

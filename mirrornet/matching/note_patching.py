@@ -5,7 +5,6 @@ judges its own change. So a render a knob measures all notes' slopes, which are 
 least squares; the rest goes into random changes, larger after a success, smaller after a failure.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +15,9 @@ from ..controls import within
 from ..errors import PlantError
 from ..features import FRAME_S, frame_times_s, hear_recording
 from ..plants import Plant
-from ..score import Note
+from ..score import Note, Score
 from .imagining import bounded_step
-from .patching import CHANGED, COARSE, DAMPINGS, FIRST_CHANGE, LEAST_CHANGE, PROBE, WORTH
+from .patching import CHANGED, DAMPINGS, FIRST_CHANGE, LEAST_CHANGE, WORTH, probe_size
 from .rehearsing import Heard, rehearsal_plant
 
 Knobs = Float[np.ndarray, "note knob"]
@@ -26,19 +25,19 @@ Knobs = Float[np.ndarray, "note knob"]
 
 def improve_notes(
     plant: Plant,
-    notes: Sequence[Note],
+    score: Score,
     target: Float[np.ndarray, " sample"],
     budget: Budget,
     seed: int = 0,
-) -> list[Note]:
+) -> Score:
     """The notes with better knobs, each with its own, after as many renders as are allowed.
 
     `target` is what they are to sound like, at the plant's rate. Pitches, times, levels and tunings
     stay.
     """
-    practice = _Practice(plant, notes, target, budget)
+    practice = _Practice(plant, score, target, budget)
     practice.run(np.random.default_rng(seed))
-    return practice.with_knobs(practice.whole)
+    return replace(score, patch={}, notes=practice.with_knobs(practice.whole))
 
 
 class _Practice:
@@ -47,20 +46,19 @@ class _Practice:
     def __init__(
         self,
         plant: Plant,
-        notes: Sequence[Note],
+        score: Score,
         target: Float[np.ndarray, " sample"],
         budget: Budget,
     ):
         self.wanted = hear_recording(target, plant.sample_rate_hz)
         self.duration_s = self.wanted.shape[-1] * FRAME_S
-        self.plant, self.notes, self.budget = rehearsal_plant(plant), notes, budget
-        self.shared = plant.controls.shared
-        frames, onsets_s = self.wanted.shape[-1], [note.onset_s for note in notes]
+        self.plant, self.notes, self.budget = rehearsal_plant(plant), score.resolved, budget
+        self.space = plant.controls.patch
+        self.shared = self.space.rows
+        frames, onsets_s = self.wanted.shape[-1], [note.onset_s for note in self.notes]
         sounding = np.searchsorted(onsets_s, frame_times_s(frames), "right") - 1
-        self.frames = [np.flatnonzero(sounding == number) for number in range(len(notes))]
-        self.knobs = np.array(
-            [[float(c.from_physical(n.controls[c.name])) for c in self.shared] for n in notes]
-        )
+        self.frames = [np.flatnonzero(sounding == number) for number in range(len(self.notes))]
+        self.knobs = np.array([self.space.to_vector(note.controls) for note in self.notes])
 
     def run(self, chance: np.random.Generator) -> None:
         self.heard = self.play(self.knobs)
@@ -77,7 +75,7 @@ class _Practice:
 
     def play(self, knobs: Knobs) -> Heard:
         try:
-            audio = self.plant.play(self.with_knobs(knobs), self.duration_s)
+            audio = self.plant.render(Score(self.with_knobs(knobs), {}, self.duration_s))
         except PlantError:  # as good as silence
             audio = np.zeros(round(self.duration_s * self.plant.sample_rate_hz), np.float32)
         heard = hear_recording(audio, self.plant.sample_rate_hz)
@@ -86,11 +84,7 @@ class _Practice:
 
     def with_knobs(self, knobs: Knobs) -> list[Note]:
         return [
-            replace(
-                note,
-                controls=note.controls
-                | {c.name: float(c.to_physical(v)) for c, v in zip(self.shared, own, strict=True)},
-            )
+            replace(note, controls={**note.controls, **self.space.from_vector(own)})
             for note, own in zip(self.notes, knobs, strict=True)
         ]
 
@@ -118,7 +112,7 @@ class _Practice:
         for number, control in enumerate(self.shared):
             if not self.budget.left:
                 break
-            size = COARSE.get(control.name, PROBE)
+            size = probe_size(control)
             moved = self.knobs.copy()
             moved[:, number] += np.where(moved[:, number] < 0.5, size, -size)
             difference = self.play(moved) - self.heard

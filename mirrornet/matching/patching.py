@@ -7,18 +7,15 @@ help, what is left goes into random changes of a few knobs at a time, larger aft
 smaller after a failure.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 
 from ..budget import Budget
-from ..controls import way, within
+from ..controls import Control, way, within
 from ..features import frame_times_s
-from ..models.recording import RecordingModel
+from ..models.mirrornet import MirrorNet
 from ..plants import Plant
-from ..score import Note
-from ..training.phrase_sampling import as_arrays
+from ..score import PITCH_VALUE, Score, to_arrays
 from .imagining import bounded_step
 from .rehearsing import Rehearsal, Trial
 from .surrogate import imagine_patch, patch_slopes
@@ -27,7 +24,6 @@ IMAGINED = 2  # patches that are imagined and heard
 PULL = 0.3  # back to the first knobs
 EVERY = 4  # frames, of which one is asked for the decoder's slopes
 PROBE = 0.08  # how far a knob is moved to measure its slope
-COARSE = {"unison": 0.25}  # knobs that take steps
 DAMPINGS = (0.03, 0.3, 3.0)
 WORTH = 0.97  # a measurement pays if it brings the error down by this factor
 FIRST_CHANGE, LEAST_CHANGE = 0.15, 0.01
@@ -36,38 +32,43 @@ CHANGED = 4  # knobs changed at a time
 
 def improve_patch(
     plant: Plant,
-    notes: Sequence[Note],
+    score: Score,
     target: Float[np.ndarray, " sample"],
     budget: Budget,
-    model: RecordingModel | None = None,
+    model: MirrorNet | None = None,
     seed: int = 0,
-) -> list[Note]:
-    """The notes with better knobs, after as many renders of an excerpt as are allowed.
+) -> Score:
+    """The score with a better patch, after as many renders of an excerpt as are allowed.
 
     `target` is what they are to sound like, at the plant's rate. Pitches, times, levels and tunings
     stay. Without a `model` there is nothing but the plant to go by.
     """
-    practice = _Practice(plant, notes, target, budget)
-    best = practice.run(model, seed)
-    return [practice.with_knobs(note, best.knobs) for note in notes]
+    practice = _Practice(plant, score, target, budget)
+    return practice.with_knobs(score, practice.run(model, seed).knobs)
+
+
+def probe_size(control: Control) -> float:
+    """How far a knob is moved to measure its slope; one that takes steps, by a whole one."""
+    return 1 / (control.steps - 1) if control.steps else PROBE
 
 
 class _Practice(Rehearsal):
-    def run(self, model: RecordingModel | None, seed: int) -> Trial:
-        best = self.play(self.knobs_of(self.notes[0]))
+    def run(self, model: MirrorNet | None, seed: int) -> Trial:
+        best = self.play(self.knobs)
         self.first = best.knobs
         if model and self.budget.left:
             best = self.imagine(model, best, seed)
-        while self.budget.left > len(self.controls) + 1:
+        while self.budget.left > len(self.rows) + 1:
             before = self.cost(best)
             best = self.follow(best, self.measure(best))
             if self.cost(best) > WORTH * before:
                 break
         return self.explore(best, np.random.default_rng(seed))
 
-    def imagine(self, model: RecordingModel, best: Trial, seed: int) -> Trial:
+    def imagine(self, model: MirrorNet, best: Trial, seed: int) -> Trial:
         """The best of what the decoder expects to sound right, and of steps along its slopes."""
-        rows = as_arrays(self.plant.controls, self.notes)[0][: len(self.notes)]
+        rows = to_arrays(self.plant.controls, self.score).notes
+        rows[:, PITCH_VALUE] += self.plant.transposition
         for knobs in imagine_patch(model, rows, self.target, best.knobs, IMAGINED, seed):
             if self.budget.left:
                 best = min(best, self.play(knobs), key=self.cost)
@@ -83,16 +84,16 @@ class _Practice(Rehearsal):
     def cost(self, trial: Trial) -> float:
         """The error, and a little of the way from where it began: what makes no difference to it
         had better stay."""
-        gone = way(self.controls, self.first, trial.knobs)
+        gone = way(self.rows, self.first, trial.knobs)
         return trial.error * (1 + PULL * float(np.square(gone).sum()))
 
     def measure(self, best: Trial) -> Float[np.ndarray, "point knob"]:
         """The slopes of what is heard along each knob, each moved towards the middle."""
-        slopes = np.zeros((best.heard.size, len(self.controls)))
-        for number, control in enumerate(self.controls):
+        slopes = np.zeros((best.heard.size, len(self.rows)))
+        for number, control in enumerate(self.rows):
             if not self.budget.left:
                 break
-            change = COARSE.get(control.name, PROBE)
+            change = probe_size(control)
             moved = best.knobs.copy()
             moved[number] += change if moved[number] < 0.5 else -change
             difference = self.play(moved).heard - best.heard
@@ -107,7 +108,7 @@ class _Practice(Rehearsal):
             if not self.budget.left:
                 break
             step = bounded_step(slopes, residual, damping, -start, 1 - start)
-            trial = self.play(within(self.controls, start + step))
+            trial = self.play(within(self.rows, start + step))
             best = min(best, trial, key=self.cost)
         return best
 
@@ -117,7 +118,7 @@ class _Practice(Rehearsal):
             knobs = best.knobs.copy()
             some = chance.choice(len(knobs), CHANGED, replace=False)
             knobs[some] += size * chance.standard_normal(CHANGED)
-            trial = self.play(within(self.controls, knobs))
+            trial = self.play(within(self.rows, knobs))
             if self.cost(trial) < self.cost(best):
                 best, size = trial, min(1.5 * size, FIRST_CHANGE)
             else:

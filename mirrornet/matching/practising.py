@@ -90,9 +90,9 @@ class _Practice:
         self.target, self.budget = target.astype(np.float64), budget
         self.variance = float(np.var(self.target)) or 1.0
         self.melody_s = target.shape[-1] * FRAME_S
-        self.duration = space.row("duration")
-        self.knobs = [n for n, c in enumerate(space) if c.name not in ("pitch", "duration")]
-        self.circular = np.array([space[row].circular for row in self.knobs])[:, None]
+        self.duration = space.row_of_role("duration")
+        self.knobs = [n for n, c in enumerate(space.rows) if c.role not in ("pitch", "duration")]
+        self.circular = np.array([space.rows[row].circular for row in self.knobs])[:, None]
         self.to_measure = 2 + len(self.knobs)
 
     def play(self, controls: Controls) -> Trial:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,9 +9,10 @@ from jaxtyping import Float
 from ..budget import Budget
 from ..controls import within
 from ..errors import PlantError
+from ..events import Best
 from ..features import FRAME_S, RECORDING_RATE_HZ, hear_recording
 from ..plants import Plant
-from ..score import Note
+from ..score import Note, Score
 
 EXCERPT_S = 8.0
 NEARLY_ALL_S = EXCERPT_S - 0.4  # notes that start later are too short in it to be judged
@@ -55,8 +55,7 @@ def rehearsal_plant(plant: Plant) -> Plant:
     """The same plant at a lower rate, at which it is quicker, and all that is heard is there."""
     if plant.sample_rate_hz <= RECORDING_RATE_HZ:
         return plant
-    kind: Any = type(plant)
-    return kind(controls=plant.controls.name, sample_rate_hz=RECORDING_RATE_HZ)
+    return plant.at_rate(RECORDING_RATE_HZ)
 
 
 class Rehearsal:
@@ -65,33 +64,32 @@ class Rehearsal:
     def __init__(
         self,
         plant: Plant,
-        notes: Sequence[Note],
+        score: Score,
         target: Float[np.ndarray, " sample"],
         budget: Budget,
     ):
-        start_s, end_s, self.notes = excerpt(notes, len(target) / plant.sample_rate_hz)
+        start_s, end_s, notes = excerpt(score.notes, len(target) / plant.sample_rate_hz)
         part = slice(round(start_s * plant.sample_rate_hz), round(end_s * plant.sample_rate_hz))
         self.target = hear_recording(target[part], plant.sample_rate_hz)
         self.plant, self.budget = rehearsal_plant(plant), budget
-        self.controls = plant.controls.shared
+        self.space = plant.controls.patch
+        self.rows = self.space.rows
+        self.knobs = self.space.to_vector(score.patch)
+        """Those of the score."""
+        self.score = Score(notes, score.patch, self.target.shape[-1] * FRAME_S)
 
     def play(self, knobs: Knobs) -> Trial:
-        duration_s = self.target.shape[-1] * FRAME_S
+        score = self.with_knobs(self.score, knobs)
         try:
-            audio = self.plant.play([self.with_knobs(n, knobs) for n in self.notes], duration_s)
+            audio = self.plant.render(score)
         except PlantError:  # as good as silence
-            audio = np.zeros(round(duration_s * self.plant.sample_rate_hz), np.float32)
+            samples = round((score.duration_s or 0) * self.plant.sample_rate_hz)
+            audio = np.zeros(samples, np.float32)
         heard = hear_recording(audio, self.plant.sample_rate_hz)
         error = float(np.mean((heard - self.target) ** 2) / np.var(self.target))
-        self.budget.spend(error)
+        rate_hz = self.plant.sample_rate_hz
+        self.budget.spend(error, lambda: Best(error, score.resolved, audio, rate_hz))
         return Trial(knobs, heard, error)
 
-    def knobs_of(self, note: Note) -> Knobs:
-        """The shared knobs of a note, 0..1."""
-        values = (float(c.from_physical(note.controls[c.name])) for c in self.controls)
-        return np.fromiter(values, float)
-
-    def with_knobs(self, note: Note, knobs: Knobs) -> Note:
-        pairs = zip(self.controls, within(self.controls, knobs), strict=True)
-        shared = {control.name: float(control.to_physical(value)) for control, value in pairs}
-        return replace(note, controls=note.controls | shared)
+    def with_knobs(self, score: Score, knobs: Knobs) -> Score:
+        return score.with_patch(self.space.from_vector(within(self.rows, knobs)))

@@ -6,6 +6,7 @@ and from others near it, the best of which go on. How loud each note is moves al
 goes on to count, since it knows of what the cochlea cannot hear: patches of such a sound.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,11 @@ from torch import Tensor
 
 from ..controls import way, within
 from ..features import frame_times_s, uncompressed
-from ..models.recording import SURE_ENOUGH, RecordingModel, Transcript, at_frames
+from ..models.mirrornet import MirrorNet
+from ..models.recording import at_frames
+from ..models.rows import NoteColumns
+from ..score import OFFSET_VALUE, ONSET_VALUE, TIMES
+from .transcribe import SURE_ENOUGH, HeardNote, Transcript
 
 STARTS = 4
 APART = 0.15  # standard deviation of what is added to knobs for other starts
@@ -31,21 +36,15 @@ Knobs = Float[np.ndarray, " knob"]
 
 
 def imagine_transcript(
-    model: RecordingModel, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
+    model: MirrorNet, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
 ) -> Transcript:
     """The transcript with better knobs; those of single notes are moved as far. `heard` is what was
     transcribed."""
     notes = [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
     if not notes:
         return transcript
-    rows = np.array(
-        [
-            (note.pitch_midi, note.onset_s, note.offset_s, note.level, 0.5 + 0.5 * note.tune)
-            for note in notes
-        ]
-    )
-    shared = model.controls.shared
-    better = imagine_patch(model, rows, heard, transcript.knobs)[0]
+    shared = model.controls.patch.rows
+    better = imagine_patch(model, note_values(model, notes), heard, transcript.knobs)[0]
     moved = way(shared, transcript.knobs, better)
     return replace(
         transcript,
@@ -57,55 +56,111 @@ def imagine_transcript(
     )
 
 
+def note_values(model: MirrorNet, notes: Sequence[HeardNote]) -> Float[np.ndarray, "note value"]:
+    """Notes that were heard as values, in the columns of `score.ScoreArrays`."""
+    columns: NoteColumns = model.decoder.columns
+    values = np.zeros((len(notes), TIMES + len(model.controls.own.rows)))
+    for row, note in zip(values, notes, strict=True):
+        row[:TIMES] = note.pitch_midi, note.onset_s, note.offset_s
+        if columns.level is not None:
+            row[columns.level] = note.level
+        if columns.tune is not None:
+            row[columns.tune] = 0.5 + 0.5 * note.tune
+        row[columns.others] = note.own
+    return values
+
+
 def imagine_patch(
-    model: RecordingModel,
-    notes: Float[np.ndarray, "note value=5"],
+    model: MirrorNet,
+    notes: Float[np.ndarray, "note value"],
     heard: Float[np.ndarray, "channel=176 frame"],
     knobs: Knobs,
     keep: int = 1,
     seed: int = 0,
 ) -> list[Knobs]:
-    """Knobs, 0..1, with which the decoder expects the notes to sound like what was `heard` while
-    they are played: so many, the best first (those given, if there is nothing to hear). `notes`
-    are as in `phrases.Phrases`."""
+    """Rows of patches, 0..1, with which the decoder expects the notes to sound like what was
+    `heard` while they are played: so many, the best first (those given, if there is nothing to
+    hear). `notes` are as in `dataset.Phrases`."""
     chance = torch.Generator().manual_seed(seed)
-    times_s = frame_times_s(heard.shape[-1])
-    playing = np.searchsorted(notes[:, 1], times_s) > 0
-    last = np.maximum.accumulate(notes[:, 2])[np.searchsorted(notes[:, 1], times_s) - 1]
-    audible = np.flatnonzero(playing & (times_s < last + RINGING_S))
-    if not len(audible):
+    surrogate = _Surrogate(model, notes, heard, knobs, chance)
+    if not len(surrogate.audible):
         return [knobs]
-    target = torch.from_numpy(uncompressed(heard[:, audible]))[None].float()
-    target = target / target.mean().clamp(min=1e-6)
-    variance = (torch.log1p(4 * target) / 4).var().clamp(min=1e-6)
-    frame_times = torch.from_numpy(times_s[audible])[None].float()
-    read = torch.from_numpy(knobs).float()
-    starts = read.repeat(STARTS * keep, 1)
+    starts = surrogate.read.repeat(STARTS * keep, 1)
     starts[1:] += APART * torch.randn(starts[1:].shape, generator=chance)
+    levels = surrogate.levels().repeat(len(starts), 1)
+    surrogate.choose_classes()
     logits = torch.logit(starts.clamp(EDGE, 1 - EDGE))
-    rows = torch.from_numpy(notes)[None].float()
-    levels = rows[..., 3].repeat(len(starts), 1)
-
-    def off(seen: int) -> Float[Tensor, " start"]:
-        frames = torch.randint(len(audible), (1, seen), generator=chance)
-        own = rows.expand(len(logits), -1, -1)
-        own = torch.cat([own[..., :3], levels[..., None], own[..., 4:]], -1)
-        times = frame_times.gather(1, frames).expand(len(logits), -1)
-        expected = model.decoder(own, logits.sigmoid(), times)
-        missed = (expected - at_frames(target, frames)).square().mean((1, 2)) / variance
-        return missed + PULL * (logits.sigmoid() - read).square().sum(1)
-
     for steps in (range(TOGETHER), range(TOGETHER, STEPS)):
         places = [logits.requires_grad_(), levels.requires_grad_()]
         adams = [Adam(place) for place in places]
         for step in steps:
-            slopes = torch.autograd.grad(off(SEEN).sum(), places)
+            off = surrogate.off(surrogate.patches(logits), levels, SEEN)
+            slopes = torch.autograd.grad(off.sum(), places, materialize_grads=True)
             for adam, slope, rate in zip(adams, slopes, (KNOB_RATE, LEVEL_RATE), strict=True):
                 adam.step(slope, rate * (1 - step / STEPS))
         with torch.no_grad():
-            best = off(4 * SEEN).argsort()[:keep]
+            best = surrogate.off(surrogate.patches(logits), levels, 4 * SEEN).argsort()[:keep]
             logits, levels = logits[best], levels[best]
-    return list(logits.sigmoid().double().numpy())
+    return list(surrogate.patches(logits).double().numpy())
+
+
+class _Surrogate:
+    """What the decoder expects of patches, against what was heard while notes are played."""
+
+    def __init__(
+        self,
+        model: MirrorNet,
+        notes: Float[np.ndarray, "note value"],
+        heard: Float[np.ndarray, "channel=176 frame"],
+        knobs: Knobs,
+        chance: torch.Generator,
+    ):
+        self.decoder, self.chance = model.decoder, chance
+        times_s = frame_times_s(heard.shape[-1])
+        begun = np.searchsorted(notes[:, ONSET_VALUE], times_s)
+        last = np.maximum.accumulate(notes[:, OFFSET_VALUE])[begun - 1]
+        self.audible = np.flatnonzero((begun > 0) & (times_s < last + RINGING_S))
+        target = torch.from_numpy(uncompressed(heard[:, self.audible]))[None].float()
+        self.target = target / target.mean().clamp(min=1e-6)
+        self.variance = (torch.log1p(4 * self.target) / 4).var().clamp(min=1e-6)
+        self.times = torch.from_numpy(times_s[self.audible])[None].float()
+        self.notes = torch.from_numpy(notes)[None].float()
+        self.read = torch.from_numpy(knobs).float()
+        """The patch that was read; choices and switches stand as they are best."""
+        self.is_class = torch.zeros(len(knobs), dtype=torch.bool)
+        self.is_class[[row for row, _ in self.decoder.code.classes]] = True
+
+    def levels(self) -> Float[Tensor, "1 note"]:
+        """Of the notes, 0..1; zeros for a plant without."""
+        column = self.decoder.columns.level
+        return torch.zeros_like(self.notes[..., 0]) if column is None else self.notes[..., column]
+
+    def patches(self, logits: Float[Tensor, "start row"]) -> Float[Tensor, "start row"]:
+        """0..1: numbers by their logits, choices and switches as they stand."""
+        return torch.where(self.is_class, self.read, logits.sigmoid())
+
+    def off(
+        self, patches: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int
+    ) -> Float[Tensor, " start"]:
+        """Mean squares as shares of variance, on frames drawn by chance, and the pull."""
+        frames = torch.randint(len(self.audible), (1, seen), generator=self.chance)
+        own = self.notes.expand(len(patches), -1, -1)
+        if (column := self.decoder.columns.level) is not None:
+            own = torch.cat([own[..., :column], levels[..., None], own[..., column + 1 :]], -1)
+        times = self.times.gather(1, frames).expand(len(patches), -1)
+        expected = self.decoder(own, patches, times)
+        missed = expected - at_frames(self.target, frames)
+        missed = missed.square().mean((1, 2)) / self.variance
+        return missed + PULL * (patches - self.read).square().sum(1)
+
+    @torch.no_grad()
+    def choose_classes(self) -> None:
+        """Try every value of each choice and switch, and keep the best."""
+        for row, count in self.decoder.code.classes:
+            tries = self.read.repeat(count, 1)
+            tries[:, row] = torch.arange(count) / (count - 1)
+            off = self.off(tries, self.levels().expand(count, -1), 4 * SEEN)
+            self.read = tries[off.argmin()]
 
 
 class Adam:
@@ -127,8 +182,8 @@ class Adam:
 
 @torch.no_grad()
 def patch_slopes(
-    model: RecordingModel,
-    notes: Float[np.ndarray, "note value=5"],
+    model: MirrorNet,
+    notes: Float[np.ndarray, "note value"],
     knobs: Knobs,
     times_s: Float[np.ndarray, " frame"],
 ) -> Float[np.ndarray, "point knob"]:

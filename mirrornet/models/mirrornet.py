@@ -1,80 +1,125 @@
 """MirrorNet: an encoder and a decoder with the plant's controls between them, and two losses.
 
-    e_d = MSE(D(h), S(plant(h)))   the decoder learns what the plant does
-    e_c = MSE(D(E(S)), S)          the encoder learns to play S, through a frozen decoder
+    e_d = d(D(h), S(plant(h)))   the decoder learns what the plant does
+    e_c = d(D(E(S)), S)          the encoder learns to play S, through a frozen decoder
 
 (Paper, "MirrorNet Model Architecture".) `D` is the decoder, `E` the encoder, `h` controls, `S` an
-auditory spectrogram.
+auditory spectrogram, `d` a mean squared distance. Which networks these are is the architecture's.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
-from ..controls import ControlSpace, plant_and_controls
-from ..errors import CheckpointError, ControlError
-from ..features import Hearing
+from ..controls import Control, ControlSpace
+from ..errors import CheckpointError, ControlError, PlantError
+from ..plants import find_plant, is_file
 from ..runtime import own_settings
 from .checkpoints import load_checkpoint, save_checkpoint
-from .notewise import NotewiseDecoder
-from .paper import PaperDecoder, PaperEncoder
-from .reader import NoteReader
-from .vibrato import Vibrato
+from .melody import Melody, Paper
+from .recording import Recording
 
-Architecture = Literal["notewise", "paper"]
-# What each pair of networks listens to: see `hearing.hear`.
-HEARING: dict[Architecture, Hearing] = {"notewise": "loudness", "paper": "unit-sequence"}
+
+class Architecture(Protocol):
+    """A pair of networks, and what they have in common.
+
+    A score is a tuple of tensors, with which the decoder is called: `decoder(*score, at)`.
+    """
+
+    hearing: str
+    """How the networks hear: "loudness" or "unit-sequence" of `features.hear`, or "wide"."""
+
+    @staticmethod
+    def networks(space: ControlSpace) -> tuple[nn.Module, nn.Module]:
+        """Encoder and decoder."""
+        ...
+
+    @staticmethod
+    def encode(encoder: Any, decoder: Any, S: Any, notes: Any) -> tuple[Tensor, ...]:
+        """The encoder's score for sounds of which `notes` are known: how many, or when."""
+        ...
+
+    @staticmethod
+    def view(S: Any, ends: Any, chance: Any) -> tuple[Tensor, Any]:
+        """What of the sounds the decoder is held to, and where that is."""
+        ...
+
+    @staticmethod
+    def distance(expected: Tensor, heard: Tensor) -> Float[Tensor, ""]: ...
+
+
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "melody": Melody,
+    "paper": Paper,
+    "recording": Recording,
+}
+# What earlier versions called them.
+RENAMED = {"notewise": "melody", "transcriber": "recording"}
 
 
 class MirrorNet(nn.Module):
-    """Encoder (inverse model) and decoder (forward model) of one plant and control space."""
+    """Encoder (inverse model) and decoder (forward model) of one plant and control space.
 
-    def __init__(self, plant: str, controls: ControlSpace, architecture: Architecture = "notewise"):
+    Raises ControlError if the architecture cannot play these controls.
+    """
+
+    def __init__(self, plant: str, controls: ControlSpace, architecture: str = "melody"):
         super().__init__()
+        if (architecture != "recording") != controls.is_melody:
+            raise ControlError(
+                f"the architecture {architecture} does not play the control set {controls.name}: "
+                "controls with pitch and duration are a melody's, others a recording's."
+            )
         self.plant, self.controls, self.architecture = plant, controls, architecture
-        self.hearing: Hearing = HEARING[architecture]
-        if architecture == "paper":
-            self.encoder = PaperEncoder(len(controls))
-            self.decoder = PaperDecoder(len(controls))
-        else:
-            self.encoder = NoteReader(len(controls), Vibrato.of(controls))
-            self.decoder = NotewiseDecoder(len(controls), Vibrato.of(controls))
+        self.kind = ARCHITECTURES[architecture]
+        self.hearing: Any = self.kind.hearing
+        self.encoder: Any
+        self.decoder: Any
+        self.encoder, self.decoder = self.kind.networks(controls)
 
     def e_d(
         self,
-        controls: Float[Tensor, "batch control note"],
-        heard: Float[Tensor, "batch channel=128 frame"],
+        score: Tensor | tuple[Tensor, ...],
+        S: Float[Tensor, "batch channel frame"],
+        chance: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """Decoder loss: what it expects of `controls` against what the plant was heard to do."""
-        return F.mse_loss(self.decoder(controls, heard.shape[-1]), heard)
+        """Decoder loss: what it expects of a score against what the plant was heard to do."""
+        score = score if isinstance(score, tuple) else (score,)
+        heard, at = self.kind.view(S, None, chance)
+        return self.kind.distance(self.decoder(*score, at), heard)
 
     def e_c(
-        self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
+        self,
+        S: Float[Tensor, "batch channel frame"],
+        notes: int | Float[Tensor, "batch note value"] = 5,
+        ends: Float[Tensor, " batch"] | None = None,
+        chance: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """Encoder loss: the target against what the decoder expects of the encoder's controls.
+        """Encoder loss: the target against what the decoder expects of the encoder's score.
 
         The decoder is frozen: its weights get no gradient and its normalisation does not move.
+        `ends` are those of the sounds, in frames.
         """
         weights = {name: p.detach() for name, p in self.decoder.named_parameters()}
         learning = self.decoder.training
         self.decoder.eval()
-        expected = functional_call(
-            self.decoder, weights, (self.encoder(heard, notes), heard.shape[-1])
-        )
+        score = self.kind.encode(self.encoder, self.decoder, S, notes)
+        heard, at = self.kind.view(S, ends, chance)
+        expected = functional_call(self.decoder, weights, (*score, at))
         self.decoder.train(learning)
-        return F.mse_loss(expected, heard)
+        return self.kind.distance(expected, heard)
 
     @own_settings()
     @torch.no_grad()
     def guess(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
     ) -> Float[Tensor, "batch control note"]:
-        """Controls to play: the encoder's, inside 0..1."""
+        """Controls of a melody to play: the encoder's, inside 0..1."""
         learning = self.training
         self.eval()
         controls = torch.cat([self.encoder(some, notes) for some in heard.split(64)])
@@ -90,19 +135,25 @@ class MirrorNet(nn.Module):
             "plant": self.plant,
             "control_set": self.controls.name,
             "architecture": self.architecture,
-            "controls": [control.__dict__ for control in self.controls],
+            "controls": [control.as_json() for control in self.controls],
+            "controls_sha256": self.controls.fingerprint,
         }
         return save_checkpoint(path, tensors, about | card)
 
     @classmethod
     @own_settings()
     def load(cls, path: str | Path) -> "MirrorNet":
-        """The model at `path`, its card. Raises CheckpointError if it is not a sound model."""
+        """The model at `path`, its card, of this version or an earlier one.
+
+        Raises CheckpointError if it is not a sound model.
+        """
         tensors, card = load_checkpoint(path)
         try:
-            model = cls(*plant_and_controls(card), card["architecture"])
-            model.load_state_dict(tensors)
-        except (ControlError, KeyError, TypeError, RuntimeError) as error:
+            architecture: Any = card["architecture"]
+            architecture = RENAMED.get(architecture, architecture)
+            model = cls(card["plant"], controls_of(card), architecture)
+            model.load_state_dict({_renamed(key): tensor for key, tensor in tensors.items()})
+        except (ControlError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path} is a checkpoint, but not of a model this version knows; use the version "
                 f"in its card, or learn it again."
@@ -111,14 +162,61 @@ class MirrorNet(nn.Module):
         return model
 
 
+def controls_of(card: Mapping[str, Any]) -> ControlSpace:
+    """The controls in a card, as this version has them.
+
+    Raises ControlError, KeyError or TypeError if they are none.
+    """
+    listed = [dict(fields) for fields in card["controls"]]
+    if not isinstance(card["plant"], str) or not isinstance(card["control_set"], str):
+        raise ControlError("a card names a plant and a control set.")
+    if "controls_sha256" in card:
+        return ControlSpace((Control.from_json(fields) for fields in listed), card["control_set"])
+    return _of_version_1(listed, card["plant"], card["control_set"])
+
+
+def _of_version_1(listed: list[dict[str, Any]], plant: str, name: str) -> ControlSpace:
+    """The controls of a card that knows neither kinds nor roles: the plant's own, if they are the
+    same otherwise. A recording's had a pitch and a duration, and "recording" as a scope."""
+    for fields in listed:
+        if fields.get("scope") not in (None, "note", "recording"):
+            raise ControlError("a control belongs to a note or to a recording.")
+        fields["scope"] = "patch" if fields.get("scope") == "recording" else "note"
+    space = ControlSpace((Control.from_json(fields) for fields in listed), name)
+    if any(control.scope == "patch" for control in space):
+        space = ControlSpace((c for c in space if c.name not in ("pitch", "duration")), name)
+    own = None
+    if not is_file(plant):  # a file named by a card is not run
+        try:
+            own = find_plant(plant).control_sets.get(name)
+        except PlantError:
+            own = None
+
+    def known(space: ControlSpace) -> list[tuple]:
+        return [(c.name, c.low, c.high, c.curve, c.circular, c.scope) for c in space]
+
+    if own is not None and known(own) == known(space):
+        return own
+    roles = {"pitch", "duration", "level", "tune"}
+    return ControlSpace(
+        (Control(**{**c.__dict__, "role": c.name if c.name in roles else None}) for c in space),
+        name,
+    )
+
+
+def _renamed(key: str) -> str:
+    head, _, rest = key.partition(".")
+    return f"encoder.{rest}" if head == "transcriber" else key
+
+
 def shipped(controls: str) -> Path:
-    """The card of the weights that ship for Vital with a control set."""
+    """The card of the weights that ship for the default plant with a control set."""
     return Path(__file__).parents[1] / "data" / f"vital-{controls}.json"
 
 
 def card_of(path: str | Path | None, controls: str) -> Path:
-    """The card of what ships for Vital with the control set `controls`; or of the model at `path`,
-    which is a card or a run's folder.
+    """The card of what ships for the default plant with the control set `controls`; or of the model
+    at `path`, which is a card or a run's folder.
 
     Raises CheckpointError if nothing ships for the control set.
     """

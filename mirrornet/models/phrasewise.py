@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from ..controls import ControlSpace
 from ..features import RECORDING_CHANNELS
+from ..score import TIMES
 from .notewise import TIME_SCALES_S, Block, as_heard, time_features
+from .rows import NoteColumns, RowCode
 from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES
 from .vibrato import Vibrato
 
-OWN = 4  # controls of a note, before those of the patch: pitch, duration, level, tune
 RINGING = 3  # notes that are heard at a time, at most: the last to start
 BELOW, ABOVE = 12, 180  # channels around a note's fundamental that its tone reaches
 CHANNELS_PER_SEMITONE = 2
@@ -26,24 +27,28 @@ SILENCE = -12.0  # log energy
 
 
 class PhraseDecoder(nn.Module):
-    """Notes and the knobs they share, of the control set `patch`, to what is heard of them."""
+    """Notes and the patch they share to what is heard of them."""
 
     def __init__(self, space: ControlSpace, width: int = 192):
         super().__init__()
-        level, tune = (space[space.row(name)] for name in ("level", "tune"))
-        self.range_db, self.range_semitones = level.high - level.low, (tune.high - tune.low) / 100
-        depth = space[space.row("vibrato_depth")]
-        vibrato = Vibrato.of(space, OWN)
-        assert vibrato  # or there would be no depth
-        self.vibrato = vibrato
-        self.deepest_semitones = depth.high / 100
+        level, tune = space.own.of_role("level"), space.own.of_role("tune")
+        depth = space.patch.of_role("vibrato_depth")
+        self.range_db = level.high - level.low if level else 0.0
+        self.range_semitones = (tune.high - tune.low) / 100 if tune else 0.0
+        self.deepest_semitones = depth.high / 100 if depth else 0.0
+        self.vibrato = Vibrato.of(space.patch)
+        self.code, self.columns = RowCode(space.patch.rows), NoteColumns(space)
         self.pitch = nn.Embedding(PITCHES, width)
-        self.knobs = nn.Linear(len(space) - OWN, width)
+        self.knobs = nn.Linear(self.code.inputs, width)
+        if self.columns.others:
+            self.own = nn.Linear(self.columns.code.inputs, width)
         self.note = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.shift = nn.Linear(width, width)
         self.scale = nn.Linear(width, width)
         self.time = nn.Sequential(
-            nn.Linear(4 * len(TIME_SCALES_S) + 4, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(4 * len(TIME_SCALES_S) + (4 if self.vibrato else 0), width),
+            nn.SiLU(),
+            nn.Linear(width, width),
         )
         self.blocks = nn.Sequential(*(Block(width) for _ in range(2)))
         self.tone = nn.Linear(width, BELOW + ABOVE)
@@ -51,13 +56,13 @@ class PhraseDecoder(nn.Module):
 
     def forward(
         self,
-        notes: Float[Tensor, "batch note value=5"],
+        notes: Float[Tensor, "batch note value"],
         knobs: Float[Tensor, "batch knob"],
         times_s: Float[Tensor, "batch frame"],
     ) -> Float[Tensor, "batch channel=176 frame"]:
         """Loudness-compressed, where the mean over the frames asked for is taken as 1.
 
-        `notes` and `knobs` are as in `phrases.Phrases`, onsets ascending, `times_s` the ends of
+        `notes` and `knobs` are as in `dataset.Phrases`, onsets ascending, `times_s` the ends of
         frames.
         """
         begun = (times_s[:, :, None] > notes[:, None, :, 1]).sum(-1)
@@ -69,15 +74,19 @@ class PhraseDecoder(nn.Module):
 
     def _ringing(
         self,
-        notes: Float[Tensor, "batch note value=5"],
+        notes: Float[Tensor, "batch note value"],
         knobs: Float[Tensor, "batch knob"],
         which: Int[Tensor, "batch frame ringing"],
         times_s: Float[Tensor, "batch frame"],
     ) -> Float[Tensor, "batch frame ringing channel=176"]:
         """Log energies, in every frame, of the notes with these numbers."""
-        pitch, onset_s, offset_s, level, tune = notes.nan_to_num().unbind(-1)
+        notes = notes.nan_to_num()
+        pitch, onset_s, offset_s = notes[..., :TIMES].unbind(-1)
         key = (pitch.round().long() - LOWEST_MIDI).clamp(0, PITCHES - 1)
-        note = self.note(self.pitch(key) + self.knobs(2 * knobs - 1)[:, None])
+        told = self.pitch(key) + self.knobs(self.code.input(knobs))[:, None]
+        if self.columns.others:
+            told = told + self.own(self.columns.code.input(notes[..., self.columns.others]))
+        note = self.note(told)
 
         def of_note(values: Tensor) -> Tensor:
             index = which.flatten(1)
@@ -88,10 +97,11 @@ class PhraseDecoder(nn.Module):
         since_onset = times_s[..., None] - of_note(onset_s)
         since_offset = times_s[..., None] - of_note(offset_s)
         times = time_features(since_onset, since_offset)
-        bend = self.range_semitones * (of_note(tune) - 0.5)
-        swing = self.vibrato.swing(knobs[:, None, None], since_onset)
-        times = torch.cat([times, swing], -1)
-        bend = bend - self.deepest_semitones * swing[..., 0]  # Vital's begins at its lowest
+        bend = self.range_semitones * (of_note(self.columns.tunes(notes)) - 0.5)
+        if self.vibrato:
+            swing = self.vibrato.swing(knobs[:, None, None], since_onset)
+            times = torch.cat([times, swing], -1)
+            bend = bend - self.deepest_semitones * swing[..., 0]  # it begins at its lowest
         hidden = of_note(self.shift(note)) + self.time(times) * of_note(self.scale(note))
         hidden = self.blocks(hidden)
         # Sounds are predicted to better than half precision, whatever the blocks compute in.
@@ -100,8 +110,11 @@ class PhraseDecoder(nn.Module):
             semitones = of_note(pitch) - A3_MIDI + bend
             fundamental = A3_CHANNEL + CHANNELS_PER_SEMITONE * semitones
             tone, noise = moved(self.tone(hidden), fundamental), self.noise(hidden)
-            loudness = math.log(10) / 20 * self.range_db * (of_note(level) - 1)
-            return torch.logaddexp(tone, noise) + loudness[..., None]
+            sound = torch.logaddexp(tone, noise)
+            if self.columns.level is None:
+                return sound
+            level = of_note(notes[..., self.columns.level])
+            return sound + math.log(10) / 20 * self.range_db * (level - 1)[..., None]
 
 
 def moved(

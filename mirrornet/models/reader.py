@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from ..cochlea import CHANNELS
 from ..errors import ControlError
 from ..score import PITCH_SPAN, note_spans
-from ..training.augment import disguise
 from .vibrato import BANDS, Vibrato, drift
 
 BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, that the note network sees: 0.7 s
@@ -102,14 +101,12 @@ class NoteReader(nn.Module):
         self,
         heard: Float[Tensor, "batch channel=128 frame"],
         controls: Float[Tensor, "batch control note"],
+        plain: int,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """How badly babbled controls are read back: the plant labels its own babble.
-
-        The last quarter of the batch is read in disguise, its notes only.
+        """How badly babbled controls are read back: the plant labels its own babble. Beyond the
+        first, `plain` ones, sounds are augmented, which hides the knobs: only notes are read.
         """
-        plain = len(heard) - len(heard) // 4
-        heard = torch.cat([heard[:plain], disguise(heard[plain:], generator)])
         spans = note_spans(controls[:, 1], heard.shape[-1])
         true = spans.cumsum(-1) - spans
         # The note network must bear the onset finder's small errors.
@@ -120,7 +117,6 @@ class NoteReader(nn.Module):
         late = (centroid(reading.onset_logits, true.round().long()) - true).abs().mean()
         semitones = (controls[:, 0] * PITCH_SPAN).round().long()
         pitch = F.cross_entropy(reading.pitch_logits.transpose(1, 2), semitones)
-        # A disguise hides the knobs.
         read, told = reading.knobs[:plain], controls[:plain, 2:]
         off = self.vibrato.errors(read, told) if self.vibrato else read - told
         knobs = off.square().sum() / max(off.numel(), 1)  # a plant may have none

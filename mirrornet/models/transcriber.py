@@ -11,12 +11,15 @@ patch, and knobs that cannot be heard in it say so.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..cochlea import CHANNELS
+from ..controls import ControlSpace
+from ..score import PITCH_VALUE
 from .reader import WINDOW, ConvBlock, centroid, note_windows, onset_marks, window_layers
+from .rows import NoteColumns, RowCode
 from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES, Salience
 from .vibrato import BANDS, drift
 
@@ -42,18 +45,20 @@ class Opinions(NamedTuple):
 
     level: Float[Tensor, "batch note"]
     knobs: Float[Tensor, "batch value note"]
-    """0..1; a circular knob is two values, the point on its circle (around 0.5, 0.5)."""
+    """The patch, as `RowCode` has it."""
     sureness: Float[Tensor, "batch value note"]
     """The inverse of the variance they give themselves."""
+    own: Float[Tensor, "batch own note"]
+    """Controls of the note itself but for level and tune, as `RowCode` has them."""
 
 
 class Transcriber(nn.Module):
-    """Reads spectrograms of any length; `circular` are the numbers of circular knobs."""
+    """Reads spectrograms of any length."""
 
-    def __init__(self, knobs: int, circular: tuple[int, ...] = (), width: int = 128):
+    def __init__(self, space: ControlSpace, width: int = 128):
         super().__init__()
-        self.knobs, self.circular = knobs, circular
-        values = knobs + len(circular)
+        self.code, self.columns = RowCode(space.patch.rows), NoteColumns(space)
+        values = self.code.values
         self.salience = Salience()
         self.frames = nn.Sequential(
             nn.Conv1d(CHANNELS + PITCHES, width, 5, padding=2),
@@ -69,7 +74,7 @@ class Transcriber(nn.Module):
             nn.Linear(wide // 2 * WINDOW // 8, wide),
             nn.SiLU(),
             nn.Dropout(0.3),
-            nn.Linear(wide, 1 + 2 * values),
+            nn.Linear(wide, 1 + 2 * values + self.columns.code.values),
         )
         # What all notes get wrong alike does not average out.
         self.common_error = nn.Parameter(torch.full((values,), -3.0))
@@ -104,10 +109,12 @@ class Transcriber(nn.Module):
         pitch = pitch.expand(-1, -1, windows.shape[-1])
         seen = torch.cat([from_fundamental(windows, pitches.flatten()), pitch, drift(windows)], 1)
         read = self.note(seen).float().unflatten(0, onsets.shape)
-        values = len(self.common_error)
-        knobs, unsure = read[..., 1 : 1 + values], read[..., 1 + values :]
+        values = self.code.values
+        sizes = 1, values, values, self.columns.code.values
+        level, knobs, unsure, own = (part.mT for part in read.split(sizes, -1))
         sureness = (UNSURE * (2 * unsure.clamp(-4, 2)).exp().sqrt()) ** -2
-        return Opinions(read[..., 0], knobs.sigmoid().mT, sureness.mT)
+        knobs, own = _measured(self.code, knobs), _measured(self.columns.code, own)
+        return Opinions(level[:, 0], knobs, sureness, own)
 
     def agree(
         self, said: Opinions, real: Float[Tensor, "batch note"]
@@ -118,28 +125,15 @@ class Transcriber(nn.Module):
         mean = (weights * said.knobs).sum(-1) / total
         return mean, 1 / total + F.softplus(self.common_error) ** 2
 
-    def values(self, knobs: Float[Tensor, "batch knob"]) -> Float[Tensor, "batch value"]:
-        """Knobs, 0..1, as the values that are read: circular ones as points."""
-        turns = 2 * torch.pi * knobs[:, self.circular]
-        values = knobs.clone()
-        values[:, self.circular] = 0.5 + 0.5 * turns.cos()
-        return torch.cat([values, 0.5 + 0.5 * turns.sin()], 1)
-
-    def knobs_of(self, values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch knob"]:
-        """The inverse of `values`."""
-        knobs = values[:, : self.knobs].clone()
-        x, y = values[:, self.circular] - 0.5, values[:, self.knobs :] - 0.5
-        knobs[:, self.circular] = torch.atan2(y, x) / (2 * torch.pi) % 1
-        return knobs
-
     def frame_loss(
         self,
         heard: Float[Tensor, "batch channel=128 frame"],
-        notes: Float[Tensor, "batch note value=5"],
+        notes: Float[Tensor, "batch note value"],
         held: Int[Tensor, "batch frame"],
         frame_s: float,
     ) -> Float[Tensor, ""]:
-        """How badly it hears onsets, pitches and tunes. `notes` and `held` are as in `phrases`."""
+        """How badly it hears onsets, pitches and tunes. `notes` are as in `dataset.Phrases`,
+        `held` as `dataset.frame_labels` gives them."""
         frames = self.listen(heard)
         onsets = notes[..., 1] / frame_s
         real = ~onsets.isnan()
@@ -151,7 +145,7 @@ class Transcriber(nn.Module):
         at = held.clamp(min=0)
         pitches = notes[..., 0].gather(1, at).nan_to_num().round().long() - LOWEST_MIDI
         pitch = F.nll_loss(frames.pitch_logits, torch.where(playing, pitches, SILENT))
-        tune = 2 * notes[..., 4].gather(1, at) - 1
+        tune = 2 * self.columns.tunes(notes).gather(1, at) - 1
         read = frames.tune.gather(1, pitches.clamp(min=0)[:, None])[:, 0]
         out_of_tune = F.smooth_l1_loss(read[playing], tune[playing], beta=0.1)
         return 10 * marks + 0.1 * late + pitch + out_of_tune
@@ -159,7 +153,7 @@ class Transcriber(nn.Module):
     def patch_loss(
         self,
         heard: Float[Tensor, "batch channel=128 frame"],
-        notes: Float[Tensor, "batch note value=5"],
+        notes: Float[Tensor, "batch note value"],
         knobs: Float[Tensor, "batch knob"],
         frame_s: float,
         generator: torch.Generator,
@@ -173,20 +167,47 @@ class Transcriber(nn.Module):
         chance = torch.rand(onsets.shape, generator=generator).to(onsets.device)
         some = (chance + real).topk(min(ASKED, onsets.shape[1])).indices
         onsets, ends, real = (t.gather(1, some) for t in (onsets, ends, real))
-        pitches, levels = (notes[..., value].nan_to_num().gather(1, some) for value in (0, 3))
+        values = notes.nan_to_num().gather(1, some[..., None].expand(-1, -1, notes.shape[-1]))
+        pitches = values[..., PITCH_VALUE]
         jitter = 0.3 * torch.randn(onsets.shape, generator=generator).to(onsets.device)
         said = self.opinions(heard, pitches, onsets.nan_to_num(nan=-9.0) + jitter, ends)
-        true = self.values(knobs)
+        true, measured = self.code.measures(knobs), slice(self.code.measured)
         agreed, variance = self.agree(said, real.float())
-        together = F.gaussian_nll_loss(agreed, true, variance)
+        together = F.gaussian_nll_loss(agreed[:, measured], true, variance[:, measured])
+        heard_of = said.knobs[:, measured]
         alone = F.gaussian_nll_loss(
-            said.knobs, true[..., None].expand_as(said.knobs), 1 / said.sureness, reduction="none"
+            heard_of,
+            true[..., None].expand_as(heard_of),
+            1 / said.sureness[:, measured],
+            reduction="none",
         )
-        alone = alone.mean(1)[real].mean()
-        # Loudness is relative: only differences within a recording can be heard.
-        level = torch.where(real, levels - said.level, 0)
-        level = torch.where(real, level - (level.sum(1) / real.sum(1))[:, None], 0)
-        return together + 0.3 * alone + 10 * level.square().sum() / real.sum()
+        loss = together + 0.3 * alone.mean(1)[real].mean() + self.code.class_loss(agreed, knobs)
+        return loss + self._note_loss(said, values, real)
+
+    def _note_loss(
+        self,
+        said: Opinions,
+        values: Float[Tensor, "batch note value"],
+        real: Bool[Tensor, "batch note"],
+    ) -> Float[Tensor, ""]:
+        """How badly levels and other controls of single notes are read."""
+        loss = values.new_zeros(())
+        if self.columns.level is not None:
+            # Loudness is relative: only differences within a recording can be heard.
+            level = torch.where(real, values[..., self.columns.level] - said.level, 0)
+            level = torch.where(real, level - (level.sum(1) / real.sum(1))[:, None], 0)
+            loss = 10 * level.square().sum() / real.sum()
+        if self.columns.others:
+            code, rows = self.columns.code, values[..., self.columns.others][real]
+            read = said.own.mT[real]
+            off = read[:, : code.measured] - code.measures(rows)
+            loss = loss + 10 * off.square().mean() + code.class_loss(read, rows)
+        return loss
+
+
+def _measured(code: RowCode, read: Float[Tensor, "batch value note"]) -> Tensor:
+    """What is read, numbers brought to 0..1."""
+    return torch.cat([read[:, : code.measured].sigmoid(), read[:, code.measured :]], 1)
 
 
 def from_fundamental(

@@ -15,11 +15,12 @@ from torch.nn import functional as F
 
 from ..controls import ControlSpace
 
+VIBRATO_ROLES = ("vibrato_rate", "vibrato_depth", "vibrato_start")
 BANDS = 8  # in which the movement of a spectrum is told apart
 
 
 class Vibrato(NamedTuple):
-    """Which of the knobs (the controls after those of a note) make a vibrato, and its rates."""
+    """Which rows make a vibrato, and its rates."""
 
     rate: int
     depth: int
@@ -28,13 +29,14 @@ class Vibrato(NamedTuple):
     high_hz: float
 
     @classmethod
-    def of(cls, space: ControlSpace, others: int = 2) -> "Vibrato | None":
-        """The vibrato of a control space, if it has one; `others` come before its knobs."""
-        if "vibrato_rate" not in space.names:
+    def of(cls, space: ControlSpace) -> "Vibrato | None":
+        """The vibrato of a control space, if it has one."""
+        controls = [space.of_role(role) for role in VIBRATO_ROLES]
+        found = [control for control in controls if control]
+        if len(found) < len(VIBRATO_ROLES):
             return None
-        rate, depth, phase = (space.row(f"vibrato_{part}") for part in ("rate", "depth", "phase"))
-        range_hz = space[rate].low, space[rate].high
-        return cls(rate - others, depth - others, phase - others, *range_hz)
+        rate, depth, phase = (space.row(control.name) for control in found)
+        return cls(rate, depth, phase, found[0].low, found[0].high)
 
     def swing(
         self, knobs: Float[Tensor, "batch *#frame knob"], since_onset: Float[Tensor, "batch *frame"]

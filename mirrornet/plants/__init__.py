@@ -1,16 +1,40 @@
-"""Plants: anything that turns controls into sound."""
+"""Plants: anything that turns scores into sound.
 
-from inspect import signature
+Those of this package, those of other packages (entry points of the group `mirrornet.plants`), and
+those in a file of the user's own, named by its path.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import isabstract, signature
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..errors import PlantError
-from .base import Plant
-from .soundfont import PROGRAMS, SoundFont
-from .vital import Vital
+from .base import NotePlant, Plant, PlantSpec
 
-__all__ = ["PLANTS", "Plant", "find_plant", "load_plant"]
+__all__ = ["NotePlant", "Plant", "PlantSpec", "find_plant", "load_plant", "plant_kinds"]
 
-PLANTS: dict[str, type[Plant]] = {"vital": Vital, "soundfont": SoundFont}
+GROUP = "mirrornet.plants"
+OURS = {
+    "vital": "mirrornet.plants.vital:Vital",
+    "soundfont": "mirrornet.plants.soundfont:SoundFont",
+}
+
+
+def plant_kinds() -> dict[str, type[Plant]]:
+    """All plants that are installed, by name. One that cannot be imported is left out."""
+    found = {}
+    for entry in _entries():
+        try:
+            found[entry.name] = entry.load()
+        except (ImportError, AttributeError):
+            continue
+    return found
 
 
 def find_plant(name: str) -> type[Plant]:
@@ -21,23 +45,82 @@ def find_plant(name: str) -> type[Plant]:
 def load_plant(name: str = "vital", **options: Any) -> Plant:
     """The plant `name`, with its options (`controls`, `sample_rate_hz`, and its own).
 
+    `name` may be the path of a Python file, such as "./toy.py", which defines one plant.
     "soundfont-40" is "soundfont" with `program=40`. Raises PlantError for a name or option that
     does not exist.
     """
     kind, named = _kind_and_options(name)
     known = signature(kind).parameters
     if unknown := ", ".join(sorted(options.keys() - known.keys())):
-        raise PlantError(f"{name} has no option {unknown}; choose from {', '.join(known)}.")
-    return kind(**named | options)
+        choices = ", ".join(known) or "none"
+        raise PlantError(f"{name} has no option {unknown}; choose from {choices}.")
+    plant = kind(**named | options)
+    source = str(Path(name).resolve()) if is_file(name) else kind.name
+    plant.spec = PlantSpec(source, plant.spec.options)
+    return plant
+
+
+def is_file(name: str) -> bool:
+    """Whether a plant's name is the path of a file."""
+    return name.endswith(".py")
+
+
+def _entries() -> Iterator[EntryPoint]:
+    yield from (EntryPoint(name, value, GROUP) for name, value in OURS.items())
+    yield from (entry for entry in entry_points(group=GROUP) if entry.name not in OURS)
 
 
 def _kind_and_options(name: str) -> tuple[type[Plant], dict[str, Any]]:
-    kind, _, program = name.partition("-")
-    if name in PLANTS:
-        return PLANTS[name], {}
-    if kind == SoundFont.name and program.isdecimal() and int(program) in PROGRAMS:
-        return SoundFont, {"program": int(program)}
+    if is_file(name):
+        return _of_file(Path(name)), {}
+    entries = {entry.name: entry for entry in _entries()}
+    stem, _, rest = name.partition("-")
+    for known, options in ((name, None), (stem, rest)):
+        if known in entries:
+            try:
+                kind = entries[known].load()
+            except (ImportError, AttributeError) as error:
+                raise PlantError(f"the plant {known} cannot be imported ({error}).") from error
+            if options is None:
+                return kind, {}
+            if (named := kind.options_of(options)) is not None:
+                return kind, named
     raise PlantError(
-        f"there is no plant {name!r}; choose one of {', '.join(PLANTS)}, or soundfont-40 and the "
-        "like for other programs than the Rhodes."
+        f"there is no plant {name!r}; choose one of {', '.join(entries)}, or soundfont-40 and the "
+        "like for other programs than the Rhodes, or the path of a Python file that defines one."
     )
+
+
+def _of_file(path: Path) -> type[Plant]:
+    """The one plant that a Python file defines; PlantError if it cannot be run or has not one."""
+    path = path.resolve()
+    name = f"mirrornet_plant_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    module = sys.modules.get(name) or _run(path, name)
+    kinds = [
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Plant)
+        and kind.__module__ == name
+        and not isabstract(kind)
+    ]
+    if len(kinds) != 1:
+        raise PlantError(
+            f"{path} defines {len(kinds)} plants; a plant's file must define one subclass of "
+            "NotePlant or Plant."
+        )
+    return kinds[0]
+
+
+def _run(path: Path, name: str) -> ModuleType:
+    spec = spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise PlantError(f"there is no file {path}; give the path of a Python file with a plant.")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's own code may raise anything
+        del sys.modules[name]
+        raise PlantError(f"{path} cannot be run ({type(error).__name__}: {error}).") from error
+    return module

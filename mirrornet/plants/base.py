@@ -1,27 +1,56 @@
-"""What a plant is: a pure function from controls to sound.
+"""What a plant is: a pure function from a score to sound.
 
-A new plant gives `controls`, `sample_rate_hz` and `note_sound`; melodies, checks and batches are
-the same for all and live here. The contract: the same arguments give the same samples (within
-1e-6), whatever was rendered before, in any order, on any worker. A plant object serves one thread
-at a time: give every thread its own.
+The contract: the same score gives the same samples (within 1e-6), whatever was rendered before, in
+any order, on any worker. A plant object serves one thread at a time: give every thread its own.
+
+A new plant is a `NotePlant`: it gives `controls`, `sample_rate_hz` and `note_sound`; checks,
+scores, melodies and batches are the same for all and live here. One that cannot play note by note
+is a `Plant` and renders whole scores.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import ControlError, PlantError
-from ..score import MELODY_S, Note, melody_notes
+from ..score import MELODY_S, Note, Score, melody_score
+from .prior import random_score
 
 PITCHES_MIDI = range(24, 97)
 TAIL_S = 0.05  # a short release, and a little silence
+LENGTH_ERROR_S = 0.002  # by which the sound of a note may be too long or too short
+
+
+@dataclass(frozen=True)
+class PlantSpec:
+    """By which the same plant can be made again, anywhere: JSON-ready and picklable."""
+
+    name: str
+    """As for `load_plant`: a name, or the path of a Python file."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file for users of the plant's own synthesizer, such as a preset."""
+
+    path: str
+    """Relative to the folder of results."""
+    make: Callable[[], bytes]
+    what: str
+    """What it is, in a few words."""
+    note: int | None = None
+    """The number of the note that it is for; None if for all."""
 
 
 class Plant(ABC):
-    """Anything that turns controls into sound."""
+    """Anything that turns scores into sound."""
 
     name: str
     control_sets: Mapping[str, ControlSpace]
@@ -30,67 +59,108 @@ class Plant(ABC):
     sample_rate_hz: int
     tail_s: float = TAIL_S
     """How long a note still sounds after its end; a plant that rings longer says so."""
+    transposition: int = 0
+    """What is heard when a key is played, in semitones above the key."""
+    level_is_gain: bool = False
+    """Whether the control with the role `level` (dB) scales a note's sound and does nothing else:
+    by its MIDI velocity, (velocity / 127) squared. (See `score.midi_velocity`.)"""
+    spec: PlantSpec
 
-    @abstractmethod
-    def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
-        """The sound of one checked note, mono, from its start until `note_tail_s` after its end."""
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        plant = super().__new__(cls)
+        chosen: dict[str, Any] = {}
+        if cls.__init__ is not object.__init__:
+            given = signature(cls.__init__).bind(plant, *args, **options)
+            given.apply_defaults()
+            chosen = {key: value for key, value in given.arguments.items() if key != "self"}
+        plant.spec = PlantSpec(getattr(cls, "name", cls.__name__), chosen)
+        return plant
 
-    def note_tail_s(self, note: Note) -> float:
-        """How long this note still sounds after its end."""
-        return self.tail_s
-
-    def note_preset(self, note: Note) -> str | None:
-        """The text of a preset that sounds as one checked note does; None for a plant without."""
+    @classmethod
+    def options_of(cls, suffix: str) -> dict[str, Any] | None:
+        """What options "NAME-SUFFIX" stands for; None if for nothing."""
         return None
 
-    def automation(self, note: Note) -> dict[str, float]:
-        """Where the synthesizer's own knobs stand for `note`, by the names that its user sees, each
-        as a share of its whole range; none for a plant without knobs."""
-        return {}
+    @abstractmethod
+    def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
+        """The sound of a checked score, mono; cut at `duration_s`."""
 
     def render(
-        self, controls: Float[np.ndarray, "*batch control note"]
+        self, score: Score | Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch sample"]:
-        """Play the paper's melodies: 2 s each, float32.
+        """Play a score, any notes of MIDI 24..96, rests and chords allowed; mono float32. Or play
+        melodies of the paper, arrays of controls in 0..1: 2 s each.
 
-        Raises ControlError for controls of a wrong shape, outside 0..1 or not finite, before the
+        Raises ControlError for controls, notes or a duration the plant must not play, before the
         synthesizer sees them; PlantError if its sound is not finite.
         """
-        controls = self.controls.check(controls)
+        if isinstance(score, Score):
+            return self._rendered(score)
+        controls = self.controls.check(score)
         batch = controls.shape[:-2]
         flat = controls.reshape(-1, *controls.shape[-2:])
         sounds = np.empty((len(flat), round(MELODY_S * self.sample_rate_hz)), np.float32)
         for sound, one in zip(sounds, flat, strict=True):
-            sound[:] = self.play(melody_notes(self.controls, one), MELODY_S)
+            sound[:] = self._rendered(melody_score(self.controls, one))
         return sounds.reshape(*batch, sounds.shape[-1])
 
     def play(
         self, notes: Sequence[Note], duration_s: float | None = None
     ) -> Float[np.ndarray, " sample"]:
-        """Play any notes, MIDI 24..96, rests and chords allowed; mono float32.
+        """`render` for notes that have all their controls."""
+        return self.render(Score(notes, {}, duration_s))
 
-        `duration_s` defaults to the end of the last note and its tail; sound beyond is cut.
-        Raises ControlError for notes or a duration the plant must not play, PlantError for sound
-        that is not finite.
-        """
-        for note in notes:
-            self.check_note(note)
+    def sample(self, generator: np.random.Generator) -> Score:
+        """A random score that is worth babbling: notes and patches among those that users of the
+        synthesizer would play. By default every control is uniform in its range."""
+        return random_score(self.controls, PITCHES_MIDI, generator)
+
+    def artifacts(self, score: Score) -> list[Artifact]:
+        """Files with which the plant's synthesizer plays the score; none for a plant without."""
+        return []
+
+    def guide(self, score: Score) -> str:
+        """How to play the score with the `artifacts` in a DAW: items of an HTML list."""
+        return ""
+
+    def automation(self, score: Score) -> list[dict[str, float]]:
+        """For each note what moves from note to note beside pitch, level and tune, by the names
+        that a user of the synthesizer sees, as shares of their whole ranges."""
+        moved = [c for c in self.controls.own if c.role not in ("level", "tune")]
+        moved += [] if score.one_patch else self.controls.patch
+        return [
+            {c.label: float(c.from_physical(n.controls[c.name])) for c in moved if not c.shape}
+            for n in score.resolved
+        ]
+
+    def at_rate(self, sample_rate_hz: int) -> Self:
+        """The same plant at another sample rate."""
+        return type(self)(**{**self.spec.options, "sample_rate_hz": sample_rate_hz})
+
+    def note_tail_s(self, note: Note) -> float:
+        """How long this note still sounds after its end."""
+        return self.tail_s
+
+    def check(self, score: Score) -> list[Note]:
+        """The notes with all their controls; ControlError for what the plant must not play."""
+        return [self._checked(note) for note in score.resolved]
+
+    def _rendered(self, score: Score) -> Float[np.ndarray, " sample"]:
+        notes = self.check(score)
+        duration_s = score.duration_s
         if duration_s is None:
             duration_s = max((n.offset_s + self.note_tail_s(n) for n in notes), default=self.tail_s)
         if not 0 <= duration_s < np.inf:
             raise ControlError(f"the duration must be 0 s or longer, and finite; got {duration_s}.")
-        sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)
-        for note in notes:
-            start = round(note.onset_s * self.sample_rate_hz)
-            room = sound[start:]
-            samples = self.note_sound(note)[: len(room)]
-            if not np.isfinite(samples).all():
-                raise PlantError(f"{self.name} gave sound that is not finite for {note}.")
-            room[: len(samples)] += samples
+        sound = self._render_score(replace(score, notes=notes, patch={}), duration_s)
+        if len(sound) != round(duration_s * self.sample_rate_hz):
+            raise PlantError(
+                f"{self.name} gave {len(sound)} samples for {duration_s:g} s at "
+                f"{self.sample_rate_hz} Hz."
+            )
         return sound
 
-    def check_note(self, note: Note) -> None:
-        """ControlError for a note that the plant must not play."""
+    def _checked(self, note: Note) -> Note:
         if note.pitch_midi not in PITCHES_MIDI:
             raise ControlError(
                 f"a note must have a whole MIDI pitch in 24..96; got {note.pitch_midi}."
@@ -100,19 +170,37 @@ class Plant(ABC):
                 f"a note must start at 0 s or later and end after it starts; got {note.onset_s} "
                 f"to {note.offset_s}."
             )
-        expected = set(self.controls.names) - {"pitch", "duration"}
-        if set(note.controls) != expected:
+        knobs = self.controls.knobs
+        if set(note.controls) != set(knobs.names):
             wanted, got = (
-                ", ".join(sorted(names)) or "none" for names in (expected, note.controls)
+                ", ".join(sorted(names)) or "none" for names in (knobs.names, note.controls)
             )
             raise ControlError(
                 f"a note of {self.name} needs exactly the controls {wanted}; got {got}."
             )
-        for name, value in note.controls.items():
-            control = self.controls[self.controls.row(name)]
-            slack = 1e-6 * (control.high - control.low)
-            if not control.low - slack <= value <= control.high + slack:
-                raise ControlError(
-                    f"{name} must lie in {control.low:g}..{control.high:g} {control.unit}; "
-                    f"got {value:g}."
+        return replace(note, controls={c.name: c.check(note.controls[c.name]) for c in knobs})
+
+
+class NotePlant(Plant):
+    """A plant that plays one note at a time, whose sounds are added."""
+
+    @abstractmethod
+    def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
+        """The sound of one checked note, mono, from its start until `note_tail_s` after its end."""
+
+    def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
+        sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)
+        for note in score.notes:
+            start = round(note.onset_s * self.sample_rate_hz)
+            room = sound[start:]
+            samples = self.note_sound(note)
+            if samples.ndim != 1 or not np.isfinite(samples).all():
+                raise PlantError(f"{self.name} gave sound that is not finite for {note}.")
+            length_s = note.offset_s - note.onset_s + self.note_tail_s(note)
+            if abs(len(samples) / self.sample_rate_hz - length_s) > LENGTH_ERROR_S:
+                raise PlantError(
+                    f"{self.name} gave {len(samples)} samples and not {length_s:g} s for {note}."
                 )
+            samples = samples[: len(room)]
+            room[: len(samples)] += samples
+        return sound

@@ -1,11 +1,11 @@
-"""A farm of workers that play one plant in parallel, each in a process of its own.
+"""A pool of workers that play one plant in parallel, each in a process of its own.
 
 A plant is foreign code: it may crash, hang or give nonsense. Here that costs only the row of
 controls that caused it. Every worker has a pipe of its own and holds one task at a time, so one
 that dies takes nothing else with it. Results come in row order and do not depend on the number of
 workers or the size of the chunks.
 
-A script that starts a farm must do so under `if __name__ == "__main__":`, because each worker
+A script that starts a pool must do so under `if __name__ == "__main__":`, because each worker
 imports the script again.
 """
 
@@ -29,22 +29,23 @@ import torch
 from jaxtyping import Float
 
 from ..controls import ControlSpace
-from ..errors import PlantError
+from ..errors import ControlError, PlantError
 from ..events import Progress
 from ..features import Hearing, hear, hear_wide
 from ..runtime import Shared, usable_cores
-from ..score import Note
+from ..score import Score
 from . import load_plant
 from .base import Plant
 
-# Melodies as arrays of controls, or phrases as notes.
-Rows = Float[np.ndarray, "row control note"] | Sequence[Sequence[Note]]
+Seed = Sequence[int]
+# Melodies as arrays of controls, scores, or the seeds of some.
+Rows = Float[np.ndarray, "row control note"] | Sequence[Score] | Sequence[Seed]
 
 # Spawned, not forked: a fork does not copy the threads that torch has in the parent.
 SPAWN = multiprocessing.get_context("spawn")
 
 
-class Farm:
+class Pool:
     """Workers that play `plant`, made with `options`; use it in a `with` block.
 
     `plant` is a name for `load_plant`, or a function that makes a plant. It is made in the workers
@@ -82,7 +83,8 @@ class Farm:
         self.name: str
         self.controls: ControlSpace
         self.sample_rate_hz: int
-        self.name, self.controls, self.sample_rate_hz = facts
+        self.transposition: int
+        self.name, self.controls, self.sample_rate_hz, self.transposition = facts
 
     def render(
         self, controls: Float[np.ndarray, "row control note"], chunk: int = 16
@@ -106,24 +108,25 @@ class Farm:
         """
         return self._stream(partial(_hear, hearing), self._rows(controls), chunk)
 
-    def hear_notes(
-        self,
-        phrases: Sequence[Sequence[Note]],
-        duration_s: float,
-        chunk: int = 4,
+    def hear_scores(
+        self, scores: Sequence[Score], chunk: int = 4
     ) -> Iterator[np.ndarray | PlantError]:
-        """What `hear_wide` hears of each phrase, as `Plant.play` plays it, `(176, frame)`.
+        """What `hear_wide` hears of each score, `(176, frame)`.
 
-        A phrase that failed twice, the second time alone, yields a PlantError.
+        A score that failed twice, the second time alone, yields a PlantError.
         """
-        return self._stream(partial(_hear_notes, duration_s), phrases, chunk)
+        return self._stream(_hear_scores, scores, chunk)
+
+    def sample(self, seeds: Sequence[Seed], chunk: int = 16) -> Iterator[Score | PlantError]:
+        """What the plant itself draws with each seed; a PlantError for what it must not play."""
+        return self._stream(_sample, seeds, chunk)
 
     def close(self) -> None:
         """Stop every worker now, busy or not."""
         while self._crew:
             self._crew.pop().stop()
 
-    def __enter__(self) -> "Farm":
+    def __enter__(self) -> "Pool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,7 +138,7 @@ class Farm:
         controls = self.controls.check(controls)
         return controls.reshape(-1, *controls.shape[-2:])
 
-    def _stream(self, work: Callable, rows: Rows, chunk: int) -> Iterator[np.ndarray | PlantError]:
+    def _stream(self, work: Callable, rows: Rows, chunk: int) -> Iterator[Any]:
         asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
         asked = deque(islice(asking, 2 * self.workers))
         while asked:
@@ -147,18 +150,20 @@ class Farm:
             else:
                 yield from answer
 
-    def _retry(self, work: Callable, row: Rows) -> np.ndarray | PlantError:
+    def _retry(self, work: Callable, row: Rows) -> Any:
         answer = self._answer(self._ask(work, row, first=True))
         if not isinstance(answer, PlantError):
             return answer[0]
         return PlantError(f"{self.name} failed twice on {self._listing(row[0])}: {answer}")
 
-    def _listing(self, row: Float[np.ndarray, "control note"] | Sequence[Note]) -> str:
+    def _listing(self, row: Float[np.ndarray, "control note"] | Score | Seed) -> str:
+        if isinstance(row, Score):
+            return f"{'; '.join(map(str, row.notes))}; patch {dict(row.patch)}"
         if not isinstance(row, np.ndarray):
-            return "; ".join(map(str, row))
+            return f"the seed {tuple(row)}"
         return "the controls " + "; ".join(
             f"{control.name} {np.array2string(values, precision=4, separator=', ')}"
-            for control, values in zip(self.controls, row, strict=True)
+            for control, values in zip(self.controls.rows, row, strict=True)
         )
 
     def _ask(self, work: Callable, rows: Rows, first: bool = False) -> "_Task":
@@ -170,7 +175,7 @@ class Farm:
         """Let the workers work until `task` is answered."""
         while task.answer is None:
             if not self._crew:
-                raise PlantError("the farm is closed; use it inside its `with` block.")
+                raise PlantError("the pool is closed; use it inside its `with` block.")
             for worker in self._crew:
                 if worker.task is None and self._waiting:
                     worker.take(self._waiting.popleft(), self._timeout_s)
@@ -190,7 +195,7 @@ class _Task:
 
 
 class _Worker:
-    """The farm's end of one worker."""
+    """The pool's end of one worker."""
 
     def __init__(self, make: Callable[..., Plant]):
         self.pipe, theirs = SPAWN.Pipe()
@@ -224,7 +229,7 @@ class _Worker:
         self.stop()
         if task.work is _start:
             raise PlantError(
-                "a worker could not start; see its error above. A script must start a farm under "
+                "a worker could not start; see its error above. A script must start a pool under "
                 '`if __name__ == "__main__":`.'
             )
         task.answer = PlantError(reason)
@@ -239,7 +244,7 @@ class _Worker:
 @contextmanager
 def _safe_path() -> Iterator[None]:
     """A Python started within imports nothing from the current folder, as it would before it is
-    given the `sys.path` that the farm has. What a plant starts inherits that."""
+    given the `sys.path` that the pool has. What a plant starts inherits that."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -255,7 +260,7 @@ _SAFE_PATH = Shared(_safe_path)  # of a process there is one environment
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """A process started within never sees Ctrl-C, which is for the farm to handle."""
+    """A process started within never sees Ctrl-C, which is for the pool to handle."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -271,9 +276,9 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
-    """The life of a worker: one task after another, until the farm hangs up."""
+    """The life of a worker: one task after another, until the pool hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_farm, daemon=True).start()
+    threading.Thread(target=_end_with_the_pool, daemon=True).start()
     torch.set_num_threads(1)
     plant = None
     with suppress(EOFError, BrokenPipeError):
@@ -288,10 +293,10 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
             pipe.send(answer)
 
 
-def _end_with_the_farm() -> None:
-    """No worker outlives a farm that was killed, not even one whose plant hangs."""
-    if farm := multiprocessing.parent_process():
-        farm.join()
+def _end_with_the_pool() -> None:
+    """No worker outlives a pool that was killed, not even one whose plant hangs."""
+    if pool := multiprocessing.parent_process():
+        pool.join()
         os._exit(1)
 
 
@@ -299,8 +304,8 @@ def _start(plant: Plant, rows: np.ndarray) -> None:
     """What a worker does before its first task."""
 
 
-def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int]:
-    return plant.name, plant.controls, plant.sample_rate_hz
+def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int]:
+    return plant.name, plant.controls, plant.sample_rate_hz, plant.transposition
 
 
 def _render(plant: Plant, rows: Float[np.ndarray, "row control note"]) -> list[np.ndarray]:
@@ -314,8 +319,15 @@ def _hear(
     return [hear(plant.render(row), plant.sample_rate_hz, hearing) for row in rows]
 
 
-def _hear_notes(
-    duration_s: float, plant: Plant, phrases: Sequence[Sequence[Note]]
-) -> list[np.ndarray]:
-    sounds = (plant.play(notes, duration_s) for notes in phrases)
-    return [hear_wide(sound, plant.sample_rate_hz) for sound in sounds]
+def _hear_scores(plant: Plant, scores: Sequence[Score]) -> list[np.ndarray]:
+    return [hear_wide(plant.render(score), plant.sample_rate_hz) for score in scores]
+
+
+def _sample(plant: Plant, seeds: Sequence[Seed]) -> list[Score]:
+    scores = [plant.sample(np.random.default_rng(tuple(seed))) for seed in seeds]
+    for score in scores:
+        try:
+            plant.check(score)
+        except ControlError as error:
+            raise PlantError(f"{plant.name} drew a score that it must not play: {error}") from error
+    return scores

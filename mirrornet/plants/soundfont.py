@@ -14,7 +14,7 @@ own rate, 44.1 kHz as a rule, and resample after, because lower rates alias.
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +22,7 @@ from jaxtyping import Float
 from ..controls import ControlSpace
 from ..errors import PlantError
 from ..score import DURATION, MELODY_S, PITCH, Note
-from .base import Plant
+from .base import NotePlant
 
 MELODY = ControlSpace((PITCH, DURATION), "melody")
 CONTROL_SETS = {MELODY.name: MELODY}
@@ -37,13 +37,13 @@ FADE_S = 0.05  # in which tinysoundfont ends what it was told to stop; it takes 
 INSTALL = "pip install --no-deps tinysoundfont pretty_midi"
 
 
-class SoundFont(Plant):
+class SoundFont(NotePlant):
     """One General MIDI program, 0..127: 4 is the electric piano (Rhodes), 40 violin, 73 flute. Its
     name says which, if it is not the Rhodes.
 
     `sound_font` is an .sf2 or .sf3 file; TimGM6mb.sf2, out of the package pretty_midi, by default.
     Damage that leaves such a file its full length is not found and can crash tinysoundfont; a
-    `Farm` outlives that.
+    `Pool` outlives that.
 
     Raises PlantError for options that do not exist, for a file that is no sound font or has been
     cut short, and if tinysoundfont or the default sound font is missing.
@@ -93,6 +93,11 @@ class SoundFont(Plant):
                 f"{path} has no program {program} in bank 0; choose another program or sound font."
             ) from error
         self._synth = synth
+
+    @classmethod
+    def options_of(cls, suffix: str) -> dict[str, Any] | None:
+        number = int(suffix) if suffix.isdecimal() else -1
+        return {"program": number} if number in PROGRAMS else None
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         self._synth.noteon(0, int(note.pitch_midi), VELOCITY)

@@ -25,18 +25,18 @@ from jaxtyping import Float
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from ..controls import Control, ControlSpace
-from ..errors import ControlError, PlantError
-from ..score import DURATION, PITCH, Note, melody_notes
+from ..errors import PlantError
+from ..score import DURATION, PITCH, Note, Score
 from . import vital_patch as patch
-from .base import TAIL_S, Plant
+from . import vital_preset, vital_prior
+from .base import TAIL_S, Artifact, NotePlant
 from .vital_patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
-from .vital_preset import preset_text
 
 SET1 = ControlSpace(
     (
         PITCH,
         DURATION,
-        Control("level", "dB", -20.0, 0.0, meaning="oscillator level"),
+        Control("level", "dB", -20.0, 0.0, meaning="oscillator level", role="level"),
         Control("cutoff", "Hz", 200.0, 3200.0, "exponential", "band-pass filter's centre"),
         Control("resonance", "%", 0.0, 75.0, meaning="filter resonance; above 75 % it rings"),
         Control("attack", "s", 0.003, 0.15, "exponential", "time to full level"),
@@ -44,16 +44,20 @@ SET1 = ControlSpace(
     ),
     "set1",
 )
-SET2 = ControlSpace(
-    (
-        *SET1,
-        Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential"),
-        Control("vibrato_depth", "cents", 0.0, 100.0),
-        Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same", circular=True),
-    ),
-    "set2",
-)
+SET2 = ControlSpace((*SET1, *patch.VIBRATO), "set2")
 CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH)}
+
+# Those of the paper's second set of melodies, in the code of its authors.
+PAPER_RANGES = {
+    "level": (0.6, 1.0),
+    "cutoff": (0.3, 0.6),
+    "resonance": (0.1, 0.4),
+    "attack": (0.2, 0.4),
+    "decay": (0.3, 0.5),
+    "vibrato_rate": (0.3, 0.5),
+    "vibrato_depth": (0.3, 0.7),
+    "vibrato_phase": (0.0, 0.3),
+}
 
 RELEASE_S = 0.02
 SETTLING_S = 0.4  # in which a smoothed knob arrives
@@ -73,7 +77,7 @@ MODULATIONS = (
 )
 
 
-class Vital(Plant):
+class Vital(NotePlant):
     """Vital with the paper's controls: `set1`, the first seven, or `set2`, all ten; or with those
     of a whole `patch`."""
 
@@ -92,6 +96,7 @@ class Vital(Plant):
         self.controls = CONTROL_SETS[controls]
         self.sample_rate_hz = sample_rate_hz
         self._patched = self.controls is PATCH
+        self.level_is_gain = self._patched
         self._knobs = patch.knobs if self._patched else _knobs
         self._set: dict[str, float] = {}
         self._synth = Synth()
@@ -132,21 +137,31 @@ class Vital(Plant):
         torch.set_flush_denormal(False)
         return sound
 
-    def preset(self, controls: Float[np.ndarray, "control note"], note: int = 0) -> str:
-        """The text of a `.vital` preset that sounds as note number `note` of `controls` does."""
-        notes = melody_notes(self.controls, controls)
-        if not 0 <= note < len(notes):
-            raise ControlError(f"the melody has the notes 0 to {len(notes) - 1}, not {note}.")
-        return self.note_preset(notes[note])
+    def sample(self, generator: np.random.Generator) -> Score:
+        if self._patched:
+            return vital_prior.random_phrase(self.controls, generator)
+        return super().sample(generator)
 
-    def note_preset(self, note: Note) -> str:
-        """The text of a `.vital` preset that sounds as `note` does, at its pitch and length."""
+    def artifacts(self, score: Score) -> list[Artifact]:
+        return vital_preset.artifacts(score, self.preset)
+
+    def guide(self, score: Score) -> str:
+        return vital_preset.guide(score)
+
+    def preset(self, note: Note) -> str:
+        """The text of a `.vital` preset that sounds as `note`, which has all its controls, does at
+        its pitch and length."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
         about = (patch.style(note), PATCH_COMMENTS) if self._patched else ("Keys", NOTE_COMMENTS)
-        return preset_text(preset, *about)
+        return vital_preset.preset_text(preset, *about)
 
-    def automation(self, note: Note) -> dict[str, float]:
+    def automation(self, score: Score) -> list[dict[str, float]]:
+        moved = [] if score.one_patch else score.resolved
+        return [self._shares(note) for note in moved] or [{} for _ in score.notes]
+
+    def _shares(self, note: Note) -> dict[str, float]:
+        """Where Vital's knobs stand for a note, by the names that its user sees."""
         preset = json.loads(self._base)
         shares = {}
         for name, value in self._knobs(note).items():

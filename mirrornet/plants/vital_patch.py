@@ -21,8 +21,19 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from ..controls import Control, ControlSpace
 from ..errors import PlantError
-from ..score import DURATION, PITCH, Note, midi_velocity
+from ..score import Note, midi_velocity
 
+VIBRATO = (
+    Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential", role="vibrato_rate"),
+    Control("vibrato_depth", "cents", 0.0, 100.0, role="vibrato_depth"),
+    Control(
+        "vibrato_phase",
+        "turns",
+        meaning="0 and 1 are the same",
+        circular=True,
+        role="vibrato_start",
+    ),
+)
 # Set once for a whole recording.
 SHARED = (
     Control("attack", "s", 0.003, 0.5, "exponential", "time to full level"),
@@ -36,19 +47,17 @@ SHARED = (
     Control("filter_blend", "%", 0.0, 100.0, meaning="low-pass, band-pass, high-pass"),
     Control("filter_track", "%", 0.0, 100.0, meaning="how far the cutoff follows the keys"),
     Control("filter_env", "semitones", -48.0, 48.0, meaning="cutoff at a note's height"),
-    Control("unison", "voices", 1.0, 5.0, meaning="rounded"),
+    Control("unison", "voices", 1.0, 5.0, meaning="rounded", kind="integer"),
     Control("detune", "%", 0.0, 25.0, meaning="how far the unison's voices are apart"),
-    Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential"),
-    Control("vibrato_depth", "cents", 0.0, 100.0),
-    Control("vibrato_phase", "turns", 0.0, 1.0, meaning="0 and 1 are the same", circular=True),
+    *VIBRATO,
 )
 PATCH = ControlSpace(
     (
-        PITCH,
-        DURATION,
-        Control("level", "dB", -30.0, 0.0, meaning="of each note: its MIDI velocity"),
-        Control("tune", "cents", -50.0, 50.0, meaning="of each note: beside its MIDI pitch"),
-        *(replace(control, scope="recording") for control in SHARED),
+        Control("level", "dB", -30.0, 0.0, meaning="of each note: its MIDI velocity", role="level"),
+        Control(
+            "tune", "cents", -50.0, 50.0, meaning="of each note: beside its MIDI pitch", role="tune"
+        ),
+        *(replace(control, scope="patch") for control in SHARED),
     ),
     "patch",
 )

@@ -52,6 +52,14 @@ def disguise(
     return loudness_compress(S)
 
 
+def partly_disguised(
+    heard: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
+) -> tuple[Float[Tensor, "batch channel=128 frame"], int]:
+    """The last quarter of a batch disguised, and how many sounds come before it."""
+    plain = len(heard) - len(heard) // 4
+    return torch.cat([heard[:plain], disguise(heard[plain:], generator)]), plain
+
+
 def tremble(
     S: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch channel=128 frame"]:

@@ -21,19 +21,20 @@ import torch
 from jaxtyping import Float
 
 from ..errors import MirrorNetError
-from ..models.checkpoints import fingerprint, provenance
+from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet, load_model
-from ..plants.pool import Farm, usable_cores
-from .sampling import listen, random_melodies
-from .steps import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
-from .trainer import Run
+from ..plants.pool import Pool
+from .augment import partly_disguised
+from .dataset import listen
+from .sampling import random_melodies
+from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
+from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
 Targets = Float[np.ndarray, "target channel=128 frame"]
-# Controls and what was heard, as `babbling.listen` gives them.
+# Controls and what was heard, as `listen` gives them.
 Babble = tuple[
     Float[np.ndarray, "melody control note"], Float[np.ndarray, "melody channel=128 frame"]
 ]
-
 
 LISTENING_BABBLE = 1000  # melodies
 ATTEMPTS = 9  # random numbers of their own, apart from those of melodies
@@ -55,7 +56,7 @@ class MirrorRecipe:
     encoder_lr: float = 1e-3  # peaks; see `one_cycle`
     decoder_lr: float = 2e-3
     listening_lr: float = 0.5  # share of these peaks while listening to targets
-    architecture: Literal["notewise"] = "notewise"
+    architecture: Literal["melody"] = "melody"
 
     def listening(self) -> "MirrorRecipe":
         """What is left to do for a model that knows the plant: to listen to targets. It babbles a
@@ -108,7 +109,7 @@ def plan_from(
 
 def learn(
     recipe: Recipe,
-    farm: Farm,
+    pool: Pool,
     targets: Targets,
     folder: str | Path,
     seed: int = 0,
@@ -118,10 +119,10 @@ def learn(
     start: MirrorNet | None = None,
     babble: Babble | None = None,
 ) -> MirrorNet:
-    """Learn to play `targets` on the farm's plant; log, state and model go into `folder`.
+    """Learn to play `targets` on the pool's plant; log, state and model go into `folder`.
 
     `targets` are auditory spectrograms of five-note melodies, heard the way the recipe's
-    architecture hears (`mirror.HEARING`). `start` is a model to begin as. `babble` is what this
+    architecture hears (`MirrorNet.hearing`). `start` is a model to begin as. `babble` is what this
     plant was heard to babble before; without it, the mirror recipe lets it babble.
 
     Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
@@ -131,8 +132,8 @@ def learn(
     about = {
         "recipe": type(recipe).__name__,
         **asdict(recipe),
-        "plant": farm.name,
-        "controls": list(farm.controls.names),
+        "plant": pool.name,
+        "controls": list(pool.controls.names),
         "targets": about_targets or f"{len(targets)} sounds",
         "targets_sha256": fingerprint(targets),
         "seed": seed,
@@ -142,33 +143,28 @@ def learn(
         about["start_sha256"] = fingerprint(*weights)
     if babble:
         about["babble_sha256"] = fingerprint(*babble)
-    run = Run(Path(folder), about, resume, farm.progress)
-    done = run.folder / "model.json"
-    if done.is_file():
-        return MirrorNet.load(done)
-    torch.set_num_threads(usable_cores())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = MirrorNet(farm.name, farm.controls, recipe.architecture)
-    if start:
-        model.load_state_dict(start.state_dict())
-    on_device = pick_device(device)
-    model.to(on_device).train()
-    if isinstance(recipe, MirrorRecipe):
-        learn_mirror(run, recipe, model, farm, targets, seed, babble)
-    else:
-        learn_paper(run, recipe, model, farm, targets, seed)
-    model.to("cpu").eval()
-    card = {"learned": about, "device": on_device.type, **run.took, **provenance()}
-    model.save(done, card)
-    return model
+
+    def make() -> MirrorNet:
+        model = MirrorNet(pool.name, pool.controls, recipe.architecture)
+        if start:
+            model.load_state_dict(start.state_dict())
+        return model
+
+    def by_recipe(run: Run, model: MirrorNet) -> None:
+        if isinstance(recipe, MirrorRecipe):
+            learn_mirror(run, recipe, model, pool, targets, seed, babble)
+        else:
+            learn_paper(run, recipe, model, pool, targets, seed)
+
+    how = {"seed": seed, "resume": resume, "device": device, "progress": pool.progress}
+    return train(folder, about, make, by_recipe, **how)
 
 
 def learn_mirror(
     run: Run,
     recipe: MirrorRecipe,
     model: MirrorNet,
-    farm: Farm,
+    pool: Pool,
     targets: Targets,
     seed: int,
     babble: Babble | None = None,
@@ -179,20 +175,24 @@ def learn_mirror(
     elsewhere.
     """
     if babble is None:
-        controls = random_melodies(farm.controls, "babble", recipe.babble, seed)
-        babble = listen(farm, controls, model.hearing, "Babbling", run.part("babble"))
+        controls = random_melodies(pool.controls, "babble", recipe.babble, seed)
+        babble = listen(pool, controls, model.hearing, "Babbling", run.part("babble"))
     controls, heard = babble
-    encoder_adam = torch.optim.AdamW(model.encoder.parameters(), weight_decay=1e-4)
-    decoder_adam = torch.optim.AdamW(model.decoder.parameters(), weight_decay=1e-4)
-    adams = {"encoder_adam": encoder_adam, "decoder_adam": decoder_adam}
+    networks = {"encoder_adam": model.encoder, "decoder_adam": model.decoder}
+    adams = {
+        name: torch.optim.AdamW(network.parameters(), weight_decay=1e-4)
+        for name, network in networks.items()
+    }
     babbling = recipe.babbling_steps
     listening = recipe.rounds * recipe.round_steps if len(targets) else 0
     device = next(model.parameters()).device
     chance = torch.Generator()
     attempts: list[Babble] = []
     tried = tried_sound = np.empty(0)
-    for step in run.steps("Learning", babbling + listening, model, adams):
-        chance.manual_seed(seed * 1_000_003 + step)
+
+    def losses(step: int) -> Losses:
+        nonlocal tried, tried_sound
+        chance.manual_seed(seed * STEP_SEEDS + step)
         own = batch_rows(step, recipe.batch, len(controls), seed)
         labelled, sound = controls[own], heard[own]
         if step < babbling:
@@ -203,31 +203,31 @@ def learn_mirror(
             step_listening = step - babbling
             rate = recipe.listening_lr * one_cycle(step_listening / listening)
             while len(attempts) <= step_listening // recipe.round_steps:
-                attempts.append(_attempt(run, recipe, model, farm, targets, len(attempts), seed))
+                attempts.append(_attempt(run, recipe, model, pool, targets, len(attempts), seed))
                 tried, tried_sound = (np.concatenate(part) for part in zip(*attempts, strict=True))
             half = recipe.batch // 2
             rows = batch_rows(step_listening, recipe.batch - half, len(tried), seed + 2)
-            # Babble last: the end of a batch is read in disguise.
+            # Babble last: the end of a batch is augmented.
             labelled = np.concatenate([tried[rows], labelled[:half]])
             sound = np.concatenate([tried_sound[rows], sound[:half]])
             rows = batch_rows(step_listening, recipe.batch_e_c, len(targets), seed + 1)
             to_play = targets[rows]
 
-        set_lr(encoder_adam, rate * recipe.encoder_lr)
-        set_lr(decoder_adam, rate * recipe.decoder_lr)
+        set_lr(adams["encoder_adam"], rate * recipe.encoder_lr)
+        set_lr(adams["decoder_adam"], rate * recipe.decoder_lr)
         labelled, sound = on(device, labelled), on(device, sound)
         with fast_arithmetic(device):
-            e_d = model.e_d(labelled, sound)
-            read_back = model.encoder.babble_loss(sound, labelled, chance)  # type: ignore[operator]
-            losses = {"e_d": e_d, "read_back": read_back}
-            loss = e_d + read_back
+            parts = {"e_d": model.e_d(labelled, sound)}
+            augmented, plain = partly_disguised(sound, chance)
+            parts["read_back"] = model.encoder.babble_loss(augmented, labelled, plain, chance)
+            total = parts["e_d"] + parts["read_back"]
             if to_play is not None:
-                losses["e_c"] = model.e_c(on(device, to_play))
-                loss = loss + recipe.weight_e_c * losses["e_c"]
+                parts["e_c"] = model.e_c(on(device, to_play))
+                total = total + recipe.weight_e_c * parts["e_c"]
+        return Losses(total, parts)
 
-        descend(loss, step, *adams.values(), clip=1.0)
-        if step % 20 == 0 or step == babbling + listening - 1:
-            run.log(step, **{name: value.item() for name, value in losses.items()})
+    steps = babbling + listening
+    for step in fit(run, "Learning", steps, model, adams, losses, seed, clip=1.0):
         if step == babbling - 1:  # it knows the plant, and no target yet
             model.save(run.part("babbled") / "model.json", {"spent_s": run.spent_s})
 
@@ -236,7 +236,7 @@ def _attempt(
     run: Run,
     recipe: MirrorRecipe,
     model: MirrorNet,
-    farm: Farm,
+    pool: Pool,
     targets: Targets,
     round_number: int,
     seed: int,
@@ -248,14 +248,14 @@ def _attempt(
         raise MirrorNetError("learning went astray: the guesses are not finite; try another seed.")
     chance = np.random.default_rng((seed, round_number, ATTEMPTS))
     changes = chance.normal(0, recipe.spread, guesses.shape)
-    changes[:, farm.controls.row("pitch")] = 0
+    changes[:, pool.controls.row_of_role("pitch")] = 0
     tries = np.clip(guesses + changes, 0, 1)
     folder = run.part(f"round-{round_number:02d}")
-    return listen(farm, tries, model.hearing, f"Round {round_number + 1}", folder)
+    return listen(pool, tries, model.hearing, f"Round {round_number + 1}", folder)
 
 
 def learn_paper(
-    run: Run, recipe: PaperRecipe, model: MirrorNet, farm: Farm, targets: Targets, seed: int
+    run: Run, recipe: PaperRecipe, model: MirrorNet, pool: Pool, targets: Targets, seed: int
 ) -> None:
     """Rounds of: listen to the plant play the guesses, e_d on that, e_c on the targets."""
     encoder_adam = torch.optim.Adam(model.encoder.parameters(), lr=recipe.encoder_lr)
@@ -267,28 +267,28 @@ def learn_paper(
     adams = {"encoder_adam": encoder_adam, "decoder_adam": decoder_adam}
     guesses = np.empty(0)
     heard = np.empty(0)
-    for step in run.steps("Learning", recipe.rounds * round_steps, model, adams):
+
+    def losses(step: int) -> Losses:
+        nonlocal guesses, heard
         round_number, in_round = divmod(step, round_steps)
         if in_round < decoder_steps:
             # The encoder rests, so its guesses are played once and then remembered.
             if in_round == 0 or len(guesses) == 0:
                 guesses = model.guess(torch.from_numpy(targets).to(device)).cpu().numpy()
                 folder = run.part(f"round-{round_number:02d}")
-                guesses, heard = listen(farm, guesses, model.hearing, "Listening", folder)
+                guesses, heard = listen(pool, guesses, model.hearing, "Listening", folder)
             rows = batch_rows(in_round, recipe.batch, len(guesses), seed + round_number)
-            name, adam = "e_d", decoder_adam
             with fast_arithmetic(device):
                 loss = model.e_d(on(device, guesses[rows]), on(device, heard[rows]))
-        else:
-            rows = batch_rows(in_round, recipe.batch, len(targets), seed + round_number)
-            name, adam = "e_c", encoder_adam
-            with fast_arithmetic(device):
-                loss = model.e_c(on(device, targets[rows]))
-        descend(loss, step, adam)
-        run.log(step, **{name: loss.item()})
-        if in_round == round_steps - 1:  # so that the course of learning can be scored later
-            card = {
-                "learning_renders": (round_number + 1) * len(targets),
-                "learning_cpu_s": run.cpu_s,
-            }
-            model.save(run.part(f"round-{round_number:02d}") / "model.json", card)
+            return Losses(loss, {"e_d": loss}, ["decoder_adam"])
+        rows = batch_rows(in_round, recipe.batch, len(targets), seed + round_number)
+        with fast_arithmetic(device):
+            loss = model.e_c(on(device, targets[rows]))
+        return Losses(loss, {"e_c": loss}, ["encoder_adam"])
+
+    steps = recipe.rounds * round_steps
+    for step in fit(run, "Learning", steps, model, adams, losses, seed, log_every=1):
+        if (step + 1) % round_steps == 0:  # so that the course of learning can be scored later
+            rounds = (step + 1) // round_steps
+            card = {"learning_renders": rounds * len(targets), "learning_cpu_s": run.cpu_s}
+            model.save(run.part(f"round-{rounds - 1:02d}") / "model.json", card)

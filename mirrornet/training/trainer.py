@@ -1,4 +1,7 @@
-"""A run: one learning in one folder, with a log, and a state it can be resumed from.
+"""One training in one folder, with a log, and a state it can be resumed from.
+
+`train` makes a model and lets a recipe work on it; `fit` takes the recipe's steps. A `Run` is the
+folder:
 
 run.json          what is being learned, fixed for the life of the folder
 log.jsonl         one line per logged step
@@ -8,11 +11,12 @@ lock              held by the process that is at work here
 """
 
 import json
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -20,10 +24,14 @@ from torch import Tensor, nn
 
 from ..errors import CancelledError, OutputError
 from ..events import Progress
-from ..models.checkpoints import load_checkpoint, save_checkpoint
+from ..models.checkpoints import load_checkpoint, provenance, save_checkpoint
+from ..models.mirrornet import MirrorNet
+from ..runtime import usable_cores
 from ..storage import check_place, write_atomically
+from .steps import descend, pick_device
 
 SAVE_EVERY_S = 60.0
+STEP_SEEDS = 1_000_003  # apart are the seeds of two runs, of whose steps each has its own
 
 
 def check_folder(folder: Path, resume: bool) -> None:
@@ -179,6 +187,76 @@ class Run:
                 line for line in lines if line.endswith("\n") and json.loads(line)["step"] < first
             ]
             write_atomically(self._log, lambda path: path.write_text("".join(keep)))
+
+
+class Losses(NamedTuple):
+    """Of one step."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+    """Those that the log shows, by name."""
+    optimizers: Sequence[str] = ()
+    """Which take the step; all of them, if none is named."""
+
+
+def train(
+    folder: str | Path,
+    about: dict[str, Any],
+    make: Callable[[], Any],
+    learn: Callable[[Run, Any], None],
+    load: Callable[[Path], Any] = MirrorNet.load,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Any:
+    """The model that `make` begins and `learn` trains, in eval mode on the CPU; its log, state and
+    weights go into `folder`. `about` (JSON-ready) says all that it depends on.
+
+    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
+    with as many threads. Raises OutputError if the folder cannot be used, CancelledError once
+    `progress` is cancelled, MirrorNetError if a loss is no number.
+    """
+    run = Run(Path(folder), about, resume, progress)
+    done = run.folder / "model.json"
+    if done.is_file():
+        return load(done)
+    torch.set_num_threads(usable_cores())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make()
+    on_device = pick_device(device)
+    model.to(on_device).train()
+    learn(run, model)
+    model.to("cpu").eval()
+    model.save(done, {"learned": about, "device": on_device.type, **run.took, **provenance()})
+    return model
+
+
+def fit(
+    run: Run,
+    name: str,
+    total: int,
+    model: nn.Module,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    losses: Callable[[int], Losses],
+    seed: int = 0,
+    clip: float = math.inf,
+    log_every: int = 20,
+) -> Iterator[int]:
+    """Take the steps up to `total` that are left, and yield the number of each when it is taken.
+
+    Dropout in `losses(step)` depends on the seed and the step alone; no gradient is longer than
+    `clip`.
+    """
+    for step in run.steps(name, total, model, optimizers):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed * STEP_SEEDS + step)
+            loss, parts, used = losses(step)
+        descend(loss, step, *(optimizers[one] for one in used or optimizers), clip=clip)
+        if step % log_every == 0 or step == total - 1:
+            run.log(step, **{part: value.item() for part, value in parts.items()})
+        yield step
 
 
 class _NoBoard:

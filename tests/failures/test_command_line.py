@@ -162,7 +162,7 @@ def test_a_place_for_results_is_checked_before_the_work(here, monkeypatch, run):
     home, _, name = run.partition(".")
     module = importlib.import_module(f"mirrornet.experiments.{home}")
     monkeypatch.setattr(module, "bench_module", lambda package: None)
-    monkeypatch.setattr(Setting, "target_farm", None)  # cannot be called
+    monkeypatch.setattr(Setting, "target_pool", None)  # cannot be called
     (here / "results").write_text("mine")
     with pytest.raises(OutputError, match=r"results/.* cannot be written \(Not a directory\)"):
         getattr(module, name)(find_setting(1, None))

@@ -17,7 +17,7 @@ from toy_plant import Toy
 
 from mirrornet.errors import ControlError, PlantError
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import Farm
+from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note
 
@@ -129,8 +129,8 @@ def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixtu
     }
     for row, (fault, _) in faults.items():
         controls[row, 0, 1] = fault
-    with Farm(Faulty, workers=2, timeout_s=10.0) as farm:
-        outcomes = list(farm.render(controls, chunk=4))
+    with Pool(Faulty, workers=2, timeout_s=10.0) as pool:
+        outcomes = list(pool.render(controls, chunk=4))
     assert len(outcomes) == len(controls)
     good = Toy()
     for row, (outcome, one) in enumerate(zip(outcomes, controls, strict=True)):
@@ -144,9 +144,9 @@ def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixtu
     assert "a bug in the plant" in capfd.readouterr().err
 
 
-def test_a_farm_refuses_bad_controls_at_once():
-    with Farm(Untouchable, workers=1) as farm:
-        for listen in (farm.render, farm.hear):
+def test_a_pool_refuses_bad_controls_at_once():
+    with Pool(Untouchable, workers=1) as pool:
+        for listen in (pool.render, pool.hear):
             with pytest.raises(ControlError, match="cutoff holds NaN"):
                 listen(spoilt(np.nan))
 
@@ -159,7 +159,7 @@ def test_a_farm_refuses_bad_controls_at_once():
         (crashing_when_loaded, "could not be loaded: its process ended with exit code 3"),
     ],
 )
-def test_a_farm_whose_plant_cannot_be_made_leaves_nothing_behind(plant, reason):
+def test_a_pool_whose_plant_cannot_be_made_leaves_nothing_behind(plant, reason):
     with pytest.raises(PlantError, match=reason):
-        Farm(plant, workers=1)
+        Pool(plant, workers=1)
     assert not multiprocessing.active_children()

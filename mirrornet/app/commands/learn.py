@@ -68,11 +68,11 @@ def learn(
     if controls == "patch":
         _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
         return
-    from ...models.mirrornet import HEARING
-    from ...plants.pool import Farm
+    from ...models.mirrornet import ARCHITECTURES
+    from ...plants.pool import Pool
+    from ...training.dataset import folder_targets, seed_targets
     from ...training.melodies import PaperRecipe, plan_from
     from ...training.melodies import learn as learn_to_play
-    from ...training.targets import folder_targets, seed_targets
     from ...training.trainer import check_folder
     from ..console import Console
 
@@ -80,12 +80,12 @@ def learn(
     out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
     check_folder(out, resume)
     plan, begin = plan_from(recipe, budget, start, controls)
-    hearing = HEARING[plan.architecture]
+    hearing: Any = ARCHITECTURES[plan.architecture].hearing
     progress = Console().progress
     recordings = None if targets.isdecimal() else folder_targets(targets, hearing, progress)
-    with Farm(plant, controls=controls, progress=progress) as farm:
+    with Pool(plant, controls=controls, progress=progress) as pool:
         if recordings is None:
-            _, heard = seed_targets(farm, "targets", SEED_TARGETS, int(targets), hearing)
+            _, heard = seed_targets(pool, "targets", SEED_TARGETS, int(targets), hearing)
             about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
         else:
             heard, about = recordings, f"{len(recordings)} sounds from {targets}"
@@ -94,10 +94,10 @@ def learn(
         else:
             plays = f"babbles {plan.babble} melodies"
         say(
-            f"{farm.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
+            f"{pool.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
             "cores. Ctrl-C stops it and keeps what was learned.",
         )
-        learn_to_play(plan, farm, heard, out, seed, resume, device, about, begin)
+        learn_to_play(plan, pool, heard, out, seed, resume, device, about, begin)
     say(f"Learned. To use it: mirrornet match SOUND --model {out}")
 
 
@@ -119,8 +119,8 @@ def _learn_recordings(
             "leave out all else."
         )
     from ...features import RECORDING_RATE_HZ
-    from ...plants.pool import Farm
-    from ...training.phrases import PHRASE_RECIPES, learn_phrases
+    from ...plants.pool import Pool
+    from ...training.babble import PHRASE_RECIPES, learn_phrases
     from ...training.trainer import check_folder
     from ..console import Console
 
@@ -134,12 +134,12 @@ def _learn_recordings(
     check_folder(out, resume)
     plan = PHRASE_RECIPES[budget]
     options = {"controls": "patch", "sample_rate_hz": RECORDING_RATE_HZ}
-    with Farm(plant, progress=Console().progress, **options) as farm:
+    with Pool(plant, progress=Console().progress, **options) as pool:
         say(
-            f"{farm.name} babbles {plan.phrases} phrases; learning takes about "
+            f"{pool.name} babbles {plan.phrases} phrases; learning takes about "
             f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
         )
-        learn_phrases(plan, farm, out, seed, resume, device)
+        learn_phrases(plan, pool, out, seed, resume, device)
     say(f"Learned. To use it: mirrornet match SOUND --model {out}")
 
 
@@ -153,10 +153,9 @@ def _listen_to_folder(
     device: str,
 ) -> None:
     from ...export.report import percent
-    from ...matching.match import EXPORT_RATE_HZ, check_plays, load_reader
+    from ...matching.match import EXPORT_RATE_HZ, check_plays, load_model
     from ...models.checkpoints import load_checkpoint
     from ...models.mirrornet import card_of
-    from ...models.recording import RecordingModel
     from ...plants import load_plant
     from ...training.trainer import check_folder
     from ..adapting import PAGE, adapt, compare, means, split_folder
@@ -172,8 +171,8 @@ def _listen_to_folder(
             "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
             "melodies of five notes in 2 s, add --controls set1 instead."
         )
-    model = load_reader(None if start == "shipped" else start, "patch")
-    if not isinstance(model, RecordingModel):
+    model = load_model(None if start == "shipped" else start, "patch")
+    if model.architecture != "recording":
         raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
     check_plays(model, plant, model.controls)
     progress = Console().progress
@@ -257,10 +256,9 @@ def bench(
             recorded_sounds_table,
             recordings_table,
         )
-        from ...models.mirrornet import shipped
-        from ...models.recording import RecordingModel
+        from ...models.mirrornet import MirrorNet, shipped
 
-        model = RecordingModel.load(shipped("patch"))
+        model = MirrorNet.load(shipped("patch"))
         written = run_recordings(model, seed, resume=resume, progress=Console().progress)
         _print_tables(written, recordings_table, pitch_class_table, recorded_sounds_table)
         say(f"Written to {written}.")

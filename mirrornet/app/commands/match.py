@@ -31,6 +31,7 @@ from ..terminal import say
 
 if TYPE_CHECKING:
     from ...export.match import Match
+    from ...plants.base import Artifact
     from ...score import Note
 
 DATA = Path(__file__).parents[2] / "data"
@@ -41,8 +42,6 @@ WHAT_FILES_ARE = {
     "match.wav": "the plant playing what was found, as loud as your sound",
     "target.wav": "your sound, as it was heard",
     "melody.mid": "the notes, as MIDI",
-    "match.vital": "the patch that plays them: a preset to load into the synthesizer",
-    "presets": "a preset for each note, to load into the synthesizer",
     "controls.json": "notes and knobs in physical units; `mirrornet render` plays it",
     "controls.csv": "the same as a table",
     "compare.png": "the picture",
@@ -107,12 +106,10 @@ def render(
     """Play a controls.json, as `mirrornet match` writes it, to a WAV file at 44.1 kHz; or write the
     synthesizer's preset that plays it."""
     from ...audio import check_wav, save_audio
-    from ...export.playing import play_notes, presets, read_notes
+    from ...export.playing import artifacts, play, read_score
     from ...matching.match import EXPORT_RATE_HZ
     from ...storage import check_place
 
-    if preset is not None and preset.suffix != ".vital":
-        raise OutputError(f"Vital opens presets whose names end in .vital, so {preset} must, too.")
     if preset is None or out is not None:
         out = Path(f"{controls.stem}.wav") if out is None else out
         _refuse_existing(out, "--out")
@@ -120,30 +117,38 @@ def render(
     for place, option in ((out, "--out"), (preset, "--preset")):
         if place is not None:
             check_place(place, parents=False, instead=f"name another file with {option}")
-    named, notes = read_notes(controls)
+    file = read_score(controls)
     if preset is not None:
-        _write_presets(preset, notes, presets(notes, plant or named))
+        _write_presets(preset, file.score.notes, artifacts(file, plant))
     if out is None:
         return
-    audio = play_notes(notes, plant or named, EXPORT_RATE_HZ)
+    audio = play(file, plant, EXPORT_RATE_HZ)
     save_audio(out, audio, EXPORT_RATE_HZ)
-    say(f"{len(notes)} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
+    notes = len(file.score.notes)
+    say(f"{notes} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
 
 
-def _write_presets(place: Path, notes: Sequence["Note"], texts: Sequence[str]) -> None:
-    """One preset to `place`, or one for each note beside it; OutputError if one exists."""
+def _write_presets(place: Path, notes: Sequence["Note"], artifacts: Sequence["Artifact"]) -> None:
+    """One preset to `place`, or one for each note beside it; OutputError if one exists, or the
+    name is not one that the synthesizer opens."""
     from ...score import note_name
     from ...storage import write_atomically
 
+    suffix = Path(artifacts[0].path).suffix
+    if place.suffix != suffix:
+        raise OutputError(
+            f"the synthesizer opens presets whose names end in {suffix}, so {place} must, too."
+        )
     places = [place]
-    if len(texts) > 1:
+    if artifacts[0].note is not None:
         names = (f"{n}-{note_name(note.pitch_midi)}" for n, note in enumerate(notes, 1))
         places = [place.with_stem(f"{place.stem}-{name}") for name in names]
     for path in places:
         _refuse_existing(path, "--preset")
-    for path, text in zip(places, texts, strict=True):
-        write_atomically(path, lambda file, text=text: file.write_bytes(text.encode()))
-    say(f"{len(texts)} preset{'s' * (len(texts) > 1)} written to {', '.join(map(str, places))}.")
+    for path, one in zip(places, artifacts, strict=True):
+        content = one.make()
+        write_atomically(path, lambda file, content=content: file.write_bytes(content))
+    say(f"{len(places)} preset{'s' * (len(places) > 1)} written to {', '.join(map(str, places))}.")
 
 
 def _refuse_existing(path: Path, option: str) -> None:
@@ -164,11 +169,11 @@ def _match(
     before the work; `played`: the true pitches."""
     _check_place(out)
     say(f"Listening to {sound} ...")
-    from ...matching.match import load_reader, match
+    from ...matching.match import load_model, match
     from ..console import Console
 
     progress = Console().progress
-    found = match(sound, plant, load_reader(model, controls), progress=progress, **how)
+    found = match(sound, plant, load_model(model, controls), progress=progress, **how)
     _say_found(found, played)
     with deferred_interrupt() as interrupt:
         found.save(out)
@@ -181,7 +186,7 @@ def _match_folder(
     folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
 ) -> int:
     """The exit code: 1 if some could not be matched."""
-    from ...matching.match import load_reader
+    from ...matching.match import load_model
     from ...models.checkpoints import fingerprint
     from ...runtime import free_memory, usable_cores
     from ..batch import LONGEST_S, MATCH_BYTES, match_folder
@@ -189,7 +194,7 @@ def _match_folder(
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
-    reader = load_reader(model, controls)  # said once, not for each file, if there is none
+    reader = load_model(model, controls)  # said once, not for each file, if there is none
     own = model and os.path.realpath(model)
     chosen = {"plant": plant, "controls": controls, "model": own, **how}
     options = [
@@ -237,7 +242,10 @@ def _say_files(found: "Match", folder: Path) -> None:
         error = percent(other.distances["spectrogram_error"])
         say(f"Another answer, in {folder / candidate_path(number)}: {error}.")
     say(f"In {folder}:")
-    for name, what in WHAT_FILES_ARE.items():
+    presets = {Path(a.path).parts[0]: a.what for a in found.plant.artifacts(found.score)}
+    names = [*WHAT_FILES_ARE]
+    whats = {**{name: WHAT_FILES_ARE[name] for name in names[:4]}, **presets, **WHAT_FILES_ARE}
+    for name, what in whats.items():
         if (folder / name).exists():
             say(f"  {name:13}  {what}")
 

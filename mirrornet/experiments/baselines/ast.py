@@ -29,7 +29,7 @@ class AstRegressor(Regressor):
             nn.GELU(),
             nn.Linear(WIDTH, outputs(controls)),
         )
-        super().__init__(Transformer(notes, frames), head, notes, frames)
+        super().__init__(Transformer(notes, frames), head, controls, notes, frames)
 
 
 class Transformer(nn.Module):

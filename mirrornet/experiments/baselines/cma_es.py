@@ -39,13 +39,13 @@ class CmaEs(Search):
         self._random = generator(seed)
         self._started = start is not None
         if start is None:
-            self._mean = np.full((len(space), notes), 0.5)
+            self._mean = np.full((len(space.rows), notes), 0.5)
             self._sigmas = np.full_like(self._mean, SIGMA)
         else:
             self.name = "CMA-ES from a start"
             self._mean = space.check(start)
             self._sigmas = np.full_like(self._mean, KNOB_SIGMA)
-            self._sigmas[[space.row("pitch"), space.row("duration")]] = READ_SIGMA
+            self._sigmas[[space.row_of_role("pitch"), space.row_of_role("duration")]] = READ_SIGMA
         self._begin()
 
     def ask(self) -> Float[np.ndarray, "row control note"]:

@@ -39,4 +39,4 @@ class CnnRegressor(Regressor):
             nn.ReLU(),
         )
         head = nn.Linear(HIDDEN, notes * outputs(controls))
-        super().__init__(body, head, notes, frames)
+        super().__init__(body, head, controls, notes, frames)

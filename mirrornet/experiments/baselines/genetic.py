@@ -17,7 +17,7 @@ class Genetic(Search):
 
     def __init__(self, space: ControlSpace, seed: Seed, notes: int = 5):
         self.seed = seed
-        self._shape = (len(space), notes)
+        self._shape = (len(space.rows), notes)
         # pymoo's standard settings, but for the population (100): parents win tournaments of two,
         # nine of ten pairs cross, children mutate in one control on average, the fittest of both
         # generations live on, nobody twice.
@@ -27,7 +27,7 @@ class Genetic(Search):
             crossover=bench_module(f"{operators}.crossover.sbx").SBX(prob=0.9, eta=15),
             mutation=bench_module(f"{operators}.mutation.pm").PM(prob=0.9, eta=20),
         )
-        size = len(space) * notes
+        size = len(space.rows) * notes
         problem = bench_module("pymoo.core.problem").Problem(n_var=size, n_obj=1, xl=0.0, xu=1.0)
         never = bench_module("pymoo.core.termination").NoTermination()
         self._algorithm.setup(problem, termination=never)

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ...controls import ControlSpace
 from ...features import FRAME_S
 from ...matching.rehearsing import Rehearsal, Trial
 from ...models.reader import note_windows
 from ...models.transcriber import from_fundamental
 from ...score import Note
-from ...training.phrase_sampling import Phrases
+from ...training.dataset import Phrases
 from .cma_es import CmaEs
 from .search import Search, Seed
 
@@ -39,8 +38,7 @@ def search_patch(rehearsal: Rehearsal, search: Search) -> Trial:
 
 
 def cma_es(rehearsal: Rehearsal, seed: Seed) -> Trial:
-    space = ControlSpace(rehearsal.controls, "patch")
-    return search_patch(rehearsal, CmaEs(space, seed, notes=1))
+    return search_patch(rehearsal, CmaEs(rehearsal.space, seed, notes=1))
 
 
 class NearestPatches(Search):
@@ -50,7 +48,7 @@ class NearestPatches(Search):
 
     def __init__(self, looks: Float[np.ndarray, "phrase point"], babble: Phrases, look: Look):
         distances = ((looks - look) ** 2).sum(1)
-        self._left = babble.knobs[np.argsort(distances, kind="stable")].astype(float)
+        self._left = babble.patches[np.argsort(distances, kind="stable")].astype(float)
 
     def ask(self) -> Float[np.ndarray, "row control note=1"]:
         asked, self._left = self._left[:1], self._left[1:]

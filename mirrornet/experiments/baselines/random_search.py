@@ -16,8 +16,8 @@ class RandomSearch(Search):
     def __init__(self, space: ControlSpace, seed: Seed, notes: int = 5):
         self.seed = seed
         self._random = generator(seed)
-        self._shape = (BATCH, len(space), notes)
-        self._pitch = space.row("pitch")
+        self._shape = (BATCH, len(space.rows), notes)
+        self._pitch = space.row_of_role("pitch")
 
     def ask(self) -> Float[np.ndarray, "row control note"]:
         controls = self._random.random(self._shape)

@@ -2,7 +2,7 @@
 
 A search proposes controls for one target, is told how far off each was, and proposes again. The
 loop plays, hears and counts, so no search gets more renders than another. The searches of all
-targets go in step, so that a farm always has enough to play.
+targets go in step, so that a pool always has enough to play.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from ...errors import MirrorNetError, PlantError
 from ...events import Stage
 from ...metrics import spectrogram_error
 from ...models.checkpoints import fingerprint
-from ...plants.pool import Farm
+from ...plants.pool import Pool
 from .ledger import Ledger
 
 Seed = tuple[int, int]  # of the comparison, and the number of the target
@@ -60,7 +60,7 @@ class Course:
 
 def search(
     make: Callable[[int], Search],
-    farm: Farm,
+    pool: Pool,
     targets: Float[np.ndarray, "target channel=128 frame"],
     renders: int,
     marks: Sequence[int],
@@ -87,16 +87,16 @@ def search(
     about = {
         "search": name,
         "seeds": [trail.search.seed for trail in trails],
-        "plant": farm.name,
-        "controls": farm.controls.name,
+        "plant": pool.name,
+        "controls": pool.controls.name,
         "renders": renders,
         "targets": fingerprint(targets),
     }
     total = renders * len(trails)
-    with Ledger(folder, about) as ledger, farm.progress.stage(name, total) as stage:
+    with Ledger(folder, about) as ledger, pool.progress.stage(name, total) as stage:
         done = 0
         while asked := [(trail, row) for trail in trails for row in trail.ask(renders)]:
-            errors = _errors(asked, farm, ledger, stage)
+            errors = _errors(asked, pool, ledger, stage)
             for (trail, row), error in zip(asked, errors, strict=True):
                 trail.controls.append(row)
                 trail.errors.append(error)
@@ -133,13 +133,13 @@ class _Trail:
 
 
 def _errors(
-    asked: list[tuple[_Trail, np.ndarray]], farm: Farm, ledger: Ledger, stage: Stage
+    asked: list[tuple[_Trail, np.ndarray]], pool: Pool, ledger: Ledger, stage: Stage
 ) -> Iterator[float]:
     """How far off each row is: those in the ledger first, then the others as they are heard."""
     rows = np.stack([row for _, row in asked])
     known = ledger.recall(rows)
     yield from known.tolist()
-    heard = farm.hear(rows[len(known) :], chunk=CHUNK)
+    heard = pool.hear(rows[len(known) :], chunk=CHUNK)
     for (trail, row), outcome in zip(asked[len(known) :], heard, strict=True):
         if isinstance(outcome, PlantError):
             stage.say(f"counted as a miss: {outcome}")

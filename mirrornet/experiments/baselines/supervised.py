@@ -9,7 +9,7 @@ losses of the same kinds, so what differs is the network.
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,19 +20,11 @@ from torch.nn import functional as F
 from ...errors import CheckpointError, ControlError
 from ...events import Progress
 from ...features import Hearing
-from ...models.checkpoints import fingerprint, load_checkpoint, provenance, save_checkpoint
+from ...models.checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from ...score import PITCH_SPAN
-from ...training.augment import disguise
-from ...training.steps import (
-    batch_rows,
-    descend,
-    fast_arithmetic,
-    on,
-    one_cycle,
-    pick_device,
-    set_lr,
-)
-from ...training.trainer import Run
+from ...training.augment import partly_disguised
+from ...training.steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
+from ...training.trainer import Losses, Run, fit, train
 
 
 @dataclass(frozen=True)
@@ -63,9 +55,9 @@ class Regressor(nn.Module):
 
     hearing: Hearing = "loudness"
 
-    def __init__(self, body: nn.Module, head: nn.Module, notes: int, frames: int):
+    def __init__(self, body: nn.Module, head: nn.Module, controls: int, notes: int, frames: int):
         super().__init__()
-        self.notes, self.frames = notes, frames
+        self.controls, self.notes, self.frames = controls, notes, frames
         self.body, self.head = body, head
 
     def forward(
@@ -92,6 +84,11 @@ class Regressor(nn.Module):
         """Controls to play, as `MirrorNet.guess`; the regressor must be in eval mode."""
         return torch.cat([self(some, notes) for some in heard.split(64)])
 
+    def save(self, path: str | Path, card: dict[str, Any]) -> Path:
+        """Write the card `path` (.json) and the weights beside it."""
+        built = {"controls": self.controls, "notes": self.notes, "frames": self.frames}
+        return save_checkpoint(path, self.state_dict(), built | card)
+
     def read(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Reading:
         features = self.body(heard[:, None])
         with torch.autocast(heard.device.type, enabled=False):
@@ -103,21 +100,19 @@ class Regressor(nn.Module):
         self,
         heard: Float[Tensor, "batch channel=128 frame"],
         controls: Float[Tensor, "batch control note"],
-        generator: torch.Generator | None = None,
+        plain: int,
     ) -> Float[Tensor, ""]:
         """How badly babbled controls are read back: durations, pitches and knobs, each as a share
         of what the best constant answer scores.
 
-        As with `NoteReader`, the last quarter of the batch is read in disguise, its notes only. Of
-        durations only the ratios can be heard, so the best answer is a mean over all that have
+        As with `NoteReader`, beyond the first, `plain` sounds only notes are read. Of durations
+        only the ratios can be heard, so the best answer is a mean over all that have
         them, and it has them too.
         """
-        plain = len(heard) - len(heard) // 4
-        reading = self.read(torch.cat([heard[:plain], disguise(heard[plain:], generator)]))
+        reading = self.read(heard)
         duration = F.mse_loss(reading.duration, controls[:, 1])
         semitones = (controls[:, 0] * PITCH_SPAN).round().long()
         pitch = F.cross_entropy(reading.pitch_logits.mT, semitones)
-        # A disguise hides the knobs.
         knobs = F.mse_loss(reading.knobs[:plain], controls[:plain, 2:])
         return 12 * duration + pitch / math.log(PITCH_SPAN + 1) + 12 * knobs
 
@@ -157,30 +152,34 @@ def learn_supervised(
         "babble_sha256": fingerprint(controls, heard),
         "seed": seed,
     }
-    run = Run(Path(folder), about, resume, progress)
-    done = run.folder / "model.json"
-    if done.is_file():
-        return load_supervised(peer, run.folder)
-    to = pick_device(device)
     steps = int(recipe.epochs * len(controls) / recipe.batch)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = peer(**shape).to(to).train()
-        adam = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay)
-        for step in run.steps("Learning", steps, model, {"adam": adam}):
-            set_lr(adam, one_cycle(step / steps) * recipe.lr)
-            torch.manual_seed(seed * 1_000_003 + step)  # of dropout and disguises
 
+    def by_recipe(run: Run, model: Regressor) -> None:
+        device = next(model.parameters()).device
+        adam = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay)
+
+        def losses(step: int) -> Losses:
+            set_lr(adam, one_cycle(step / steps) * recipe.lr)
             rows = batch_rows(step, recipe.batch, len(controls), seed)
-            with fast_arithmetic(to):
-                loss = model.babble_loss(on(to, heard[rows]), on(to, controls[rows]))
-            descend(loss, step, adam, clip=recipe.clip)
-            if step % 20 == 0 or step == steps - 1:
-                run.log(step, read_back=loss.item())
-    model.to("cpu").eval()
-    card = {**shape, "learned": about, **run.took}
-    save_checkpoint(done, model.state_dict(), card | provenance())
-    return model
+            with fast_arithmetic(device):
+                sound, plain = partly_disguised(on(device, heard[rows]))
+                loss = model.babble_loss(sound, on(device, controls[rows]), plain)
+            return Losses(loss, {"read_back": loss})
+
+        for _ in fit(run, "Learning", steps, model, {"adam": adam}, losses, seed, recipe.clip):
+            pass
+
+    return train(
+        folder,
+        about,
+        lambda: peer(**shape),
+        by_recipe,
+        lambda done: load_supervised(peer, done.parent),
+        seed,
+        resume,
+        device,
+        progress,
+    )
 
 
 def load_supervised(peer: type[Regressor], folder: str | Path) -> Regressor:

@@ -1,4 +1,4 @@
-"""A farm gives what the plant alone would give, in order, and leaves no process behind."""
+"""A pool gives what the plant alone would give, in order, and leaves no process behind."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from toy_plant import Toy
 from mirrornet.errors import PlantError
 from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import _SAFE_PATH, Farm
+from mirrornet.plants.pool import _SAFE_PATH, Pool
 
 MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
@@ -33,19 +33,19 @@ def test_any_workers_and_chunks_give_what_the_plant_gives_bit_for_bit(vibrato):
     sounds = plant.render(melodies)
     heard = [hear(sound, plant.sample_rate_hz) for sound in sounds]
     for workers, chunk in ((2, 3), (1, 16)):
-        with Farm("vital", workers=workers, controls=control_set) as farm:
-            assert (farm.name, farm.controls) == (plant.name, plant.controls)
-            assert farm.sample_rate_hz == plant.sample_rate_hz
-            np.testing.assert_array_equal(list(farm.render(melodies, chunk)), sounds)
-            outcomes = np.stack(list(farm.hear(melodies, chunk=chunk)))  # pyright: ignore
+        with Pool("vital", workers=workers, controls=control_set) as pool:
+            assert (pool.name, pool.controls) == (plant.name, plant.controls)
+            assert pool.sample_rate_hz == plant.sample_rate_hz
+            np.testing.assert_array_equal(list(pool.render(melodies, chunk)), sounds)
+            outcomes = np.stack(list(pool.hear(melodies, chunk=chunk)))  # pyright: ignore
             np.testing.assert_array_equal(outcomes, heard)
             assert (outcomes.shape, outcomes.dtype) == ((12, 128, 250), np.float32)
 
 
 def test_results_stream_a_few_chunks_ahead_of_the_reader(tmp_path: Path):
     endless = np.broadcast_to(MELODIES[:1], (100_000, 7, 5))
-    with Farm(Witness, workers=1, folder=str(tmp_path)) as farm:
-        sounds = farm.render(endless, chunk=2)
+    with Pool(Witness, workers=1, folder=str(tmp_path)) as pool:
+        sounds = pool.render(endless, chunk=2)
         for _ in range(5):
             np.testing.assert_array_equal(next(sounds), Toy().render(MELODIES[0]))
     assert (tmp_path / "notes").read_text().count("played") <= 5 * (5 + 4 * 2)
@@ -53,35 +53,35 @@ def test_results_stream_a_few_chunks_ahead_of_the_reader(tmp_path: Path):
 
 def test_streams_can_be_left_early_and_read_side_by_side():
     toy = Toy()
-    with Farm(Toy, workers=2) as farm:
-        assert list(farm.render(MELODIES[:0])) == []
-        np.testing.assert_array_equal(list(farm.render(MELODIES[0])), [toy.render(MELODIES[0])])
-        np.testing.assert_array_equal(next(farm.render(MELODIES, chunk=1)), toy.render(MELODIES[0]))
-        one, other = farm.render(MELODIES, chunk=3), farm.render(MELODIES[::-1], chunk=5)
+    with Pool(Toy, workers=2) as pool:
+        assert list(pool.render(MELODIES[:0])) == []
+        np.testing.assert_array_equal(list(pool.render(MELODIES[0])), [toy.render(MELODIES[0])])
+        np.testing.assert_array_equal(next(pool.render(MELODIES, chunk=1)), toy.render(MELODIES[0]))
+        one, other = pool.render(MELODIES, chunk=3), pool.render(MELODIES[::-1], chunk=5)
         for row, (a, b) in enumerate(zip(one, other, strict=True)):
             np.testing.assert_array_equal(a, toy.render(MELODIES[row]))
             np.testing.assert_array_equal(b, toy.render(MELODIES[-1 - row]))
-    with pytest.raises(PlantError, match="farm is closed"):
-        next(farm.render(MELODIES))
+    with pytest.raises(PlantError, match="pool is closed"):
+        next(pool.render(MELODIES))
 
 
 def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
-    with Farm(Witness, workers=1, folder=str(tmp_path)) as farm:
+    with Pool(Witness, workers=1, folder=str(tmp_path)) as pool:
         (pid,) = (int(file.stem) for file in tmp_path.glob("*.pid"))
         os.kill(pid, signal.SIGKILL)
-        sounds = list(farm.render(MELODIES[:3]))
+        sounds = list(pool.render(MELODIES[:3]))
     np.testing.assert_array_equal(sounds, Toy().render(MELODIES[:3]))
 
 
 SCRIPT = """
 import sys, numpy as np
 from faulty_plant import Witness
-from mirrornet.plants.pool import _SAFE_PATH, Farm
+from mirrornet.plants.pool import _SAFE_PATH, Pool
 
 if __name__ == "__main__":
-    with Farm(Witness, workers=2, folder=sys.argv[1], hang=True) as farm:
+    with Pool(Witness, workers=2, folder=sys.argv[1], hang=True) as pool:
         try:
-            list(farm.render(np.full((8, 7, 5), 0.5), chunk=1))
+            list(pool.render(np.full((8, 7, 5), 0.5), chunk=1))
         except KeyboardInterrupt:
             sys.exit("interrupted")
 """
@@ -92,8 +92,8 @@ def test_a_plant_beside_the_script_that_plays_it(tmp_path: Path):
     (tmp_path / "mine.py").write_text((Path(__file__).parent / "toy_plant.py").read_text())
     script = tmp_path / "script.py"
     script.write_text(
-        "from mine import Toy\nfrom mirrornet.plants.pool import Farm\n"
-        "if __name__ == '__main__':\n    print(Farm(Toy, workers=1).name)\n"
+        "from mine import Toy\nfrom mirrornet.plants.pool import Pool\n"
+        "if __name__ == '__main__':\n    print(Pool(Toy, workers=1).name)\n"
     )
     paths = os.pathsep.join(path for path in sys.path if path != str(Path(__file__).parent))
     said = subprocess.run(
@@ -108,7 +108,7 @@ def test_a_plant_beside_the_script_that_plays_it(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_worker_outlives_an_interrupted_or_killed_farm(tmp_path: Path, ending: signal.Signals):
+def test_no_worker_outlives_an_interrupted_or_killed_pool(tmp_path: Path, ending: signal.Signals):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     folder = tmp_path / "seen"
@@ -122,7 +122,7 @@ def test_no_worker_outlives_an_interrupted_or_killed_farm(tmp_path: Path, ending
         start_new_session=True,
     )
     _wait_until(lambda: _both_hang(folder), parent)
-    # Ctrl-C reaches every process of the terminal; the others are sent to the farm's own only.
+    # Ctrl-C reaches every process of the terminal; the others are sent to the pool's own only.
     (os.killpg if ending == signal.SIGINT else os.kill)(parent.pid, ending)
     # The workers hold this pipe too, so it ends when the last of them has gone.
     _, said = parent.communicate(timeout=120)
@@ -141,7 +141,7 @@ def _wait_until(condition, process: subprocess.Popen) -> None:
 
 
 def test_the_environment_is_as_before_when_all_workers_have_started(monkeypatch):
-    """Threads that start farms at once change it for each other."""
+    """Threads that start pools at once change it for each other."""
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     first, second = ExitStack(), ExitStack()
     first.enter_context(_SAFE_PATH)

@@ -19,22 +19,18 @@ from ..cochlea import CHANNELS
 from ..controls import within
 from ..errors import AudioError
 from ..features import FRAME_S, uncompressed
-from ..models.checkpoints import fingerprint, provenance
-from ..models.recording import SURE_ENOUGH, RecordingModel, Transcript
-from ..plants.pool import Farm, usable_cores
-from .phrase_sampling import (
-    MOST_NOTES,
-    PHRASE_S,
-    SHORTEST_NOTE_S,
-    SOFTEST,
-    Phrases,
-    as_phrase,
-    babble_phrases,
-    hear_phrases,
-)
-from .phrases import compressed
-from .steps import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
-from .trainer import Run
+from ..matching.surrogate import note_values
+from ..matching.transcribe import SURE_ENOUGH, Transcript, transcribe
+from ..models.checkpoints import fingerprint
+from ..models.mirrornet import MirrorNet
+from ..models.recording import read_patch
+from ..plants.pool import Pool
+from ..plants.prior import PHRASE_S, SHORTEST_NOTE_S
+from ..score import OFFSET_VALUE, ONSET_VALUE, PITCH_VALUE, Score, from_arrays
+from .babble import compressed
+from .dataset import MOST_NOTES, SOFTEST, Phrases, babble_phrases, hear_scores
+from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
+from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
 ATTEMPTS = 13  # random numbers of their own, apart from those of babble
 AT_ONCE = 32  # excerpts that are read at a time
@@ -66,7 +62,7 @@ class ListeningRecipe:
 class Excerpts:
     """Parts of recordings, up to `PHRASE_S` each, and what was read in them."""
 
-    notes: Float[np.ndarray, "excerpt note=40 value=5"]
+    notes: Float[np.ndarray, "excerpt note=40 value"]
     """As in `Phrases`, but for the levels."""
     heard: Float[np.ndarray, "excerpt channel=176 frame=500"]
     """Uncompressed, as loud as in its recording; zeros beyond its end."""
@@ -79,15 +75,15 @@ class Excerpts:
 
 def learn_recordings(
     recipe: ListeningRecipe,
-    model: RecordingModel,
-    farm: Farm,
+    model: MirrorNet,
+    pool: Pool,
     excerpts: Excerpts,
     folder: str | Path,
     about: Mapping[str, Any],
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
-) -> RecordingModel:
+) -> MirrorNet:
     """`model`, better at recordings like those that the excerpts are from. Attempts, babble, log,
     state and the new model go into `folder`; `about` (JSON-ready) says which recordings these are.
 
@@ -97,63 +93,76 @@ def learn_recordings(
     about = {
         "recipe": type(recipe).__name__,
         **asdict(recipe),
-        "plant": farm.name,
-        "control_set": farm.controls.name,
+        "plant": pool.name,
+        "control_set": pool.controls.name,
         **about,
         "start_sha256": fingerprint(*(t.cpu().numpy() for t in model.state_dict().values())),
         "seed": seed,
     }
-    run = Run(Path(folder), about, resume, farm.progress)
-    done = run.folder / "model.json"
-    if done.is_file():
-        return RecordingModel.load(done)
-    babble = babble_phrases(farm, recipe.phrases, seed, run.part("babble"))
-    torch.set_num_threads(usable_cores())
-    to = pick_device(device)
-    learned = RecordingModel(model.plant, model.controls)
-    learned.load_state_dict(model.state_dict())
-    learned.to(to).train()
-    weights = [*learned.transcriber.patch_weights(), *learned.decoder.parameters()]
+
+    def make() -> MirrorNet:
+        learned = MirrorNet(model.plant, model.controls, "recording")
+        learned.load_state_dict(model.state_dict())
+        return learned
+
+    def by_recipe(run: Run, learned: MirrorNet) -> None:
+        babble = babble_phrases(pool, recipe.phrases, seed, run.part("babble"))
+        _listen(run, recipe, learned, pool, excerpts, babble, seed)
+
+    how = {"seed": seed, "resume": resume, "device": device, "progress": pool.progress}
+    return train(folder, about, make, by_recipe, **how)
+
+
+def _listen(
+    run: Run,
+    recipe: ListeningRecipe,
+    model: MirrorNet,
+    pool: Pool,
+    excerpts: Excerpts,
+    babble: Phrases,
+    seed: int,
+) -> None:
+    """Rounds of: the plant plays what is read; patches are read back, e_d and e_c."""
+    to = next(model.parameters()).device
+    weights = [*model.encoder.patch_weights(), *model.decoder.parameters()]
     adam = torch.optim.AdamW(weights, recipe.lr, weight_decay=recipe.weight_decay)
     attempts: list[Phrases] = []
     chance = torch.Generator()
     half, steps = recipe.batch // 2, recipe.rounds * recipe.round_steps
-    for step in run.steps("Listening", steps, learned, {"adam": adam}):
+
+    def losses(step: int) -> Losses:
         while len(attempts) <= step // recipe.round_steps:
-            attempts.append(_attempt(run, recipe, learned, farm, excerpts, len(attempts), seed))
+            attempts.append(_attempt(run, recipe, model, pool, excerpts, len(attempts), seed))
         set_lr(adam, recipe.lr * one_cycle(step / steps))
         tried = sum(len(one) for one in attempts)
         parts = [_rows([babble], batch_rows(step, half, len(babble), seed))]
         if tried:  # a plant may be silent with all that is read
             parts.append(_rows(attempts, batch_rows(step, recipe.batch - half, tried, seed)))
-        S, notes, knobs = (on(to, np.concatenate(part)) for part in zip(*parts, strict=True))
+        S, notes, patches = (on(to, np.concatenate(part)) for part in zip(*parts, strict=True))
         rows = batch_rows(step, recipe.batch_e_c, len(excerpts), seed + 1)
         targets, read, ends = (
             on(to, part[rows]) for part in (excerpts.heard, excerpts.notes, excerpts.ends)
         )
-        chance.manual_seed(seed * 1_000_003 + step)
+        chance.manual_seed(seed * STEP_SEEDS + step)
         louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
-        with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
-            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
-            losses = {
-                "patch": learned.transcriber.patch_loss(
-                    compressed(S[:, :CHANNELS] * louder), notes, knobs, FRAME_S, chance
-                ),
-                "e_d": learned.e_d(S, notes, knobs, chance),
-                "e_c": learned.e_c(targets, read, ends, chance),
+        with fast_arithmetic(to):
+            heard = compressed(S[:, :CHANNELS] * louder)
+            found = {
+                "patch": model.encoder.patch_loss(heard, notes, patches, FRAME_S, chance),
+                "e_d": model.e_d((notes, patches), S, chance),
+                "e_c": model.e_c(targets, read, ends, chance),
             }
-            loss = losses["patch"] + losses["e_d"] + recipe.weight_e_c * losses["e_c"]
-        descend(loss, step, adam, clip=recipe.clip)
-        if step % 5 == 0 or step == steps - 1:
-            run.log(step, **{name: value.item() for name, value in losses.items()})
-    learned.to("cpu").eval()
-    learned.save(done, {"learned": about, **run.took, **provenance()})
-    return learned
+            total = found["patch"] + found["e_d"] + recipe.weight_e_c * found["e_c"]
+        return Losses(total, found)
+
+    how = {"seed": seed, "clip": recipe.clip, "log_every": 5}
+    for _ in fit(run, "Listening", steps, model, {"adam": adam}, losses, **how):
+        pass
 
 
-def cut(model: RecordingModel, recordings: Iterable[Heard], most: int, seed: int = 0) -> Excerpts:
+def cut(model: MirrorNet, recordings: Iterable[Heard], most: int, seed: int = 0) -> Excerpts:
     """Excerpts of recordings, each from a note's start on, with what is read in them: all, or so
-    many at most. Recordings are as `hearing.hear_recording` gives them.
+    many at most. Recordings are as `features.hear_recording` gives them.
 
     Raises AudioError if there are none.
     """
@@ -162,7 +171,8 @@ def cut(model: RecordingModel, recordings: Iterable[Heard], most: int, seed: int
     for heard in recordings:
         # No more are kept than are wanted, whatever the recordings' length.
         found += [
-            (chance.random(), one) for one in _cut(model.transcribe(heard), uncompressed(heard))
+            (chance.random(), one)
+            for one in _cut(model, transcribe(model, heard), uncompressed(heard))
         ]
         found = sorted(found, key=lambda drawn: drawn[0])[:most]
     if not found:
@@ -171,7 +181,9 @@ def cut(model: RecordingModel, recordings: Iterable[Heard], most: int, seed: int
     return Excerpts(*(np.stack(part) for part in parts))
 
 
-def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _cut(
+    model: MirrorNet, transcript: Transcript, S: Heard
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     found, notes = [], [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
     while notes:
         # A frame before the note; moved by whole frames, onsets keep their place within one.
@@ -182,10 +194,13 @@ def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray,
         notes = notes[len(inside) :]
         if notes:  # the next one's sound is explained by no note here
             end = min(end, int(notes[0].onset_s / FRAME_S))
-        rows = np.full((MOST_NOTES, 5), np.nan, np.float32)
-        for row, note in zip(rows, inside, strict=False):
-            times_s = np.minimum([note.onset_s, note.offset_s], end * FRAME_S) - start * FRAME_S
-            row[:] = note.pitch_midi, *times_s, 1.0, 0.5 + 0.5 * note.tune
+        values = note_values(model, inside)
+        times = slice(ONSET_VALUE, OFFSET_VALUE + 1)
+        values[:, times] = np.minimum(values[:, times], end * FRAME_S) - start * FRAME_S
+        if (level := model.decoder.columns.level) is not None:
+            values[:, level] = 1.0
+        rows = np.full((MOST_NOTES, values.shape[1]), np.nan, np.float32)
+        rows[: len(inside)] = values
         heard = np.zeros((len(S), FRAMES), np.float32)
         heard[:, : end - start] = S[:, start:end]
         if heard.mean() > SOFTEST:
@@ -196,42 +211,42 @@ def _cut(transcript: Transcript, S: Heard) -> list[tuple[np.ndarray, np.ndarray,
 def _attempt(
     run: Run,
     recipe: ListeningRecipe,
-    model: RecordingModel,
-    farm: Farm,
+    model: MirrorNet,
+    pool: Pool,
     excerpts: Excerpts,
     number: int,
     seed: int,
 ) -> Phrases:
     """What is read in the excerpts, a little changed, as played and heard."""
-    levels, knobs = read_all(model, excerpts)
+    notes, patches = read_all(model, excerpts)
     chance = np.random.default_rng((seed, number, ATTEMPTS))
-    knobs = knobs + chance.normal(0, recipe.spread, knobs.shape)
-    knobs = within(farm.controls.shared, knobs)
-    notes = excerpts.notes.copy()
-    notes[..., 3] = levels.clip(0, 1)
+    patches = patches + chance.normal(0, recipe.spread, patches.shape)
+    patches = within(pool.controls.patch.rows, patches)
+    notes[..., PITCH_VALUE] -= pool.transposition
 
-    def phrase(row: int):
-        return as_phrase(farm.controls, notes[row], knobs[row])
+    def scores(some: range) -> list[Score]:
+        return [from_arrays(pool.controls, notes[row], patches[row]) for row in some]
 
     folder = run.part(f"round-{number:02d}")
-    return hear_phrases(farm, phrase, range(len(notes)), folder, f"Round {number + 1}")
+    return hear_scores(pool, scores, range(len(notes)), folder, f"Round {number + 1}")
 
 
 @torch.inference_mode()
 def read_all(
-    model: RecordingModel, excerpts: Excerpts
-) -> tuple[Float[np.ndarray, "excerpt note"], Float[np.ndarray, "excerpt knob"]]:
-    """Levels and knobs that the model reads in excerpts."""
+    model: MirrorNet, excerpts: Excerpts
+) -> tuple[Float[np.ndarray, "excerpt note value"], Float[np.ndarray, "excerpt row"]]:
+    """The notes with the levels and controls that the model reads in excerpts, and patches."""
     learning, to = model.training, next(model.parameters()).device
     model.eval()
     parts = []
     for start in range(0, len(excerpts), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        read = model.read_patch(on(to, excerpts.heard[some]), on(to, excerpts.notes[some]))
+        places = on(to, excerpts.heard[some]), on(to, excerpts.notes[some])
+        read = read_patch(model.encoder, *places)
         parts.append([part.cpu().numpy() for part in read])
     model.train(learning)
-    levels, knobs = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return levels, knobs
+    notes, patches = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return notes, patches
 
 
 def _rows(parts: Sequence[Phrases], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -242,5 +257,5 @@ def _rows(parts: Sequence[Phrases], rows: np.ndarray) -> tuple[np.ndarray, np.nd
     return (
         np.stack([part.heard[at] for part, at in chosen]),
         np.stack([part.notes[at] for part, at in chosen]),
-        np.stack([part.knobs[at] for part, at in chosen]),
+        np.stack([part.patches[at] for part, at in chosen]),
     )

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ..cochlea import CHANNELS
 from ..features import FRAME_S, frame_times_s
-from ..models.checkpoints import provenance
-from ..models.recording import RecordingModel
-from ..plants.pool import Farm, usable_cores
+from ..models.mirrornet import MirrorNet
+from ..plants.pool import Pool
+from ..score import ONSET_VALUE, PITCH_VALUE
 from .augment import disguise, revoice, tremble
-from .phrase_sampling import babble_phrases, frame_labels
-from .steps import batch_rows, descend, fast_arithmetic, on, one_cycle, pick_device, set_lr
-from .trainer import Run
+from .dataset import Phrases, babble_phrases, frame_labels
+from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
+from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
 
 class Part(NamedTuple):
@@ -56,13 +56,13 @@ PHRASE_RECIPES = {"quick": PhraseRecipe(phrases=2000), "full": PhraseRecipe()}
 
 def learn_phrases(
     recipe: PhraseRecipe,
-    farm: Farm,
+    pool: Pool,
     folder: str | Path,
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
-) -> RecordingModel:
-    """Learn to read what the farm's plant babbles; babble, log, state and model go into `folder`.
+) -> MirrorNet:
+    """Learn to read what the pool's plant babbles; babble, log, state and model go into `folder`.
 
     Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
     with as many threads (but for babble that is played again, whose last bit may differ). Raises
@@ -71,25 +71,29 @@ def learn_phrases(
     about = {
         "recipe": type(recipe).__name__,
         **asdict(recipe),
-        "plant": farm.name,
-        "control_set": farm.controls.name,
+        "plant": pool.name,
+        "control_set": pool.controls.name,
         "seed": seed,
     }
-    run = Run(Path(folder), about, resume, farm.progress)
-    done = run.folder / "model.json"
-    if done.is_file():
-        return RecordingModel.load(done)
-    phrases = babble_phrases(farm, recipe.phrases, seed, run.part("babble"))
-    torch.set_num_threads(usable_cores())
-    to = pick_device(device)
+
+    def by_recipe(run: Run, model: MirrorNet) -> None:
+        phrases = babble_phrases(pool, recipe.phrases, seed, run.part("babble"))
+        _learn(run, recipe, model, phrases, seed)
+
+    def make() -> MirrorNet:
+        return MirrorNet(pool.name, pool.controls, "recording")
+
+    how = {"seed": seed, "resume": resume, "device": device, "progress": pool.progress}
+    return train(folder, about, make, by_recipe, **how)
+
+
+def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, seed: int) -> None:
+    """One part after the other."""
+    encoder, to = model.encoder, next(model.parameters()).device
     held = frame_labels(phrases.notes, phrases.heard.shape[-1])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = RecordingModel(farm.name, farm.controls).to(to).train()
-    network = model.transcriber
     parts = [
-        Part("notes", network.note_weights(), recipe.note_epochs, recipe.weight_decay),
-        Part("patch", network.patch_weights(), recipe.patch_epochs, recipe.patch_weight_decay),
+        Part("notes", encoder.note_weights(), recipe.note_epochs, recipe.weight_decay),
+        Part("patch", encoder.patch_weights(), recipe.patch_epochs, recipe.patch_weight_decay),
         Part("sound", [*model.decoder.parameters()], recipe.sound_epochs, recipe.weight_decay),
     ]
     adams = {p.name: torch.optim.AdamW(p.weights, weight_decay=p.weight_decay) for p in parts}
@@ -100,47 +104,48 @@ def learn_phrases(
         for at in range(steps)
     ]
     chance = torch.Generator()
-    for step in run.steps("Learning", len(plan), model, adams):
+
+    def losses(step: int) -> Losses:
         part, at, steps = plan[step]
         set_lr(adams[part.name], one_cycle(at / steps) * recipe.lr)
         rows = batch_rows(at, recipe.batch, len(phrases), seed)
-        S, notes, knobs = (on(to, a[rows]) for a in (phrases.heard, phrases.notes, phrases.knobs))
-        chance.manual_seed(seed * 1_000_003 + at)
+        S, notes, patches = (
+            on(to, a[rows]) for a in (phrases.heard, phrases.notes, phrases.patches)
+        )
+        chance.manual_seed(seed * STEP_SEEDS + at)
+        torch.manual_seed(seed * STEP_SEEDS + at)  # of dropout, as every part begins anew
         louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
-        with torch.random.fork_rng(devices=[]), fast_arithmetic(to):
-            torch.manual_seed(seed * 1_000_003 + at)  # of dropout
+        with fast_arithmetic(to):
             if part.name == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
                 heard = compressed(half_disguised(S[:, :CHANNELS], notes, chance) * louder)
-                loss = network.frame_loss(heard, notes, playing, FRAME_S)
-            elif part.name == "patch":  # no disguise, which would hide the knobs
+                loss = encoder.frame_loss(heard, notes, playing, FRAME_S)
+            elif part.name == "patch":  # not augmented, which would hide the knobs
                 heard = compressed(S[:, :CHANNELS] * louder)
-                loss = network.patch_loss(heard, notes, knobs, FRAME_S, chance)
+                loss = encoder.patch_loss(heard, notes, patches, FRAME_S, chance)
             else:
-                loss = model.e_d(S, notes, knobs, chance)
-        descend(loss, step, adams[part.name], clip=recipe.clip)
-        if step % 20 == 0 or step == len(plan) - 1:
-            run.log(step, **{part.name: loss.item()})
-    model.to("cpu").eval()
-    model.save(done, {"learned": about, **run.took, **provenance()})
-    return model
+                loss = model.e_d((notes, patches), S, chance)
+        return Losses(loss, {part.name: loss}, [part.name])
+
+    for _ in fit(run, "Learning", len(plan), model, adams, losses, seed, recipe.clip):
+        pass
 
 
 def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batch channel frame"]:
-    """Loudness-compressed, as `hearing.hear_recording` gives it, but of known mean."""
+    """Loudness-compressed, as `features.hear_recording` gives it, but of known mean."""
     return torch.log1p(4 * S) / 4
 
 
 def half_disguised(
     S: Float[Tensor, "batch channel=128 frame"],
-    notes: Float[Tensor, "batch note value=5"],
+    notes: Float[Tensor, "batch note value"],
     chance: torch.Generator,
 ) -> Float[Tensor, "batch channel=128 frame"]:
     """The second half of the phrases in disguise, at a mean of 1 again."""
     plain = len(S) // 2
     times_s = torch.from_numpy(frame_times_s(S.shape[-1])).to(S)
-    begun = (notes[plain:, :, 1, None] <= times_s).sum(1)
-    pitches = notes[plain:, :, 0].gather(1, (begun - 1).clamp(min=0))
+    begun = (notes[plain:, :, ONSET_VALUE, None] <= times_s).sum(1)
+    pitches = notes[plain:, :, PITCH_VALUE].gather(1, (begun - 1).clamp(min=0))
     voiced = revoice(S[plain:], pitches, chance)
     voiced = voiced / voiced.mean((1, 2), keepdim=True).clamp(min=1e-6)
     heard = compressed(tremble(voiced, chance))
