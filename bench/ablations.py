@@ -20,7 +20,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from mirrornet.training.targets import seed_targets
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,13 +28,15 @@ from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.settings import TARGETS, Setting, find_setting
 from mirrornet.experiments.tables import ablation_table
 from mirrornet.models.checkpoints import provenance
-from mirrornet.models.mirrornet import HEARING, MirrorNet
+from mirrornet.models.melody import Paper
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.models.paper import PaperEncoder
 from mirrornet.plants.pool import Pool
 from mirrornet.storage import write_atomically
 from mirrornet.training import melodies
+from mirrornet.training.dataset import listen, seed_targets
 from mirrornet.training.melodies import MirrorRecipe, learn
-from mirrornet.training.sampling import listen, random_melodies
+from mirrornet.training.sampling import random_melodies
 
 SEED, SCORED = 0, 80
 NAME = f"ablations-seed-{SEED}"
@@ -75,12 +76,16 @@ def random_attempts() -> Iterator[None]:
 def paper_networks() -> Iterator[None]:
     """They hear what ours hear; their encoder reads babble back as a regression."""
 
-    def babble_loss(self: PaperEncoder, heard: Tensor, controls: Tensor, _: object) -> Tensor:
+    def babble_loss(self: PaperEncoder, heard: Tensor, controls: Tensor, *_: object) -> Tensor:
         return 10 * F.mse_loss(self(heard), controls)
+
+    def not_disguised(heard: Tensor, _: object) -> tuple[Tensor, int]:
+        return heard, len(heard)
 
     with (
         patch.object(PaperEncoder, "babble_loss", babble_loss, create=True),
-        patch.dict(HEARING, paper="loudness"),
+        patch.object(melodies, "partly_disguised", not_disguised),
+        patch.object(Paper, "hearing", "loudness"),
     ):
         yield
 
@@ -140,7 +145,7 @@ def measure_all(ablations: Sequence[Ablation]) -> None:
         most = max(ablation.recipe.babble for ablation in ABLATIONS)  # so shards fit every row
         controls = random_melodies(pool.controls, "babble", most, SEED)
         (RUNS / "babble").mkdir(parents=True, exist_ok=True)
-        babble = listen(pool, controls, what="Babbling", folder=RUNS / "babble")
+        babble = listen(pool, controls, name="Babbling", folder=RUNS / "babble")
         for ablation in ablations:
             with ablation.change():
                 measure(ablation, pool, babble, sounds)

@@ -20,9 +20,9 @@ from mirrornet.experiments.tables import beyond_table
 from mirrornet.features import hear_recording
 from mirrornet.matching.beyond import notes_beyond
 from mirrornet.matching.recordings import ONE_VOICE
+from mirrornet.matching.transcribe import SURE_ENOUGH, transcribe
 from mirrornet.models.checkpoints import provenance
-from mirrornet.models.mirrornet import shipped
-from mirrornet.models.recording import SURE_ENOUGH, RecordingModel
+from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.plants.base import PITCHES_MIDI
 from mirrornet.plants.soundfont import SoundFont
 from mirrornet.score import Note
@@ -43,7 +43,7 @@ Sound = Float[np.ndarray, " sample"]
 
 
 def main() -> None:
-    model = RecordingModel.load(shipped("patch"))
+    model = load_model(controls="patch")
     groups = {"tuned on": TUNED_ON, "never tuned on": INSTRUMENTS}
     warned = {name: measure(model, list(programs)) for name, programs in groups.items()}
     result = {"seed": SEED, "phrases": PHRASES, "warned": warned, **provenance()}
@@ -52,7 +52,7 @@ def main() -> None:
     print(f"Written to {RESULT}.")
 
 
-def measure(model: RecordingModel, programs: list[int]) -> dict[str, tuple[int, int]]:
+def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]:
     """How many sounds, or notes, of each kind were warned of, and how many there were."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
 
@@ -63,13 +63,13 @@ def measure(model: RecordingModel, programs: list[int]) -> dict[str, tuple[int, 
     for program in programs:
         plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
         for kind, sound in phrases(plant, program):
-            count(kind, model.transcribe(hear_recording(sound, RATE_HZ)).one_voice < ONE_VOICE)
+            count(kind, transcribe(model, hear_recording(sound, RATE_HZ)).one_voice < ONE_VOICE)
         for kind, pitches in (("below C1", BELOW), ("within", WITHIN), ("above C7", ABOVE)):
             for pitch in pitches:
                 sound = repeated(plant, pitch)
                 if not np.abs(sound).max() > 1e-3:  # not every instrument plays it
                     continue
-                read = model.transcribe(hear_recording(sound, RATE_HZ)).notes
+                read = transcribe(model, hear_recording(sound, RATE_HZ)).notes
                 notes = [
                     Note(n.pitch_midi, n.onset_s, n.offset_s) for n in read if n.sure >= SURE_ENOUGH
                 ]

@@ -19,7 +19,8 @@ import torch
 from mirrornet.features import hear
 from mirrornet.models.checkpoints import provenance
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import Pool, usable_cores
+from mirrornet.plants.pool import Pool
+from mirrornet.runtime import usable_cores
 from mirrornet.score import MELODY_S
 from mirrornet.storage import write_atomically
 from mirrornet.training.sampling import random_melodies

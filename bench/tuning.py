@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mirrornet.training.targets import seed_targets
 
 from mirrornet.app.console import Console, print_table
 from mirrornet.experiments.baselines.supervised import learn_supervised
@@ -25,8 +24,9 @@ from mirrornet.experiments.tables import tuning_table
 from mirrornet.models.checkpoints import provenance
 from mirrornet.plants.pool import Pool
 from mirrornet.storage import write_atomically
+from mirrornet.training.dataset import listen, seed_targets
 from mirrornet.training.melodies import Babble, MirrorRecipe, learn
-from mirrornet.training.sampling import listen, random_melodies
+from mirrornet.training.sampling import random_melodies
 
 SEED, BABBLE, SCORED = 0, 2000, 80
 FACTORS = (0.3, 1.0, 3.0)  # of the rates that the recipes carry
@@ -39,7 +39,7 @@ def main() -> None:
     (RUNS / "babble").mkdir(parents=True, exist_ok=True)
     with Pool("vital", controls="set1", progress=Console().progress) as pool:
         controls = random_melodies(pool.controls, "babble", BABBLE, SEED)
-        babble = listen(pool, controls, what="Babbling", folder=RUNS / "babble")
+        babble = listen(pool, controls, name="Babbling", folder=RUNS / "babble")
         true = Melodies(pool.controls, *seed_targets(pool, "tuning", SCORED, SEED))
         rows = [
             measure(method, factor, pool, babble, true)

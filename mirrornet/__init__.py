@@ -75,7 +75,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562): torch and Vital take seconds, and
+    """Import a public name when it is first asked for (PEP 562): torch takes seconds, and
     `mirrornet --help`, `mirrornet doctor` and the workers of a pool should not wait for all."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

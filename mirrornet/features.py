@@ -101,9 +101,14 @@ def hear_recording(
     their silences included; weighted so, it is about `SOUNDING_MEAN`.
     """
     S = hear_wide(audio, sample_rate_hz)
+    return np.log1p(S * np.float32(4 * SOUNDING_MEAN / sounding_mean(S))) / 4
+
+
+def sounding_mean(S: Float[np.ndarray, "channel=176 frame"]) -> float:
+    """The mean loudness of what sounds below 4 kHz; 1 of silence."""
     loudness = S[:CHANNELS].mean(0, dtype=np.float64)
     mean = np.square(loudness).sum() / (loudness.sum() or 1.0)
-    return np.log1p(S * np.float32(4 * SOUNDING_MEAN / (mean or 1.0))) / 4
+    return float(mean) or 1.0
 
 
 def uncompressed(heard: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channel frame"]:

@@ -14,7 +14,8 @@ CHECKED = (
     "models",
     "features",
     "matching.imagining",
-    "matching.practising",
+    "matching.least_squares",
+    "matching.objective",
     "training",
     "export.files",
     "export.midi",
@@ -23,11 +24,20 @@ CHECKED = (
 )
 
 with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker.check"):
+    import mirrornet.experiments.baselines.ast
+    import mirrornet.experiments.baselines.cma_es
+    import mirrornet.experiments.baselines.cnn
+    import mirrornet.experiments.baselines.genetic
+    import mirrornet.experiments.baselines.nearest
+    import mirrornet.experiments.baselines.random_search
+    import mirrornet.training.babble
+    import mirrornet.training.listening
+    import mirrornet.training.melodies  # noqa: F401
     from mirrornet.export.files import save_match
     from mirrornet.features import hear
     from mirrornet.matching.match import Match
     from mirrornet.plants import load_plant
-    from mirrornet.score import melody_notes
+    from mirrornet.score import melody_score
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -50,9 +60,9 @@ def match() -> Match:
     target, audio = 0.5 * plant.render(truth), plant.render(controls)
     target_heard, heard = hear(target, 44100), hear(audio, 44100)
     error = float(np.mean((heard - target_heard) ** 2) / np.var(target_heard))
-    notes = melody_notes(plant.controls, controls)
+    score = melody_score(plant.controls, controls)
     distances = {"spectrogram_error": error, "other_distance": 0.5}
-    return Match(plant, controls, notes, audio, target, 44100, target_heard, heard, distances)
+    return Match(plant, controls, score, audio, target, 44100, target_heard, heard, distances)
 
 
 @pytest.fixture(scope="session")

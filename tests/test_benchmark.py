@@ -11,15 +11,16 @@ import pytest
 
 from mirrornet.app.cli import main
 from mirrornet.errors import MirrorNetError, OutputError
+from mirrornet.events import Progress
 from mirrornet.experiments import benchmark, matchers, settings
 from mirrornet.experiments.baselines.cma_es import CmaEs
 from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
 from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
-from mirrornet.plants import pool as pool
+from mirrornet.plants import pool
 from mirrornet.plants.pool import Pool
-from mirrornet.training import melodies
+from mirrornet.training import melodies, trainer
 from mirrornet.training.melodies import MirrorRecipe
 
 BABBLE, RENDERS = 16, 6
@@ -54,7 +55,7 @@ def tiny(monkeypatch, tmp_path):
         lambda **plan: MirrorRecipe(batch=8, batch_e_c=2, rounds=1, round_steps=1, **plan),
     )
     monkeypatch.setattr(matchers, "TIMED", 1)
-    for module in (pool, melodies, benchmark):
+    for module in (pool, trainer, benchmark):
         monkeypatch.setattr(module, "usable_cores", lambda: 1)
     for name, (label, kind, recipe) in matchers.PEERS.items():
         monkeypatch.setitem(matchers.PEERS, name, (label, kind, replace(recipe, batch=8)))
@@ -87,9 +88,6 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
         "bench-babble-quick-seed-0",
         "bench-experiment-1-own-quick-seed-0",
     ]
-    shown = capsys.readouterr().out
-    assert "genetic algorithm" in shown
-    assert "AST" in shown
 
     learned, matched = result["learned"], result["matched"]
     assert {(r["method"], r["babble"]) for r in learned} == {
@@ -123,7 +121,11 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
     with pytest.raises(OutputError, match="--resume"):
         run_benchmark(find_setting(1))
     before = played[0]
-    again = json.loads(run_benchmark(find_setting(1), resume=True).read_text())
+    assert main(["bench", "--resume"]) == 0
+    shown = capsys.readouterr().out
+    assert "genetic algorithm" in shown
+    assert "AST" in shown
+    again = json.loads(path.read_text())
     assert played[0] == before
     assert again["learned"] == learned
     assert again["matched"] == matched
@@ -137,8 +139,9 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
     for work in ("learn", "learn_supervised"):
         monkeypatch.setattr(matchers, work, None)
     monkeypatch.setattr(benchmark, "search", None)
-    scored = json.loads(run_benchmark(find_setting(1)).read_text())
-    assert "are not looked for again" in capsys.readouterr().out
+    said = []
+    scored = json.loads(run_benchmark(find_setting(1), progress=Progress(said.append)).read_text())
+    assert any("are not looked for again" in event.text for event in said)
     for record, before in zip(scored["matched"], matched, strict=True):
         assert record["method"] == before["method"]
         error = before["scores"]["spectrogram_error"]

@@ -1,6 +1,7 @@
 """Several answers to one recording: ranked, different to the ear, and saved beside the best."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,12 +13,15 @@ from mirrornet.app.cli import main
 from mirrornet.audio import save_audio
 from mirrornet.matching.candidates import different
 from mirrornet.plants.vital import Vital
-from tests.test_patching import RATE_HZ, melody
+from mirrornet.score import Note
+from tests.test_patch import SINE
+from tests.test_patch_imagining import RATE_HZ, melody
 
 
 @pytest.fixture(scope="module")
 def sound() -> tuple[np.ndarray, int]:
-    return Vital("patch", RATE_HZ).play(melody({"wave": 60.0, "cutoff": 2000.0}), 1.6), RATE_HZ
+    score = replace(melody({"wave": 60.0, "cutoff": 2000.0}), duration_s=1.6)
+    return Vital("patch", RATE_HZ).render(score), RATE_HZ
 
 
 def test_candidates_are_ranked_and_sound_different(sound):
@@ -64,9 +68,23 @@ def test_fewer_renders_than_candidates_go_to_the_first(sound):
     assert ends == {"Refining 1 of 3": 1, "Refining 2 of 3": 1}
 
 
-def test_fewer_than_asked_is_said(sound, monkeypatch):
-    monkeypatch.setattr("mirrornet.matching.candidates.DIFFERENT", 10.0)
-    match = mn.match(sound, Vital("patch", RATE_HZ), candidates=2)
+class Stuck(Vital):
+    """Sounds the same, however its knobs stand."""
+
+    def note_tail_s(self, note: Note) -> float:
+        return super().note_tail_s(stuck(note))
+
+    def note_sound(self, note: Note) -> np.ndarray:
+        return super().note_sound(stuck(note))
+
+
+def stuck(note: Note) -> Note:
+    own = {name: note.controls[name] for name in ("level", "tune")}
+    return replace(note, controls=SINE | own)
+
+
+def test_fewer_than_asked_is_said(sound):
+    match = mn.match(sound, Stuck("patch", RATE_HZ), candidates=2)
     assert not match.others
     assert any("candidates" in warning for warning in match.warnings)
 

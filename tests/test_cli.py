@@ -25,10 +25,10 @@ from mirrornet.matching.match import Match
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
-from mirrornet.training import melodies
+from mirrornet.training import melodies, trainer
 
 MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
-FILES = set(match_commands.WHAT_FILES_ARE) - {"match.vital"}  # with a preset for each note
+FILES = {*match_commands.WHAT_FILES_ARE, "presets"}  # with a preset for each note
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +166,7 @@ def test_options_of_match_reach_the_matcher(here, model, tmp_path_factory):
     a, b, c = (json.loads((here / f / "controls.json").read_text()) for f in ("deep/a", "b", "c"))
     assert a == b
     assert {"vibrato_rate"} <= set(a["notes"][0]["controls"])
-    assert set(c["notes"][0]["controls"]) == set(SET1.names) - {"pitch", "duration"}
+    assert set(c["notes"][0]["controls"]) == set(SET1.knobs.names)
 
 
 def test_demo_twice_keeps_both(capsys, here):
@@ -241,7 +241,7 @@ def tiny(monkeypatch):
     plan = melodies.MirrorRecipe(babble=4, epochs=2, batch=2, batch_e_c=2, rounds=1, round_steps=1)
     monkeypatch.setitem(melodies.RECIPES["mirror"], "quick", plan)
     monkeypatch.setattr(learn_commands, "SEED_TARGETS", 3)
-    monkeypatch.setattr(melodies, "usable_cores", lambda: 1)
+    monkeypatch.setattr(trainer, "usable_cores", lambda: 1)
 
 
 def test_learn_from_a_seed_then_match(capsys, here, tiny):
@@ -276,7 +276,8 @@ def test_another_plant_is_learned_and_then_played(capsys, here, tiny):
     options = ["--model", "runs/soundfont-40-melody-mirror-quick", "--refine", "3"]
     assert main(["match", str(MELODY), "--plant", "soundfont-40", *options]) == 0
     card = json.loads((here / "demo-melody-match" / "controls.json").read_text())
-    assert card["plant"] == "soundfont-40"
+    assert card["plant"] == "soundfont"
+    assert card["plant_options"]["program"] == 40
     assert len(card["notes"]) == 5
     assert main(["render", "demo-melody-match/controls.json"]) == 0
     capsys.readouterr()
@@ -312,8 +313,14 @@ def test_experiment_passes_its_options_on(capsys, monkeypatch):
     from mirrornet.experiments.settings import find_setting
 
     given = []
+    knob = {"mae_physical": 123.0, "r2": 0.75}
+    scores = {"encoder": {"notes_right": 0.875, "controls": {"cutoff": knob}}}
+    Path("results").mkdir()
+    Path("results/experiment-1.json").write_text(
+        json.dumps({"scores": scores, "units": {"cutoff": "Hz"}})
+    )
 
-    def run_experiment(*arguments, **options):
+    def run_experiment(*arguments, progress, **options):
         given.append((*arguments, options))
         return Path("results/experiment-1.json")
 
@@ -334,6 +341,7 @@ def test_experiment_passes_its_options_on(capsys, monkeypatch):
     assert given == [(find_setting(1), "paper", "full", None, 9, expected)]
     said = capsys.readouterr().out
     assert "about 3 hours" in said
+    assert all(re.search(line, said) for line in ("notes right.* 87.5", r"cutoff \(Hz\).* 123"))
     assert main(["experiment", "3", "--variant", "flute", "--start", "shipped"]) == 0
     expected = {"resume": False, "device": "auto"}
     assert given[1:] == [(find_setting(3, "flute"), "mirror", "quick", "shipped", 0, expected)]

@@ -16,31 +16,32 @@ from mirrornet.controls import Control, ControlSpace
 from mirrornet.export.files import controls_csv, controls_json, level_matched, save_match
 from mirrornet.export.midi import midi, velocity
 from mirrornet.matching.match import Match
-from mirrornet.plants import Plant, load_plant
-from mirrornet.score import Note, melody_notes, note_name
+from mirrornet.plants import NotePlant, load_plant
+from mirrornet.score import Note, Score, melody_score, note_name
 
 
-class Beep(Plant):
+class Beep(NotePlant):
     """A plant with neither a level nor presets."""
 
     name = "beep"
     controls = ControlSpace(
         (
-            Control("pitch", "MIDI", 62, 74),
-            Control("duration", "share", 0.4, 0.9),
+            Control("pitch", "MIDI", 62, 74, role="pitch"),
+            Control("duration", "share", 0.4, 0.9, role="duration"),
             Control("brightness", "%", 0, 100),
         )
     )
     sample_rate_hz = 44100
 
     def note_sound(self, note):
-        return np.ones(100, np.float32)
+        return np.ones(round((note.offset_s - note.onset_s + self.tail_s) * 44100), np.float32)
 
 
 @pytest.fixture
 def beeps(match: Match) -> Match:
     notes = [Note(62, 0.0, 1.0, {"brightness": 30.0}), Note(62, 1.0, 2.0, {"brightness": 40.0})]
-    return dataclasses.replace(match, plant=Beep(), notes=notes, controls=np.full((3, 2), 0.5))
+    score = Score(notes, {}, 2.0)
+    return dataclasses.replace(match, plant=Beep(), score=score, controls=np.full((3, 2), 0.5))
 
 
 def played(track: mido.MidiTrack) -> list[tuple[int, int, float, float]]:
@@ -162,13 +163,14 @@ def test_presets_sound_as_their_notes(match: Match, saved: Path):
 def test_presets_with_a_vibrato_do_too(match: Match, tmp_path: Path):
     plant = load_plant("vital", controls="set2", sample_rate_hz=44100)
     controls = np.random.default_rng(5).uniform(0.2, 0.8, (10, 5))
-    notes = melody_notes(plant.controls, controls)
-    swinging = dataclasses.replace(match, plant=plant, controls=controls, notes=notes)
+    score = melody_score(plant.controls, controls)
+    swinging = dataclasses.replace(match, plant=plant, controls=controls, score=score)
     save_match(swinging, tmp_path / "out")
     check_presets(swinging, tmp_path / "out")
 
 
 def check_presets(match: Match, saved: Path) -> None:
+    assert isinstance(match.plant, NotePlant)
     for path, note in zip(sorted((saved / "presets").glob("*.vital")), match.notes, strict=True):
         synth = Synth()
         synth.set_sample_rate(44100)
@@ -192,7 +194,8 @@ def test_json_gives_the_match_back(match: Match, saved: Path):
     np.testing.assert_array_equal(read["controls_0_to_1"], match.controls)
     assert read["plant"] == "vital"
     assert read["distances"] == match.distances
-    assert ControlSpace(Control(**control) for control in read["controls"]) == match.plant.controls
+    controls = ControlSpace(Control.from_json(control) for control in read["controls"])
+    assert controls == match.plant.controls
     assert [note["name"] for note in read["notes"]] == [
         note_name(n.pitch_midi) for n in match.notes
     ]
@@ -221,6 +224,6 @@ def test_no_control_of_a_plant_is_a_formula_and_numbers_stay_numbers(beeps: Matc
     plant = Beep()
     plant.controls = ControlSpace((*Beep.controls[:2], Control("=1+1", "%", -100, 0)))
     notes = [Note(62, 0.0, 1.0, {"=1+1": -30.0})]
-    table = controls_csv(dataclasses.replace(beeps, plant=plant, notes=notes))
+    table = controls_csv(dataclasses.replace(beeps, plant=plant, score=Score(notes)))
     (row,) = csv.DictReader(io.StringIO(table))
     assert row["'=1+1 (%)"] == "-30.0"

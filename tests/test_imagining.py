@@ -5,7 +5,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from mirrornet.matching.imagining import bounded_step, imagine, round_pitch
+from mirrornet.matching.imagining import imagine, round_pitch
+from mirrornet.matching.least_squares import bounded_step
 from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.plants.vital import SET1, SET2
 from mirrornet.training.sampling import random_melodies

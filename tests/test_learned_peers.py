@@ -7,16 +7,18 @@ import pytest
 import torch
 
 from mirrornet.errors import CheckpointError, ControlError, MirrorNetError, OutputError
-from mirrornet.experiments.baselines import supervised
+from mirrornet.events import Progress
 from mirrornet.experiments.baselines.ast import AstRegressor
 from mirrornet.experiments.baselines.cnn import CnnRegressor
 from mirrornet.experiments.baselines.supervised import (
+    Regressor,
     SupervisedRecipe,
     learn_supervised,
     load_supervised,
 )
 from mirrornet.score import note_spans
-from mirrornet.training import trainer as runs
+from mirrornet.training import trainer
+from mirrornet.training.augment import partly_disguised
 
 PEERS = pytest.mark.parametrize("peer", [CnnRegressor, AstRegressor])
 FRAMES = 90  # with fewer, a convolution in bfloat16 reads stray memory on some processors
@@ -36,6 +38,11 @@ def babble(melodies: int, notes: int = 3) -> tuple[np.ndarray, np.ndarray]:
         heard[melody, 20 + 2 * round(12 * now[0]), frame] = 1
         heard[melody, 60 : 60 + 12 * 5 : 12, frame] = now[2:]
     return controls, heard
+
+
+def loss(model: Regressor, heard: torch.Tensor, controls: torch.Tensor) -> torch.Tensor:
+    sound, plain = partly_disguised(heard, torch.Generator().manual_seed(0))
+    return model.babble_loss(sound, controls, plain)
 
 
 @PEERS
@@ -65,7 +72,7 @@ def test_other_notes_and_frames_are_refused(peer):
 def test_gradients_reach_every_weight(peer):
     controls, heard = (torch.from_numpy(x).float() for x in babble(8))
     model = peer(controls=7, notes=3, frames=FRAMES)
-    model.babble_loss(heard, controls).backward()
+    loss(model, heard, controls).backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
@@ -77,21 +84,18 @@ def test_all_is_scored_but_the_knobs_of_melodies_in_disguise(peer):
     controls, heard = (torch.from_numpy(x).float() for x in babble(8))
     model = peer(controls=7, notes=3, frames=FRAMES).eval()
 
-    def loss(controls: torch.Tensor) -> torch.Tensor:
-        return model.babble_loss(heard, controls, torch.Generator().manual_seed(0))
-
     for row in range(7):
         for melody in (5, 6):
             other = controls.clone()
             other[melody, row, 0] = (other[melody, row, 0] + 0.5) % 1
-            scored = (loss(other) - loss(controls)).abs() > 1e-4
+            scored = (loss(model, heard, other) - loss(model, heard, controls)).abs() > 1e-4
             assert scored == (row < 2 or melody < 6), (row, melody)
 
 
 @PEERS
 def test_a_short_last_batch_is_learned_from(peer):
     controls, heard = (torch.from_numpy(x).float() for x in babble(2))
-    assert peer(controls=7, notes=3, frames=FRAMES).babble_loss(heard, controls).isfinite()
+    assert loss(peer(controls=7, notes=3, frames=FRAMES), heard, controls).isfinite()
 
 
 @PEERS
@@ -112,18 +116,14 @@ class Killed(BaseException):
 def test_a_killed_run_resumes_to_the_same_weights(peer, tmp_path, monkeypatch, saving):
     controls, heard = babble(16)
     whole = learn_supervised(peer, TINY, controls, heard, tmp_path / "whole")
-    monkeypatch.setattr(runs, "SAVE_EVERY_S", saving)
-    one_batch = supervised.batch_rows
+    monkeypatch.setattr(trainer, "SAVE_EVERY_S", saving)
 
-    def kill(step, *arguments):
-        if step == 2:
+    def kill(event):
+        if (event.kind, event.done) == ("advance", 2):
             raise Killed
-        return one_batch(step, *arguments)
 
-    monkeypatch.setattr(supervised, "batch_rows", kill)
     with pytest.raises(Killed):
-        learn_supervised(peer, TINY, controls, heard, tmp_path / "killed")
-    monkeypatch.setattr(supervised, "batch_rows", one_batch)
+        learn_supervised(peer, TINY, controls, heard, tmp_path / "killed", progress=Progress(kill))
     torch.manual_seed(99)  # whatever chance the new process begins with
     again = learn_supervised(peer, TINY, controls, heard, tmp_path / "killed", resume=True)
     for name, value in whole.state_dict().items():

@@ -9,24 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mirrornet.training.targets import seed_targets
+from faulty_plant import Witness
 from toy_plant import Toy
 
 from mirrornet.errors import CancelledError, MirrorNetError, OutputError
 from mirrornet.events import Progress
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.pool import Pool
-from mirrornet.training import melodies
-from mirrornet.training import trainer as runs
+from mirrornet.training import trainer
+from mirrornet.training.dataset import seed_targets
 from mirrornet.training.melodies import MirrorRecipe, PaperRecipe, learn
 from mirrornet.training.steps import batch_rows
 
 MIRROR = MirrorRecipe(babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=2, encoder_epochs=2, batch=4)
-CALLS = {
-    MIRROR: 8 + 6 + 4 * 2,
-    PAPER: 16,
-}  # of batch_rows; the mirror recipe's later steps call twice
+STEPS = {MIRROR: 8 + 4, PAPER: 16}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,7 @@ def targets(pool) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch):
-    monkeypatch.setattr(melodies, "usable_cores", lambda: 1)
+    monkeypatch.setattr(trainer, "usable_cores", lambda: 1)
 
 
 def weights(model: MirrorNet) -> dict[str, torch.Tensor]:
@@ -65,21 +62,18 @@ def test_a_killed_run_resumes_to_the_same_weights(
     pool, targets, tmp_path, monkeypatch, recipe, at, saving
 ):
     whole = learn(recipe, pool, targets, tmp_path / "whole")
-    at %= CALLS[recipe]
-    monkeypatch.setattr(runs, "SAVE_EVERY_S", saving)
-    one_batch = batch_rows
-    taken = []
+    at %= STEPS[recipe] + 1
+    monkeypatch.setattr(trainer, "SAVE_EVERY_S", saving)
 
-    def kill(step, *arguments):
-        taken.append(step)
-        if len(taken) > at:
+    def kill(event):
+        if (event.kind, event.stage) == ("advance", "Learning") and event.done == at:
             raise Killed
-        return one_batch(step, *arguments)
 
-    monkeypatch.setattr(melodies, "batch_rows", kill)
-    with pytest.raises(Killed):
-        learn(recipe, pool, targets, tmp_path / "killed")
-    monkeypatch.setattr(melodies, "batch_rows", one_batch)
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "progress", Progress(kill))
+        with pytest.raises(Killed):
+            learn(recipe, pool, targets, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "model.json").exists()
     again = learn(recipe, pool, targets, tmp_path / "killed", resume=True)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(again)[name]), name
@@ -109,14 +103,12 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 from toy_plant import Toy
-from mirrornet.training import trainer as runs
-from mirrornet.training import melodies
+from mirrornet.training import melodies, trainer
 from mirrornet.plants.pool import Pool
-from mirrornet.training.targets import seed_targets
-from mirrornet.training.steps import batch_rows
+from mirrornet.training.dataset import seed_targets
 if __name__ == "__main__":
-    melodies.usable_cores = lambda: 1
-    runs.SAVE_EVERY_S = 0.0
+    trainer.usable_cores = lambda: 1
+    trainer.SAVE_EVERY_S = 0.0
     recipe = melodies.MirrorRecipe(
         babble=16, epochs=4, batch=8, batch_e_c=4, rounds=2, round_steps=2
     )
@@ -152,17 +144,11 @@ def test_learning_lowers_both_losses(pool, targets, tmp_path):
     assert e_c[-1] < e_c[0]
 
 
-def test_paper_renders_each_guess_once(pool, targets, tmp_path, monkeypatch):
-    rows = []
-    hear = pool.hear
-
-    def counted(controls, *options):
-        rows.append(len(controls))
-        return hear(controls, *options)
-
-    monkeypatch.setattr(pool, "hear", counted)
-    learn(PAPER, pool, targets, tmp_path / "run")
-    assert sum(rows) == PAPER.rounds * len(targets)
+def test_paper_renders_each_guess_once(targets, tmp_path):
+    with Pool(Witness, workers=1, folder=str(tmp_path)) as pool:
+        learn(PAPER, pool, targets, tmp_path / "run")
+    notes = (tmp_path / "notes").read_text().splitlines()
+    assert len(notes) == PAPER.rounds * len(targets) * 5
 
 
 def test_every_row_is_seen_once_an_epoch():

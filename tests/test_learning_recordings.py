@@ -10,27 +10,26 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from mirrornet.training.phrase_sampling import random_patch
-from mirrornet.training.recordings import ListeningRecipe, cut, learn_recordings, read_all
 
 from mirrornet.app import adapting
 from mirrornet.app.adapting import held_out
 from mirrornet.app.cli import main
-from mirrornet.errors import AudioError
+from mirrornet.errors import AudioError, CancelledError
+from mirrornet.events import Progress
 from mirrornet.experiments import material
 from mirrornet.experiments.material import voice_phrases
 from mirrornet.features import FRAME_S, hear_recording, uncompressed
-from mirrornet.models.mirrornet import shipped
-from mirrornet.models.recording import HeardNote, RecordingModel, Transcript
+from mirrornet.matching.transcribe import HeardNote, Transcript
+from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH
+from mirrornet.plants.vital_prior import random_patch
 from mirrornet.score import Note
-from mirrornet.training import recordings as learning_recordings
-from mirrornet.training import trainer as runs
+from mirrornet.training import listening, trainer
+from mirrornet.training.listening import ListeningRecipe, cut, learn_recordings, read_all
 
 RATE_HZ = 32000
-SILENT = {control.name: control.low for control in PATCH} | {"cutoff": 60.0, "filter_blend": 100.0}
 TINY = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 
 
@@ -38,7 +37,7 @@ TINY = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 def sounds() -> list[np.ndarray]:
     """Phrases of six notes, all with one patch."""
     knobs = random_patch(PATCH, np.random.default_rng(3), "blown") | {"noise": 0.0}
-    physical = {name: float(PATCH[PATCH.row(name)].to_physical(v)) for name, v in knobs.items()}
+    physical = {name: float(PATCH.named(name).to_physical(v)) for name, v in knobs.items()}
     found = []
     for start in (55, 60, 64):
         notes = [
@@ -55,8 +54,8 @@ def heard(sounds) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def model() -> RecordingModel:
-    return RecordingModel.load(shipped("patch"))
+def model() -> MirrorNet:
+    return load_model(controls="patch")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def pool():
 
 @pytest.fixture(autouse=True)
 def _one_core(monkeypatch):
-    monkeypatch.setattr(learning_recordings, "usable_cores", lambda: 1)
+    monkeypatch.setattr(trainer, "usable_cores", lambda: 1)
 
 
 def test_an_excerpt_begins_with_a_note_and_holds_what_is_heard_then(model, heard):
@@ -96,7 +95,7 @@ def test_of_many_notes_an_excerpt_ends_before_the_first_left_out(model):
     notes = [HeardNote(60 + n % 12, 0.0, 0.06 * n, 0.06 * n + 0.05, 1.0, 1.0) for n in range(60)]
     ghost = HeardNote(80, 0.0, 1.0, 1.1, 1.0, 0.05)
     transcript = Transcript(sorted([*notes, ghost], key=lambda n: n.onset_s), knobs, knobs)
-    parts = learning_recordings._cut(transcript, np.ones((176, 480), np.float32))
+    parts = listening._cut(model, transcript, np.ones((176, 480), np.float32))
     counts = [int((~np.isnan(rows[:, 0])).sum()) for rows, _, _ in parts]
     assert counts == [40, 20]
     assert parts[0][2] == int(0.06 * 40 / FRAME_S)
@@ -121,49 +120,63 @@ def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, 
             errors.append(float(one.e_c(S, notes, ends, torch.Generator().manual_seed(1))))
     assert errors[1] < 0.9 * errors[0]
     for before, after in zip(
-        model.transcriber.note_weights(), learned.transcriber.note_weights(), strict=True
+        model.encoder.note_weights(), learned.encoder.note_weights(), strict=True
     ):
         assert torch.equal(before, after)  # notes are heard as before
-    levels, knobs = read_all(learned, excerpts)
-    assert levels.shape == (len(excerpts), 40)
-    assert knobs.shape == (len(excerpts), 16)
+    read, patches = read_all(learned, excerpts)
+    assert read.shape == excerpts.notes.shape == (len(excerpts), 40, 5)
+    np.testing.assert_array_equal(read[..., :3], excerpts.notes[..., :3])
+    assert patches.shape == (len(excerpts), 16)
 
 
 def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp_path, monkeypatch):
     excerpts = cut(model, heard, 9)
     whole = learn_recordings(TINY, model, pool, excerpts, tmp_path / "whole", {})
-    rows = learning_recordings.batch_rows
 
-    def stop(step, *given):
-        if step == 3:
-            raise KeyboardInterrupt
-        return rows(step, *given)
+    def stop(event):
+        if (event.stage, event.done) == ("Listening", 3):
+            progress.cancel()
 
+    progress = Progress(stop)
     # Played again, babble may differ in its last bit.
     for part in ("babble", "round-00"):
         shutil.copytree(tmp_path / "whole" / part, tmp_path / "stopped" / part)
     shutil.copy(tmp_path / "whole" / "run.json", tmp_path / "stopped" / "run.json")
-    monkeypatch.setattr(runs, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(learning_recordings, "batch_rows", stop)
     again = TINY, model, pool, excerpts, tmp_path / "stopped", {}
-    with pytest.raises(KeyboardInterrupt):
-        learn_recordings(*again, resume=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "progress", progress)
+        with pytest.raises(CancelledError):
+            learn_recordings(*again, resume=True)
     assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == 3
-    monkeypatch.setattr(learning_recordings, "batch_rows", rows)
     found = learn_recordings(*again, resume=True)
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(tensor, found.state_dict()[name], msg=name)
 
 
-def test_a_plant_that_is_silent_with_all_that_is_read_ends_nothing(
-    model, pool, heard, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(
-        learning_recordings, "as_phrase", lambda space, *given: [Note(60, 0.0, 0.1, SILENT)]
-    )
-    excerpts = cut(model, heard, 9)
-    learn_recordings(TINY, model, pool, excerpts, tmp_path / "run", {})
+SILENT = """
+from dataclasses import replace
+from mirrornet.plants.vital import Vital
+
+class Silent(Vital):
+    def sample(self, generator):
+        score = super().sample(generator)
+        in_tune = [replace(n, controls=n.controls | {"tune": 0.0}) for n in score.notes]
+        return replace(score, notes=in_tune)
+
+    def note_sound(self, note):
+        return super().note_sound(note) * (note.controls["tune"] == 0.0)
+"""
+
+
+def test_a_plant_that_is_silent_with_all_that_is_read_ends_nothing(model, heard, tmp_path):
+    """It sounds as long as it babbles, always in tune."""
+    (tmp_path / "silent.py").write_text(SILENT)
+    excerpts, said = cut(model, heard, 9), []
+    plant, options = str(tmp_path / "silent.py"), {"controls": "patch", "sample_rate_hz": RATE_HZ}
+    with Pool(plant, workers=1, progress=Progress(said.append), **options) as silent:
+        learn_recordings(TINY, model, silent, excerpts, tmp_path / "run", {})
     assert (tmp_path / "run" / "model.json").is_file()
+    assert {event.stage for event in said} >= {"Round 1", "Round 2"}
 
 
 def test_files_are_held_out_and_a_single_one_is_both():

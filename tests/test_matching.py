@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
-from mirrornet.matching.match import load_reader
+from mirrornet.plants.vital import Vital
 from mirrornet.score import note_spans
 from mirrornet.training.sampling import random_melodies
 
@@ -28,7 +28,7 @@ def held_out(plant) -> np.ndarray:
 @pytest.mark.parametrize("controls", ["set1", "patch"])
 def test_the_demos_five_notes_are_heard(controls):
     truth = json.loads((DATA / "demo-melody.json").read_text())["notes"]
-    match = mn.match(DEMO, "vital", load_reader(None, controls))
+    match = mn.match(DEMO, "vital", mn.load_model(None, controls))
     assert [note.pitch_midi for note in match.notes] == [note["pitch_midi"] for note in truth]
     for note, true in zip(match.notes, truth, strict=True):
         assert note.onset_s == pytest.approx(true["onset_s"], abs=0.03)
@@ -75,12 +75,22 @@ def test_renders_bring_it_closer(plant, held_out):
         assert errors[1] <= errors[0] * 1.001
 
 
-def test_refinement_spends_no_more_than_its_renders(plant, held_out, monkeypatch):
-    played = []
-    render = plant.render
-    monkeypatch.setattr(plant, "render", lambda controls: played.append(1) or render(controls))
-    mn.match((render(held_out[0]), 44100), plant, refine=7)
-    assert len(played) == 7
+class Counting(Vital):
+    """Counts its notes."""
+
+    played = 0
+
+    def note_sound(self, note):
+        self.played += 1
+        return super().note_sound(note)
+
+
+def test_refinement_spends_no_more_than_its_renders(plant, held_out):
+    counting, events = Counting(sample_rate_hz=44100), []
+    progress = mn.Progress(events.append)
+    mn.match((plant.render(held_out[0]), 44100), counting, refine=7, progress=progress)
+    assert counting.played == 5 * (7 + 1)  # the answer is played, too
+    assert [event.done for event in events if event.kind == "end"] == [7]
 
 
 def test_a_plant_may_play_at_any_rate(plant, held_out):
@@ -128,4 +138,4 @@ def test_fewer_than_no_renders_are_refused():
 
 def test_what_ships_for_no_such_controls_is_said():
     with pytest.raises(mn.CheckpointError, match="weights ship for the control sets patch, set1"):
-        load_reader(None, "set3")
+        mn.load_model(None, "set3")

@@ -10,7 +10,7 @@ from standard_midi import END_OF_TRACK, TEMPO, TIME_SIGNATURE, TRACK_NAME, Event
 from mirrornet.export.midi import CONTROLLERS, controllers, midi
 from mirrornet.matching.match import Match
 from mirrornet.plants.vital import Vital
-from mirrornet.score import Note
+from mirrornet.score import Note, as_score
 
 TICKS_PER_S = 1920
 # Controllers with a meaning in Vital (docs/vital-presets.md), or in MIDI itself.
@@ -24,14 +24,12 @@ def patched() -> Vital:
 
 def matched(match: Match, plant: Vital, *changes: dict[str, float]) -> Match:
     """A match of a note for each of `changes`, half a second apart, in a patch that has them."""
-    values = plant.controls.to_physical(np.full((len(plant.controls), 1), 0.5))
-    knobs = dict(zip(plant.controls.names, values[:, 0].tolist(), strict=True))
-    knobs = {name: knobs[name] for name in knobs if name not in ("pitch", "duration")}
+    knobs = plant.controls.from_vector(np.full(len(plant.controls), 0.5))
     notes = [
         Note(60 + n, 0.5 * n, 0.5 * n + 0.5, knobs | {"tune": 0.0} | change)
         for n, change in enumerate(changes)
     ]
-    return dataclasses.replace(match, plant=plant, notes=notes)
+    return dataclasses.replace(match, plant=plant, score=as_score(plant.controls, notes))
 
 
 def changes(track: list[Event], status: int) -> list[tuple[int, bytes]]:

@@ -7,7 +7,7 @@ from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
 from mirrornet.training.sampling import random_melodies
 
-ARCHITECTURES = ("notewise", "paper")
+ARCHITECTURES = ("melody", "paper")
 
 
 @pytest.fixture(params=ARCHITECTURES)

@@ -1,7 +1,6 @@
 """Vital's patch for recordings: pure, in physical units, and one preset for all notes of it."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH, velocity
-from mirrornet.score import Note
+from mirrornet.score import Note, as_score
 
 RATE_HZ = 16000
 SINE = {
@@ -129,7 +128,8 @@ def test_one_preset_and_velocities_play_all_notes(vital: Vital):
         Note(pitch, 0.0, length_s, patch | {"level": level})
         for pitch, length_s, level in ((50, 0.3, 0.0), (62, 0.5, -9.0), (75, 0.2, -20.0))
     ]
-    preset = vital.note_preset(replace(notes[0], controls=patch | {"level": 0.0}))
+    (artifact,) = vital.artifacts(as_score(PATCH, notes))
+    preset = artifact.make().decode()
     synth = Synth()
     synth.set_sample_rate(RATE_HZ)
     assert synth.load_json(preset)

@@ -9,6 +9,7 @@ import pytest
 
 import mirrornet.experiments.baselines.ledger
 from mirrornet.errors import MirrorNetError, OutputError, PlantError
+from mirrornet.events import Progress
 from mirrornet.experiments.baselines.cma_es import CmaEs
 from mirrornet.experiments.baselines.genetic import Genetic
 from mirrornet.experiments.baselines.nearest import Nearest, babble_distances
@@ -35,6 +36,7 @@ class Echo(Pool):
 
     def __init__(self, renders: int | None = None, fails=lambda row: False):
         self.name, self.controls, self.sample_rate_hz = "echo", SET1, 8000
+        self.progress = Progress()
         self.renders, self._most, self._fails = 0, renders, fails
 
     def hear(self, controls, hearing="loudness", chunk=16):

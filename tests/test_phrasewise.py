@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from mirrornet.training.phrase_sampling import PHRASE_S, as_arrays, as_phrase, random_phrase
-from mirrornet.training.phrases import compressed
 
 from mirrornet.features import FRAME_S, hear_wide
-from mirrornet.models.mirrornet import shipped
+from mirrornet.models.mirrornet import load_model
 from mirrornet.models.phrasewise import SILENCE, PhraseDecoder, moved
-from mirrornet.models.recording import RecordingModel
 from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH
+from mirrornet.plants.vital_prior import random_phrase
+from mirrornet.score import from_arrays, to_arrays
+from mirrornet.training.babble import compressed
 
-KNOBS = len(PATCH.shared)
+KNOBS = len(PATCH.patch)
 TIMES_S = FRAME_S * torch.arange(1.0, 251)[None]
 
 
@@ -42,7 +42,7 @@ def test_a_tune_of_a_semitone_is_a_semitone(decoder):
     with torch.no_grad():
         decoder.noise.bias.fill_(-20.0)
         knobs = torch.full((1, KNOBS), 0.5)
-        knobs[0, [c.name for c in PATCH.shared].index("vibrato_depth")] = 0
+        knobs[0, PATCH.patch.row("vibrato_depth")] = 0
         low, high = (
             decoder(notes((60, 0.0, 1.0, 1.0, tune)), knobs, TIMES_S)[0] for tune in (0.0, 1.0)
         )
@@ -77,13 +77,13 @@ def test_rows_beyond_the_last_note_say_nothing(decoder):
 
 
 def test_the_weights_that_ship_foresee_what_the_plant_plays():
-    model, vital = RecordingModel.load(shipped("patch")), Vital("patch", 32000)
+    model, vital = load_model(controls="patch"), Vital("patch", 32000)
     off, spread = 0.0, 0.0
     for number in range(8):
         phrase = random_phrase(PATCH, np.random.default_rng((0, number, 99)))
-        S = torch.from_numpy(hear_wide(vital.play(phrase, PHRASE_S), 32000))
+        S = torch.from_numpy(hear_wide(vital.render(phrase), 32000))
         heard = compressed(S / S.mean())[None]
-        own, knobs = (torch.from_numpy(part)[None] for part in as_arrays(PATCH, phrase))
+        own, knobs = (torch.from_numpy(part)[None] for part in to_arrays(PATCH, phrase))
         times_s = FRAME_S * torch.arange(1.0, S.shape[-1] + 1)[None]
         with torch.no_grad():
             expected = model.decoder(own, knobs, times_s)
@@ -94,12 +94,14 @@ def test_the_weights_that_ship_foresee_what_the_plant_plays():
 
 def test_a_phrase_is_the_same_after_a_trip_through_numbers():
     phrase = random_phrase(PATCH, np.random.default_rng(5))
-    again = as_phrase(PATCH, *as_arrays(PATCH, phrase))
-    assert [note.pitch_midi for note in again] == [note.pitch_midi for note in phrase]
-    for one, other in zip(phrase, again, strict=True):
+    again = from_arrays(PATCH, *to_arrays(PATCH, phrase, most_notes=40))
+    assert again.one_patch
+    notes = list(zip(phrase.resolved, again.resolved, strict=True))
+    assert len(notes) > 1
+    for one, other in notes:
+        assert one.pitch_midi == other.pitch_midi
         assert one.onset_s == pytest.approx(other.onset_s, abs=1e-5)
-        own = {"level", "tune"} | {control.name for control in PATCH.shared}
-        for name in own:
-            control = PATCH[PATCH.row(name)]
-            a, b = (control.from_physical(note.controls[name]) for note in (one, other))
-            assert np.clip(a, 0, 1) == pytest.approx(float(b), abs=1e-5), name
+        assert set(one.controls) == set(other.controls) == set(PATCH.names)
+        for control in PATCH:
+            a, b = (control.from_physical(note.controls[control.name]) for note in (one, other))
+            assert np.clip(a, 0, 1) == pytest.approx(float(b), abs=1e-5), control.name

@@ -11,7 +11,7 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from mirrornet.plants import load_plant
 from mirrornet.plants.base import TAIL_S
 from mirrornet.plants.vital import Vital
-from mirrornet.score import Note, melody_notes
+from mirrornet.score import Note, melody_score
 
 RATE_HZ = 16000
 PLAIN = {"level": -6.0, "cutoff": 800.0, "resonance": 30.0, "attack": 0.01, "decay": 1.0}
@@ -106,7 +106,7 @@ def test_every_corner_and_every_random_note_can_be_heard(vital: Vital):
     values = np.concatenate([corners, np.random.default_rng(1).random((100, 5))])
     pitches = np.tile([0.0, 1.0], 66)
     controls = np.stack([pitches, np.full(132, 0.5), *values.T])
-    for note in melody_notes(vital.controls, controls, melody_s=66.0):
+    for note in melody_score(vital.controls, controls, melody_s=66.0).notes:
         peak = np.abs(vital.play([Note(note.pitch_midi, 0.0, 0.3, note.controls)])).max()
         assert -50 < 20 * np.log10(peak) < 0, note
 
@@ -162,7 +162,7 @@ def test_decay_is_the_time_to_silence(vital: Vital, decay: float):
 def test_level_is_the_oscillators_in_decibels(vital: Vital):
     def energy_db(level: float, **settings: float) -> float:
         note = a_note(level=level)
-        preset = json.loads(vital.note_preset(note))
+        preset = json.loads(vital.preset(note))
         preset["settings"].update(settings)
         sound = play_preset(json.dumps(preset), note).astype(float)
         return 10 * np.log10((sound**2).sum())
@@ -301,8 +301,10 @@ def test_a_preset_sounds_as_its_note(control_set):
     plant = load_plant("vital", controls=control_set, sample_rate_hz=RATE_HZ)
     assert isinstance(plant, Vital)
     for melody in some_melodies(plant, 2, 3):
-        for n, note in enumerate(melody_notes(plant.controls, melody)):
-            sound = play_preset(plant.preset(melody, n), note)
+        score = melody_score(plant.controls, melody)
+        presets = [one.make().decode() for one in plant.artifacts(score)]
+        for preset, note in zip(presets, score.notes, strict=True):
+            sound = play_preset(preset, note)
             np.testing.assert_allclose(sound, plant.note_sound(note), atol=1e-6)
 
 

@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 
 from mirrornet.errors import ControlError, PlantError
 from mirrornet.export.files import controls_json
-from mirrornet.export.playing import play_notes, read_notes
+from mirrornet.export.playing import ScoreFile, artifacts, play, read_score
 from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import CONTROL_SETS
-from mirrornet.score import Note
+from mirrornet.score import Note, Score
 
 KNOBS = {"level": -3.0, "cutoff": 800.0, "resonance": 20.0, "attack": 0.01, "decay": 0.5}
 VIBRATO = {"vibrato_rate": 5.0, "vibrato_depth": 50.0, "vibrato_phase": 0.0}
 NOTE = Note(60, 0.0, 0.5, KNOBS)
+
+
+def play_notes(notes: list[Note], plant: str, sample_rate_hz: int) -> np.ndarray:
+    """Notes that have all their controls, of a file that names only the plant."""
+    return play(ScoreFile(Score(notes), plant, {}), None, sample_rate_hz)
 
 
 @pytest.fixture
@@ -29,7 +34,33 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_a_match_wrote_is_read_back(path: Path, match: Match):
     path.write_text(controls_json(match))
-    assert read_notes(path) == ("vital", match.notes)
+    file = read_score(path)
+    assert (file.plant, file.options) == ("vital", {"controls": "set1"})
+    assert file.score.resolved == match.notes
+
+
+def test_one_patch_is_read_back_and_played_as_one(path: Path):
+    controls = CONTROL_SETS["patch"]
+    knobs = controls.from_vector(np.full(len(controls), 0.4))
+    own = [{name: knobs.pop(name) for name in ("level", "tune")}, {"level": -20.0, "tune": 9.0}]
+    score = Score([Note(60 + n, 0.5 * n, 0.5 * n + 0.4, one) for n, one in enumerate(own)], knobs)
+    card = {
+        "plant": "vital",
+        "patch": knobs,
+        "notes": [{"name": "any", "sure": 0.5, **note.__dict__} for note in score.notes],
+    }
+    path.write_text(json.dumps(card))
+    file = read_score(path)
+    assert file.score == score
+    expected = load_plant("vital", controls="patch").render(score)
+    np.testing.assert_array_equal(play(file, None, 16000), expected)
+    assert [one.path for one in artifacts(file, None)] == ["match.vital"]
+    # As earlier versions wrote it: every note has all controls.
+    del card["patch"]
+    card["notes"] = [note.__dict__ for note in score.resolved]
+    path.write_text(json.dumps(card))
+    np.testing.assert_array_equal(play(read_score(path), None, 16000), expected)
+    assert [one.path for one in artifacts(read_score(path), None)] == ["match.vital"]
 
 
 def test_notes_choose_their_control_set():
@@ -76,7 +107,7 @@ def test_notes_that_must_not_be_played(changes, words):
     ],
 )
 def test_an_unknown_knob_is_told_with_those_of_the_set_that_was_meant(knobs, wanted):
-    names = sorted({*CONTROL_SETS[wanted].names} - {"pitch", "duration"})
+    names = sorted(CONTROL_SETS[wanted].knobs.names)
     with pytest.raises(ControlError, match=f"needs exactly the controls {', '.join(names)}; got"):
         play_notes([Note(60, 0.0, 0.5, knobs)], "vital", 16000)
 
@@ -108,7 +139,62 @@ def test_no_notes_and_no_plant():
 def test_a_file_that_holds_something_else(path: Path, text: str):
     path.write_text(text)
     with pytest.raises(ControlError, match=r"controls\.json is not a controls\.json"):
-        read_notes(path)
+        read_score(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"controls": "set9"},
+        {"controls": []},
+        {"controls": {}},
+        {"controls": None},
+        {"colour": "red"},
+        {"name": "vital"},
+        {"self": 1},
+        {"": 1},
+        {"sample_rate_hz": "loud"},
+    ],
+)
+def test_options_that_make_no_plant(path: Path, options: dict):
+    card = {"plant": "vital", "plant_options": options, "notes": [NOTE.__dict__]}
+    path.write_text(json.dumps(card))
+    if "sample_rate_hz" in options:  # the rate is the player's to choose
+        assert len(play(read_score(path), None, 16000)) == 16000 * 0.55
+        return
+    with pytest.raises((ControlError, PlantError)):
+        play(read_score(path), None, 16000)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"program": "flute"},
+        {"program": []},
+        {"program": None},
+        {"sound_font": 5},
+        {"sound_font": []},
+        {"sound_font": "gone.sf2"},
+    ],
+)
+def test_options_that_make_no_sound_font(path: Path, options: dict):
+    pytest.importorskip("tinysoundfont")
+    note = Note(60, 0.0, 0.5).__dict__
+    path.write_text(json.dumps({"plant": "soundfont", "plant_options": options, "notes": [note]}))
+    with pytest.raises((ControlError, PlantError)):
+        play(read_score(path), None, 44100)
+
+
+def test_a_plant_in_a_file_from_elsewhere_is_not_run_unasked(path: Path):
+    proof = path.with_name("proof")
+    plant = path.with_name("plant.py")
+    plant.write_text(f"open({str(proof)!r}, 'w')")
+    path.write_text(json.dumps({"plant": str(plant), "notes": [NOTE.__dict__]}))
+    with pytest.raises(PlantError, match=r"if you trust that file, add --plant .*plant\.py"):
+        play(read_score(path), None, 16000)
+    with pytest.raises(PlantError, match="if you trust that file"):
+        artifacts(read_score(path), None)
+    assert not proof.exists()
 
 
 @pytest.mark.parametrize(
@@ -120,15 +206,16 @@ def test_values_that_are_no_numbers(path: Path, value: str, place: str):
     old = {"onset_s": "0.0", "controls": json.dumps(KNOBS), "cutoff": "800.0"}[place]
     path.write_text(text.replace(f'"{place}": {old}', f'"{place}": {value}'))
     with pytest.raises(ControlError):
-        play_notes(read_notes(path)[1], "vital", 16000)
+        play(read_score(path), None, 16000)
 
 
+KEYS = ["plant", "plant_options", "patch", "notes", "pitch_midi", "onset_s", "offset_s", "controls"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda inside: (
         st.lists(inside, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["plant", "notes", "pitch_midi", "onset_s", "offset_s", "controls"]),
+            st.sampled_from(KEYS),
             inside,
             max_size=4,
         )
@@ -143,6 +230,22 @@ def test_any_json_is_notes_or_refused(tmp_path_factory, card):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(card), errors="surrogatepass")
     with contextlib.suppress(ControlError):
-        plant, notes = read_notes(path)
-        assert isinstance(plant, str)
-        assert all(isinstance(note.onset_s, float) for note in notes)
+        file = read_score(path)
+        assert isinstance(file.plant, str)
+        assert all(isinstance(note.onset_s, float) for note in file.score.notes)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    patch=JSON,
+    options=JSON,
+    note=st.fixed_dictionaries({}, optional=dict.fromkeys(("pitch_midi", "onset_s"), JSON)),
+    knobs=st.dictionaries(st.sampled_from([*KNOBS, "wah"]), JSON, max_size=2),
+)
+def test_any_values_are_played_or_refused(tmp_path_factory, patch, options, note, knobs):
+    path = tmp_path_factory.getbasetemp() / "values.json"
+    card = {"plant": "vital", "patch": patch, "plant_options": options}
+    card["notes"] = [{**NOTE.__dict__, **note, "controls": KNOBS | knobs}]
+    path.write_text(json.dumps(card), errors="surrogatepass")
+    with contextlib.suppress(ControlError, PlantError):
+        assert np.isfinite(play(read_score(path), None, 8000)).all()

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from mirrornet.export.plots import compare, panels
 from mirrornet.features import hear
 from mirrornet.matching.match import Match
-from mirrornet.score import note_name
+from mirrornet.score import Score, note_name
 
 
 def pixels(image: AxesImage) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_the_piano_roll_shares_the_time_axis(match: Match):
 
 def test_silence_and_no_notes_can_be_drawn(match: Match):
     silence = np.zeros((128, 250), np.float32)
-    empty = dataclasses.replace(match, target_heard=silence, heard=silence, notes=[])
+    empty = dataclasses.replace(match, target_heard=silence, heard=silence, score=Score([]))
     assert png(compare(empty)).startswith(b"\x89PNG")
 
 

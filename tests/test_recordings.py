@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import mido
 import numpy as np
@@ -9,17 +10,16 @@ import pytest
 import soundfile
 import soxr
 from encoding import encoded
-from mirrornet.training.phrase_sampling import shared_knobs
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
 from mirrornet.experiments.reading import as_read, note_scores
 from mirrornet.export.files import save_match
 from mirrornet.export.midi import bends, midi
-from mirrornet.matching.match import load_reader
-from mirrornet.matching.recordings import plant_notes, with_levels
-from mirrornet.models.recording import HeardNote, RecordingModel, Transcript
-from mirrornet.score import TICKS_PER_S, Note
+from mirrornet.matching.levels import with_levels
+from mirrornet.matching.recordings import plant_score
+from mirrornet.matching.transcribe import HeardNote, Transcript
+from mirrornet.score import TICKS_PER_S, Note, Score
 from tests.test_patch import SINE
 
 RATE_HZ = 44100
@@ -37,13 +37,6 @@ TUNE = (
 @pytest.fixture(scope="module")
 def plant() -> mn.Plant:
     return mn.load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
-
-
-@pytest.fixture(scope="module")
-def model() -> RecordingModel:
-    model = load_reader()
-    assert isinstance(model, RecordingModel)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +63,7 @@ def test_the_match_is_what_it_says(match, plant):
     np.testing.assert_allclose(match.audio, match.plant.play(match.notes, 4.0), atol=1e-6)
     assert match.distances["spectrogram_error"] < 0.5
     assert match.controls.shape == (len(plant.controls), len(TUNE))
-    assert set(match.sure) == set(shared_knobs(plant.controls))
+    assert set(match.sure) == set(plant.controls.patch.names)
     assert all(0 <= sure <= 1 for sure in match.sure.values())
     assert match.warnings == []
 
@@ -81,10 +74,9 @@ def test_rate_channels_and_gain_do_not_matter(plant, played, match, tmp_path):
     soundfile.write(file, np.stack([sound, 0.5 * sound], 1), 32000)
     other = mn.match(file)
     assert [n.pitch_midi for n in other.notes] == [n.pitch_midi for n in match.notes]
-    for name in shared_knobs(plant.controls):
-        control = plant.controls[plant.controls.row(name)]
-        values = [control.from_physical(m.notes[0].controls[name]) for m in (match, other)]
-        assert values[0] == pytest.approx(values[1], abs=0.05), name
+    for control in plant.controls.patch:
+        values = [control.from_physical(m.score.patch[control.name]) for m in (match, other)]
+        assert values[0] == pytest.approx(values[1], abs=0.05), control.name
 
 
 @pytest.mark.parametrize(
@@ -219,9 +211,10 @@ def test_a_note_in_tune_needs_no_pitch_wheel(plant, match):
     notes[2] = heard(onset_s=1.0, offset_s=1.4, tune=0.14)  # two cents away
     notes[3] = heard(onset_s=1.5, offset_s=1.9, tune=-0.7)
     transcript = Transcript(notes, np.full(16, 0.5), np.zeros(16))
-    found = plant_notes(plant, transcript, 2.0)
+    score = plant_score(plant, transcript, 2.0)
+    found = score.resolved
     assert [n.controls["tune"] for n in found] == pytest.approx([5.0, 5.0, 5.0, -35.0])
-    bent = mn.Match(**{**match.__dict__, "notes": found})
+    bent = replace(match, score=score)
     assert bends(bent, found) == [0, 0, 0, round(8191 * -40 / 200)]
     file = mido.MidiFile(file=io.BytesIO(midi(bent, [("melody", found)])))
     wheel = [(m.type, getattr(m, "pitch", None)) for m in file.tracks[1] if not m.is_meta]
@@ -232,7 +225,7 @@ def test_a_note_in_tune_needs_no_pitch_wheel(plant, match):
 
 def test_times_are_those_a_midi_file_can_say(plant):
     notes = [heard(onset_s=0.12345, offset_s=9.0)]
-    note = plant_notes(plant, Transcript(notes, np.full(16, 0.5), np.zeros(16)), 2.0)[0]
+    note = plant_score(plant, Transcript(notes, np.full(16, 0.5), np.zeros(16)), 2.0).notes[0]
     assert note.onset_s * TICKS_PER_S == pytest.approx(round(note.onset_s * TICKS_PER_S))
     assert note.offset_s == 2.0
 
@@ -244,8 +237,9 @@ def test_levels_are_measured_on_the_target(plant):
         for n, level in zip(notes, (-20.0, -2.0, -14.0), strict=True)
     ]
     target = 0.1 * plant.play(louder, 2.0)
-    found = with_levels(plant, notes, target, plant.play(notes, 2.0))
-    assert [n.controls["level"] for n in found] == pytest.approx([-18.0, 0.0, -12.0], abs=0.6)
+    level = plant.controls.named("level")
+    found = with_levels(plant, level, Score(notes), target, plant.play(notes, 2.0))
+    assert [n.controls["level"] for n in found.notes] == pytest.approx([-18.0, 0.0, -12.0], abs=0.6)
 
 
 def test_a_note_the_plant_can_hardly_play_does_not_silence_the_others(plant):
@@ -253,18 +247,20 @@ def test_a_note_the_plant_can_hardly_play_does_not_silence_the_others(plant):
     target = plant.play(notes, 2.5)
     audio = target.copy()
     audio[round(1.5 * RATE_HZ) :] *= 1e-5
-    found = with_levels(plant, notes, target, audio)
-    assert [n.controls["level"] for n in found] == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=0.5)
+    found = with_levels(plant, plant.controls.named("level"), Score(notes), target, audio)
+    assert [n.controls["level"] for n in found.notes] == pytest.approx(
+        [0.0, 0.0, 0.0, 0.0], abs=0.5
+    )
 
 
 def test_guesses_alone_are_no_notes(plant):
     transcript = Transcript([heard(sure=0.05)], np.full(16, 0.5), np.zeros(16))
-    assert plant_notes(plant, transcript, 2.0) == []
+    assert plant_score(plant, transcript, 2.0).notes == []
 
 
 def test_notes_that_are_mere_guesses_are_not_played_and_none_outlasts_the_next(plant):
     notes = [heard(offset_s=0.6), heard(onset_s=0.5, offset_s=0.9), heard(onset_s=1.5, sure=0.02)]
-    found = plant_notes(plant, Transcript(notes, np.full(16, 0.5), np.zeros(16)), 2.0)
+    found = plant_score(plant, Transcript(notes, np.full(16, 0.5), np.zeros(16)), 2.0).notes
     assert [note.onset_s for note in found] == [0.0, 0.5]
     assert found[0].offset_s == 0.5
 

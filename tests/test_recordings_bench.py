@@ -36,8 +36,7 @@ from mirrornet.experiments.reading import (
 )
 from mirrornet.experiments.recordings import run_recordings
 from mirrornet.experiments.tables import pitch_class_table, recorded_sounds_table, recordings_table
-from mirrornet.models.mirrornet import shipped
-from mirrornet.models.recording import RecordingModel
+from mirrornet.models.mirrornet import load_model
 from mirrornet.score import Note
 
 PLAYED = [Note(60, 0.0, 0.4), Note(64, 0.5, 0.9), Note(67, 1.0, 1.8), Note(67, 2.0, 2.4)]
@@ -126,7 +125,7 @@ def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recordings, "sources", lambda _: few)
     monkeypatch.setattr(recordings, "TIME_S", 0.5)
     monkeypatch.setattr(recordings, "BABBLE", 4)
-    model = RecordingModel.load(shipped("patch"))
+    model = load_model(controls="patch")
     path = run_recordings(model, 0, tmp_path / "results", tmp_path / "runs")
     result = json.loads(path.read_text())
     flute, real = result["rows"][1:]

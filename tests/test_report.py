@@ -14,6 +14,7 @@ from mirrornet.controls import Control, ControlSpace
 from mirrornet.export.report import CLOSENESS, in_words, render_report, verdict
 from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant
+from mirrornet.plants.base import Artifact
 from mirrornet.score import note_name
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -108,13 +109,24 @@ def test_names_cannot_become_markup(match: Match):
         for note in match.notes
     ]
     distances = {"spectrogram_error": 0.1, "<img src=x>": 1.0}
-    match = dataclasses.replace(match, plant=plant, notes=notes, distances=distances)
-    text = render_report(match, b"", b"", b"")
+    score = dataclasses.replace(match.score, notes=notes)
+    match = dataclasses.replace(match, plant=plant, score=score, distances=distances)
+    artifacts = [
+        Artifact("<u>a</u>.vital", bytes, "</dd>what it is"),
+        *(Artifact(f'presets/"><b>{n}.vital', bytes, "<s>each", n) for n in range(5)),
+    ]
+    text = render_report(match, b"", b"", b"", artifacts, ["<em>fault"])
     page = Page(text)
     assert "<script>alert('plant')</script>" in page.text
     assert "<i>level<b>dB" in page.rows[0]
     assert "<img src=x>" in page.text
     assert "</dl>&amp;" in page.text
+    assert "<u>a</u>.vital" in page.text
+    assert "</dd>what it is" in page.text
+    assert "<s>each" in page.text
+    assert "<em>fault" in page.text
+    links = [unquote(link) for link in page.values("href")]
+    assert {f'presets/"><b>{n}.vital' for n in range(5)} <= set(links)
     assert [tag for tag, _ in page.tags].count("script") == 1
 
 

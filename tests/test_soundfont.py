@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mirrornet.training.targets import seed_targets
 
 from mirrornet.errors import ControlError, PlantError
 from mirrornet.features import hear
@@ -16,6 +15,7 @@ from mirrornet.plants.pool import Pool
 from mirrornet.plants.soundfont import INSTALL, MELODY, SoundFont, default_sound_font
 from mirrornet.plants.vital import SET1
 from mirrornet.score import Note
+from mirrornet.training.dataset import seed_targets
 from mirrornet.training.sampling import random_melodies
 
 RATE_HZ = 44100

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from mirrornet.controls import Control, ControlSpace
 from mirrornet.experiments.material import RATE_HZ, plant_phrases
 from mirrornet.features import FRAME_S, hear_recording
-from mirrornet.models.mirrornet import shipped
-from mirrornet.models.recording import CONTEXT, WINDOW, RecordingModel, find_notes
+from mirrornet.matching.transcribe import WINDOW, find_notes, transcribe
+from mirrornet.models.mirrornet import MirrorNet, load_model
+from mirrornet.models.rows import RowCode
 from mirrornet.models.salience import harmonic_places
 from mirrornet.models.transcriber import SILENT, UNSURE, Frames, Opinions, Transcriber
 from mirrornet.plants.vital_patch import PATCH
 
 FRAMES = 300
+PERIOD = 484  # frames; as the network pools them, whole fours
+TWO = ControlSpace((Control("wave", scope="patch"), Control("cutoff", scope="patch")))
 
 
 def played(*notes: tuple[int, float, float], tune: float = 0.0) -> Frames:
@@ -53,7 +57,7 @@ def test_a_note_said_again_is_two_and_a_moment_missed_is_none():
 
 def test_silence_holds_no_notes():
     assert find_notes(played()) == []
-    silent = RecordingModel.load(shipped("patch")).transcribe(np.zeros((176, 300), np.float32))
+    silent = transcribe(load_model(controls="patch"), np.zeros((176, 300), np.float32))
     assert silent.notes == []
     assert (silent.sure == 0).all()
 
@@ -66,15 +70,22 @@ def test_a_doubtful_note_says_so():
 
 
 def test_a_long_recording_is_read_in_parts_as_if_it_were_whole():
-    torch.manual_seed(0)
-    model = RecordingModel("vital", PATCH).eval()
-    heard = torch.rand(128, 2 * WINDOW + 777)
-    with torch.inference_mode():
-        whole = model.transcriber.listen(heard[None])
-        parts = model._frames(heard.numpy())
-    for one, other in zip(parts, whole, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
-    assert CONTEXT < WINDOW
+    """A phrase that is heard again and again is read alike each time, also where a part ends."""
+    heard = hear_recording(next(plant_phrases(seed=78)).sound, RATE_HZ)[:, :PERIOD]
+    times = 2 * WINDOW // PERIOD + 2
+    assert WINDOW % PERIOD  # a part ends in the midst of it
+    read = transcribe(load_model(controls="patch"), np.tile(heard, times)).notes
+    of = np.array([int((note.onset_s / FRAME_S + 2) // PERIOD) for note in read])
+    first, *others = ([read[n] for n in np.flatnonzero(of == time)] for time in range(1, times - 1))
+    assert len(first) > 3
+    for number, notes in enumerate(others, 1):
+        since_s = number * PERIOD * FRAME_S
+        assert [note.pitch_midi for note in notes] == [note.pitch_midi for note in first]
+        for note, same in zip(notes, first, strict=True):
+            assert note.onset_s - since_s == pytest.approx(same.onset_s, abs=1e-4)
+            assert note.offset_s - since_s == pytest.approx(same.offset_s, abs=1e-4)
+            assert (note.sure, note.tune) == pytest.approx((same.sure, same.tune), abs=1e-3)
+            assert note.knobs == pytest.approx(same.knobs, abs=1e-3)
 
 
 def test_harmonics_are_read_where_the_cochlea_puts_them():
@@ -88,13 +99,13 @@ def test_harmonics_are_read_where_the_cochlea_puts_them():
 
 
 def test_knobs_are_off_by_as_much_as_they_are_doubted():
-    model = RecordingModel.load(shipped("patch"))
-    straight = [n for n, control in enumerate(model.controls.shared) if not control.circular]
+    model = load_model(controls="patch")
+    patch = model.controls.patch
+    straight = [n for n, control in enumerate(patch.rows) if not control.circular]
     off, sure = [], []
     for phrase in islice(plant_phrases(seed=78), 24):
-        found = model.transcribe(hear_recording(phrase.sound, RATE_HZ))
-        controls = phrase.notes[0].controls
-        true = [float(c.from_physical(controls[c.name])) for c in model.controls.shared]
+        found = transcribe(model, hear_recording(phrase.sound, RATE_HZ))
+        true = patch.to_vector(phrase.notes[0].controls)
         if found.notes:
             off.append((found.knobs - true)[straight])
             sure.append(found.sure[straight])
@@ -106,9 +117,10 @@ def test_knobs_are_off_by_as_much_as_they_are_doubted():
 
 
 def test_the_surer_notes_count_more():
-    network = Transcriber(2)
+    network = Transcriber(TWO)
     level, knobs = torch.zeros(1, 2), torch.tensor([[[0.2, 0.8], [0.5, 0.5]]])
-    said = Opinions(level, knobs, torch.tensor([[[400.0, 4.0], [100.0, 100.0]]]))
+    sureness = torch.tensor([[[400.0, 4.0], [100.0, 100.0]]])
+    said = Opinions(level, knobs, sureness, torch.empty(1, 0, 2))
     agreed, variance = network.agree(said, torch.ones(1, 2))
     assert agreed[0, 0] == pytest.approx((0.2 * 400 + 0.8 * 4) / 404)
     assert variance[0, 0] < variance[0, 1]
@@ -117,23 +129,22 @@ def test_the_surer_notes_count_more():
 
 
 def test_a_circular_knob_goes_through_its_circle():
-    network = Transcriber(2, (1,))
+    code = RowCode([Control("wave"), Control("phase", circular=True)])
     knobs = torch.tensor([[0.3, 0.02], [0.9, 0.98], [0.1, 0.5]])
-    np.testing.assert_allclose(network.knobs_of(network.values(knobs)), knobs, atol=1e-6)
-    across = network.values(knobs)[:2].mean(0, keepdim=True)
-    assert float(network.knobs_of(across)[0, 1]) % 1 == pytest.approx(0.0, abs=1e-6) or float(
-        network.knobs_of(across)[0, 1]
-    ) == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_allclose(code.rows_of(code.measures(knobs)), knobs, atol=1e-6)
+    across = float(code.rows_of(code.measures(knobs)[:2].mean(0, keepdim=True))[0, 1])
+    assert min(across, 1 - across) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_model_saved_in_half_precision_reads_the_same(tmp_path):
     torch.manual_seed(0)
-    model = RecordingModel("vital", PATCH).eval()
+    model = MirrorNet("vital", PATCH, "recording").eval()
     model.save(tmp_path / "model.json", {}, half=True)
-    again = RecordingModel.load(tmp_path / "model.json")
+    again = MirrorNet.load(tmp_path / "model.json")
+    assert again.architecture == "recording"
     assert again.controls == PATCH
     assert again.plant == "vital"
     heard = torch.rand(1, 128, 100)
     with torch.inference_mode():
-        one, other = (m.transcriber.listen(heard).tune for m in (model, again))
+        one, other = (m.encoder.listen(heard).tune for m in (model, again))
     np.testing.assert_allclose(other, one, atol=2e-3)

@@ -14,8 +14,8 @@ VIBRATO = Vibrato(5, 6, 7, 2.0, 10.0)
 
 
 def test_only_a_space_with_a_vibrato_has_one():
-    assert Vibrato.of(SET1) is None
-    assert Vibrato.of(SET2) == VIBRATO
+    assert Vibrato.of(SET1.knobs) is None
+    assert Vibrato.of(SET2.knobs) == VIBRATO
     assert SET2.names[7:] == ("vibrato_rate", "vibrato_depth", "vibrato_phase")
 
 

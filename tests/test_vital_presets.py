@@ -13,7 +13,7 @@ from mirrornet.app.cli import main
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import CONTROL_SETS, Vital
 from mirrornet.plants.vital_preset import preset_text
-from mirrornet.score import Note
+from mirrornet.score import Note, melody_score
 
 RATE_HZ = 16000
 
@@ -24,7 +24,7 @@ def corner_notes(plant: Vital) -> list[Note]:
     rows = [np.zeros(len(space)), np.ones(len(space))]
     rows += list(np.random.default_rng(0).random((4, len(space))))
     values = space.to_physical(np.stack(rows, axis=1))
-    own = [name for name in space.names if name not in ("pitch", "duration")]
+    own = space.knobs.names
     return [
         Note(48 + 6 * n, 0.0, 0.4, {name: float(values[space.row(name), n]) for name in own})
         for n in range(len(rows))
@@ -38,18 +38,23 @@ def plant(request) -> Vital:
 
 def test_vital_opens_presets_of_every_control_set(plant: Vital):
     for note in corner_notes(plant):
-        assert problems(plant.note_preset(note)) == []
+        assert problems(plant.preset(note)) == []
 
 
 def test_presets_are_the_same_from_every_vital(plant: Vital):
     note = corner_notes(plant)[3]
     other = load_plant("vital", controls=plant.controls.name, sample_rate_hz=RATE_HZ)
-    assert other.note_preset(note) == plant.note_preset(note)
+    assert isinstance(other, Vital)
+    assert other.preset(note) == plant.preset(note)
 
 
-def test_vital_opens_what_preset_gives():
+def test_vital_opens_the_artifacts_of_a_melody():
     plant = Vital("set2", RATE_HZ)
-    assert problems(plant.preset(np.random.default_rng(1).random((10, 5)), note=3)) == []
+    score = melody_score(plant.controls, np.random.default_rng(1).random((10, 5)))
+    artifacts = plant.artifacts(score)
+    assert [artifact.note for artifact in artifacts] == [*range(5)]
+    for artifact in artifacts:
+        assert problems(artifact.make().decode()) == []
 
 
 def test_vital_opens_every_preset_of_a_match(saved: Path):
@@ -68,7 +73,7 @@ def test_the_rules_refuse_what_vita_writes():
 
 def test_the_rules_see_each_fault():
     plant = Vital("patch", RATE_HZ)
-    good = json.loads(plant.note_preset(corner_notes(plant)[2]))
+    good = json.loads(plant.preset(corner_notes(plant)[2]))
 
     def broken(**settings: object) -> list[str]:
         return problems(preset_text(good | {"settings": good["settings"] | settings}, "Keys", "x"))
@@ -89,7 +94,7 @@ def test_the_rules_see_each_fault():
 def test_presets_sound_bit_for_bit_as_vita_plays_its_own(plant: Vital):
     """What the file says of its version changes nothing of the sound."""
     for note in corner_notes(plant)[2:4]:
-        preset = plant.note_preset(note)
+        preset = plant.preset(note)
         with_vitas_versions = preset.replace('version":"1.0.0"', 'version":"99999.9.9"')
         assert with_vitas_versions.count("99999.9.9") == 4
         np.testing.assert_array_equal(first_sound(preset), first_sound(with_vitas_versions))
@@ -123,13 +128,13 @@ def test_render_mends_the_preset_of_a_recording(tmp_path: Path):
     ]
     (text,) = written(tmp_path, plant, notes)
     assert problems(text) == []
-    assert text == plant.note_preset(notes[0])
+    assert text == plant.preset(notes[0])
 
 
 def test_render_mends_the_presets_of_notes(tmp_path: Path):
     plant = Vital("set1", RATE_HZ)
     notes = corner_notes(plant)[2:5]
-    assert written(tmp_path, plant, notes) == [plant.note_preset(note) for note in notes]
+    assert written(tmp_path, plant, notes) == [plant.preset(note) for note in notes]
     names = sorted(path.name for path in tmp_path.glob("*.vital"))
     assert names == ["mended-1-C4.vital", "mended-2-F#4.vital", "mended-3-C5.vital"]
 
@@ -158,7 +163,7 @@ def test_style_tells_what_sounds_on_from_what_decays():
     plant = Vital("patch", RATE_HZ)
     note = corner_notes(plant)[2]
     styles = [
-        json.loads(plant.note_preset(Note(60, 0.0, 1.0, note.controls | {"sustain": sustain})))
+        json.loads(plant.preset(Note(60, 0.0, 1.0, note.controls | {"sustain": sustain})))
         for sustain in (0.0, 100.0)
     ]
     assert [preset["preset_style"] for preset in styles] == ["Keys", "Lead"]

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from mirrornet.plants import Plant
+from mirrornet.plants import NotePlant
 from mirrornet.plants.base import TAIL_S
 from mirrornet.plants.vital import SET1
 
 
-class Toy(Plant):
+class Toy(NotePlant):
     name = "toy"
 
     def __init__(self) -> None:

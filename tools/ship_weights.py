@@ -17,24 +17,22 @@ from typing import Any
 import torch
 
 from mirrornet.features import hear
+from mirrornet.matching.melody_sound import melody_sound
 from mirrornet.models.mirrornet import MirrorNet, shipped
-from mirrornet.models.recording import TRANSCRIBER, RecordingModel
-from mirrornet.training.targets import melody_sound
 
 KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
 
 
 def ship(name: str) -> None:
     run = Path("runs") / name
-    card = json.loads((run / "model.json").read_bytes())
-    if card["architecture"] == TRANSCRIBER:
-        ship_transcriber(run, card)
+    model = MirrorNet.load(run / "model.json")
+    if model.architecture == "recording":
+        ship_for_recordings(model, json.loads((run / "model.json").read_bytes()))
     else:
-        ship_mirrornet(name)
+        ship_for_melodies(name)
 
 
-def ship_transcriber(run: Path, card: dict[str, Any]) -> None:
-    model = RecordingModel.load(run / "model.json")
+def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
     kept = ("learned", "learning_minutes", "learning_cpu_s", "machine", "versions", "git_commit")
     about = {"made_by": "mirrornet learn --controls patch --budget full"}
     path = model.save(shipped("patch"), about | {key: card[key] for key in kept}, half=True)
@@ -43,7 +41,7 @@ def ship_transcriber(run: Path, card: dict[str, Any]) -> None:
     )
 
 
-def ship_mirrornet(name: str) -> None:
+def ship_for_melodies(name: str) -> None:
     result = json.loads((Path("results") / f"{name}.json").read_bytes())
     run = Path("runs") / name
     model = MirrorNet.load(run / "babbled" / "model.json")

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -293,21 +293,8 @@ def _program() -> str:
     """What the process of one file runs. It finds what we find: nothing of the current folder
     (`-P`), unless that is on our own path."""
     path = ascii([str(place) for place in sys.path])
-    return f"import sys; sys.path[:] = {path}; from mirrornet.app import batch; batch.match_one()"
-
-
-def match_one() -> None:
-    """The life of the process of one file: the command line, until the folder's process ends."""
-    from .cli import main
-
-    Thread(target=_end_with_the_folder, daemon=True).start()
-    sys.exit(main())
-
-
-def _end_with_the_folder() -> None:
-    """It holds the other end of this pipe, however it ends."""
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
+    run = "from mirrornet.app.one_sound import match_one; match_one()"
+    return f"import sys; sys.path[:] = {path}; {run}"
 
 
 def _write_summary(folder: Path, out: Path, found: Sequence[Matched]) -> None:

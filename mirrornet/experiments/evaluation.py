@@ -15,8 +15,9 @@ from ..controls import ControlSpace
 from ..errors import PlantError
 from ..events import Progress
 from ..features import Hearing, frame_times_s
-from ..matching.imagining import imagine
-from ..matching.practising import practise
+from ..matching.imagining import MelodySurrogate, imagine, round_pitch
+from ..matching.objective import MelodyObjective
+from ..matching.refine import Refinement
 from ..metrics import (
     SOUND_RATE_HZ,
     control_errors,
@@ -187,29 +188,32 @@ def imagine_all(model: MirrorNet, heard: Heard, controls: Controls, progress: Pr
 def refine_all(
     model: MirrorNet, pool: Pool, heard: Heard, controls: Controls, renders: int, seed: int
 ) -> Controls:
-    """`practising.practise` for each melody, all in step, so that every worker is kept busy."""
-    practices = [
-        practise(model.controls, sound, start, Budget(renders), model, seed)
+    """`refine` for each melody, all in step, so that every worker is kept busy."""
+    objectives = [
+        MelodyObjective(model.controls, sound, round_pitch(model.controls, start))
         for sound, start in zip(heard, controls, strict=True)
     ]
-    best: list[np.ndarray | None] = [None] * len(practices)
-    asked = {number: next(practice) for number, practice in enumerate(practices)}
+    ears = [
+        MelodySurrogate(model, objective) if model.hearing == "loudness" else None
+        for objective in objectives
+    ]
+    refinements = [
+        Refinement(objective, Budget(renders), ear, seed)
+        for objective, ear in zip(objectives, ears, strict=True)
+    ]
     what = f"Refining, {renders} renders each"
     total = renders * len(heard)
     with threadpool_limits(1, "blas"), pool.progress.stage(what, total) as stage:
         done = 0
-        while asked:
-            outcomes = pool.hear(np.stack(list(asked.values())), "linear", chunk=4)
-            for number, outcome in zip(list(asked), outcomes, strict=True):
+        while left := [n for n, refinement in enumerate(refinements) if not refinement.done]:
+            rows = np.stack([objectives[n].controls_at(refinements[n].place) for n in left])
+            for number, outcome in zip(left, pool.hear(rows, "linear", chunk=4), strict=True):
                 if isinstance(outcome, PlantError):
                     raise outcome
-                try:
-                    asked[number] = practices[number].send(outcome)
-                except StopIteration as end:
-                    best[number] = end.value
-                    del asked[number]
+                refinements[number].step(outcome)
                 stage.at(done := done + 1)
-    return np.stack([controls for controls in best if controls is not None])
+    pairs = zip(objectives, refinements, strict=True)
+    return np.stack([objective.controls_at(one.best.place) for objective, one in pairs])
 
 
 def audible_vibrato(pool: Pool, true: Melodies) -> dict[str, np.ndarray]:

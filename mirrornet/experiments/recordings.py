@@ -8,6 +8,7 @@ CMA-ES in the same time.
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -23,9 +24,10 @@ from ..events import Progress
 from ..export.files import level_matched
 from ..features import RECORDING_RATE_HZ, hear_recording
 from ..matching.levels import play_at_levels
-from ..matching.patching import improve_patch
+from ..matching.objective import Heard, RecordingObjective
 from ..matching.recordings import plant_score, read
-from ..matching.rehearsing import Rehearsal, Trial
+from ..matching.refine import refine_recording
+from ..matching.surrogate import PatchSurrogate
 from ..metrics import field_metrics
 from ..models.checkpoints import fingerprint, provenance
 from ..models.mirrornet import MirrorNet
@@ -153,20 +155,21 @@ class Matchers:
             return {}
         first = play_at_levels(self.plant, score, sound, heard)
 
-        def searched(look_for: Callable[[Rehearsal], Trial], budget: Budget) -> Score:
-            rehearsal = Rehearsal(self.plant, first.score, sound, budget)
-            return rehearsal.with_knobs(first.score, look_for(rehearsal).knobs)
+        def searched(look_for: Callable[[RecordingObjective], Heard]) -> Score:
+            objective = RecordingObjective(self.plant, first.score, sound)
+            return objective.score_at(look_for(objective).place, first.score)
 
         nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.score.notes))
+        surrogate = partial(PatchSurrogate, self.model, seed=self.seed)
         methods: dict[str, Callable[[Budget], Score]] = {
-            OURS: lambda budget: improve_patch(
-                self.plant, first.score, sound, budget, self.model, self.seed
+            OURS: lambda budget: refine_recording(
+                self.plant, first.score, sound, budget, surrogate, self.seed
             ),
             "nearest in the babble": lambda budget: searched(
-                lambda rehearsal: search_patch(rehearsal, nearest), budget
+                lambda objective: search_patch(objective, budget, nearest)
             ),
             "CMA-ES": lambda budget: searched(
-                lambda rehearsal: cma_es(rehearsal, (self.seed, 0)), budget
+                lambda objective: cma_es(objective, budget, (self.seed, 0))
             ),
         }
         found = {"ours, at once": (first, 0)}

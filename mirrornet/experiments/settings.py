@@ -25,7 +25,7 @@ class Setting:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Where the targets' controls are drawn from; all of 0..1 where nothing is said."""
     controls: str = "set1"
-    """The control set that Vital learns to play with."""
+    """The control set that the default plant learns to play with."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class Setting:
         return Pool(self.target_plant, **self.target_options, **options)
 
     def plants(self, sample_rate_hz: int) -> tuple[Plant, Plant]:
-        """Who plays the targets, and the Vital that learns to."""
+        """Who plays the targets, and the plant that learns to."""
         return (
             load_plant(self.target_plant, **self.target_options, sample_rate_hz=sample_rate_hz),
             load_plant("vital", controls=self.controls, sample_rate_hz=sample_rate_hz),
@@ -44,13 +44,13 @@ class Setting:
 
 
 def _instrument(variant: str, program: int, what: str) -> Setting:
-    what = f"General MIDI {program} ({what}) of TimGM6mb, played on Vital with seven controls"
+    what = f"General MIDI {program} ({what}) of TimGM6mb, played with seven controls"
     return Setting(3, variant, what, "soundfont", {"program": program})
 
 
 SET1, SET2 = {"controls": "set1"}, {"controls": "set2"}
 SETTINGS: tuple[Setting, ...] = (
-    Setting(1, "own", "Vital's own melodies, seven controls", "vital", SET1),
+    Setting(1, "own", "the synthesizer's own melodies, seven controls", "vital", SET1),
     Setting(2, "ten", "ten controls, all ten learned", "vital", SET2, controls="set2"),
     Setting(2, "seven", "ten controls, only the first seven learned", "vital", SET2),
     Setting(

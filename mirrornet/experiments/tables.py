@@ -256,7 +256,7 @@ def cochlea_table(bench: dict[str, Any]) -> Rows:
 
 def plant_table(bench: dict[str, Any]) -> Rows:
     """How fast the plant is played and heard, with workers and without."""
-    rows = [["Vital", "workers", "melodies per s", "times real time", "times one worker"]]
+    rows = [["the synthesizer", "workers", "melodies per s", "times real time", "times one worker"]]
     for row in bench["rows"]:
         workers = str(row["workers"] or "none")
         numbers = (row[k] for k in ("melodies_per_s", "times_real_time", "times_one_worker"))

@@ -13,7 +13,7 @@ import mido
 from ..score import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity
 from .answer import Answer
 
-# Those that MIDI leaves free, but for 102 and 106, which mean something to Vital.
+# Those that MIDI leaves free, but for 102 and 106, with which some send pressure and slide.
 CONTROLLERS = (*range(20, 32), *range(103, 106), *range(107, 120))
 LEAD_S = 0.04  # in which knobs that a synthesizer smooths arrive before a note
 BEND_SEMITONES = 2  # the reach of a pitch wheel, unless a synthesizer is told otherwise

@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ..budget import Budget
-from ..controls import within
 from ..models.transcriber import UNSURE
 from ..plants import Plant
 from ..score import Score
-from .rehearsing import Heard, Rehearsal
+from .objective import RecordingObjective, Spectrogram
 
 DRAWS = 16  # patches heard for each that is asked for
 DIFFERENT = 0.01  # of the target's variance; what differs by less is nearly identical
@@ -35,19 +34,19 @@ def other_patches(
     `sure` says how much is known of each knob, as in `Transcript`. `target` is at the plant's rate.
     """
     generator = np.random.default_rng((seed, STREAM))
-    rehearsal = Rehearsal(plant, score, target, budget)
-    own = rehearsal.knobs
-    chosen, drawn = [rehearsal.play(own)], []
+    objective = RecordingObjective(plant, score, target)
+    own = objective.start
+    chosen, drawn = [objective.hear(own, budget)], []
     while budget.left:
         doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
-        drawn.append(rehearsal.play(within(rehearsal.rows, own + doubt)))
+        drawn.append(objective.hear(objective.valid(own + doubt), budget))
     for trial in sorted(drawn, key=lambda trial: trial.error):
-        apart = all(different(trial.heard, one.heard, rehearsal.target) for one in chosen)
+        apart = all(different(trial.compressed, one.compressed, objective.target) for one in chosen)
         if apart and len(chosen) <= count:
             chosen.append(trial)
-    return [rehearsal.with_knobs(score, one.knobs) for one in chosen[1:]]
+    return [objective.score_at(one.place, score) for one in chosen[1:]]
 
 
-def different(one: Heard, other: Heard, target: Heard) -> bool:
+def different(one: Spectrogram, other: Spectrogram, target: Spectrogram) -> bool:
     """Whether two answers can be told apart."""
     return bool(np.mean((one - other) ** 2) > DIFFERENT * np.var(target))

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from ..controls import ControlSpace
 from ..features import frame_times_s
 from ..models.mirrornet import MirrorNet
 from ..models.vibrato import VIBRATO_ROLES, Vibrato
-from ..score import PITCH_SPAN, sounding_note
+from ..score import PITCH_SPAN, note_spans, sounding_note
+from .least_squares import bounded_step
+from .objective import ONSET_UNIT_S, Heard, MelodyObjective, Place
+from .refine import Slopes
 
 Controls = Float[np.ndarray, "control note"]
 STEPS = 10
@@ -119,18 +121,30 @@ def decoder_slopes(
     return slopes.flatten(1).double().numpy()
 
 
-def bounded_step(
-    slopes: Float[np.ndarray, "point place"],
-    residual: Float[np.ndarray, " point"],
-    damping: float,
-    low: Float[np.ndarray, " place"],
-    high: Float[np.ndarray, " place"],
-) -> Float[np.ndarray, " place"]:
-    """The step within `low..high` that explains most of the residual: least squares, damped in
-    proportion to the mean curvature."""
-    curvature, pull = slopes.T @ slopes, slopes.T @ residual
-    curvature += max(damping * curvature.diagonal().mean(), 1e-12) * np.eye(len(pull))
-    root = np.linalg.cholesky(curvature)
-    # A step of no length must lie within the bounds, not on them.
-    bounds = np.minimum(low, -1e-9), np.maximum(high, 1e-9)
-    return lsq_linear(root.T, np.linalg.solve(root, pull), bounds).x
+class MelodySurrogate:
+    """The decoder for melodies, for `refine`; it hears loudness."""
+
+    def __init__(self, model: MirrorNet, objective: MelodyObjective):
+        self.model, self.objective = model, objective
+
+    def proposals(self, heard: Heard) -> list[Place]:
+        return []  # what it expects to sound right is the start
+
+    def slopes(self, heard: Heard) -> Slopes:
+        """The decoder's slopes, durations taken as the onsets they bring about."""
+        objective = self.objective
+        controls = objective.controls_at(heard.place)
+        rows = [objective.duration, *objective.knobs]
+        slopes = decoder_slopes(self.model, controls, rows)
+        slopes = slopes.reshape(*heard.linear.shape, len(rows), -1)
+
+        def onsets(duration: Tensor) -> Tensor:
+            return note_spans(duration, objective.melody_s).cumsum(-1)[:-1] / ONSET_UNIT_S
+
+        duration = torch.from_numpy(controls[objective.duration])
+        by_duration = torch.func.jacfwd(onsets)(duration)
+        of_onsets = slopes[:, :, 0] @ np.linalg.pinv(by_duration.numpy())
+        of_knobs = slopes[:, :, 1:].reshape(*heard.linear.shape, -1)
+        values = np.concatenate([of_onsets, of_knobs], -1)
+        frames, places = np.arange(values.shape[1]), np.arange(values.shape[2])
+        return Slopes([frames], [places], [values])

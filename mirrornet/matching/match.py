@@ -23,10 +23,11 @@ from ..models.mirrornet import MirrorNet, load_model, shipped
 from ..plants import Plant, find_plant, load_plant
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
-from .imagining import imagine
+from .imagining import MelodySurrogate, imagine, round_pitch
 from .melody_sound import melody_sound
-from .practising import Practice, practise
+from .objective import MelodyObjective
 from .recordings import PatchScope, match_recording, voice_warnings
+from .refine import refine_melody
 from .transcribe import transcribe
 
 EXPORT_RATE_HZ = 44100
@@ -134,8 +135,10 @@ def _match_melody(
         controls = imagine(model, listened, controls)
     if (refine or seconds) and 0 not in (refine, seconds):
         with budgeted(progress, refine, seconds) as budget:
-            practice = practise(model.controls, target_heard, controls, budget, model, seed)
-            controls = _practise(plant, practice)
+            start = round_pitch(model.controls, controls)
+            objective = MelodyObjective(model.controls, target_heard, start)
+            ear = MelodySurrogate(model, objective) if model.hearing == "loudness" else None
+            controls = refine_melody(plant, objective, budget, ear, seed)
     one_voice, more = _what_else_sounds(target, rate_hz)
     score = melody_score(plant.controls, controls)
     audio = plant.render(score)
@@ -174,14 +177,3 @@ def _what_else_sounds(
             "leave out --controls."
         )
     return transcript.one_voice, warnings
-
-
-def _practise(plant: Plant, practice: Practice) -> Float[np.ndarray, "control note"]:
-    """Play and hear what a practice asks for, to its end."""
-    try:
-        controls = next(practice)
-        while True:
-            sound = plant.render(controls)
-            controls = practice.send(hear(sound, plant.sample_rate_hz, "linear"))
-    except StopIteration as end:
-        return end.value

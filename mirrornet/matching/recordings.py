@@ -7,6 +7,7 @@ plant has played the notes.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,9 +27,8 @@ from ..score import Note, Score, as_score, knob_controls, note_name, on_tick
 from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .levels import SHORTEST_S, Played, play_at_levels
-from .note_patching import improve_notes
-from .patching import improve_patch
-from .surrogate import imagine_transcript
+from .refine import refine_recording
+from .surrogate import PatchSurrogate, imagine_transcript
 from .transcribe import SURE_ENOUGH, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
@@ -91,12 +91,10 @@ def match_recording(
             continue
         name = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
         with budgeted(progress, renders, time_s, name) as budget:
-            if patch == "shared":
-                # The decoder would bring all candidates to the same patch.
-                ear = None if number else model
-                better = improve_patch(plant, played.score, target, budget, ear, seed)
-            else:
-                better = improve_notes(plant, played.score, target, budget, seed)
+            # The decoder is for one patch, and would bring all candidates to the same.
+            foreseen = played.score.one_patch and not number
+            surrogate = partial(PatchSurrogate, model, seed=seed) if foreseen else None
+            better = refine_recording(plant, played.score, target, budget, surrogate, seed)
         refined = play_at_levels(plant, better, target, target_heard)
         found[number] = min(played, refined, key=lambda played: played.error)
     kept: list[Played] = []

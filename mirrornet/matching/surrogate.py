@@ -19,7 +19,9 @@ from ..features import frame_times_s, uncompressed
 from ..models.mirrornet import MirrorNet
 from ..models.recording import at_frames
 from ..models.rows import NoteColumns
-from ..score import OFFSET_VALUE, ONSET_VALUE, TIMES
+from ..score import OFFSET_VALUE, ONSET_VALUE, PITCH_VALUE, TIMES, to_arrays
+from .objective import Heard, Place, RecordingObjective
+from .refine import Slopes
 from .transcribe import SURE_ENOUGH, HeardNote, Transcript
 
 STARTS = 4
@@ -31,6 +33,8 @@ KNOB_RATE, LEVEL_RATE = 0.2, 0.02  # of Adam at first; knobs in logits
 PULL = 0.2  # towards the knobs that were read: their squared distance, as a share of variance
 NEARBY = 0.02  # how far knobs are moved for slopes
 EDGE = 0.02  # how close to its end a knob may start
+IMAGINED = 2  # patches that are proposed to refinement
+EVERY = 4  # frames, of which one is asked for slopes
 
 Knobs = Float[np.ndarray, " knob"]
 
@@ -194,3 +198,23 @@ def patch_slopes(
     times = torch.from_numpy(times_s)[None].float().expand(len(tries), -1)
     expected = model.decoder(rows, torch.from_numpy(tries).float(), times).flatten(1)
     return ((expected[1:] - expected[0]).T.double().numpy()) / change
+
+
+class PatchSurrogate:
+    """The decoder for recordings, for `refine`."""
+
+    def __init__(self, model: MirrorNet, objective: RecordingObjective, seed: int = 0):
+        self.model, self.objective, self.seed = model, objective, seed
+        self.notes = to_arrays(objective.plant.controls, objective.score).notes
+        self.notes[:, PITCH_VALUE] += objective.plant.transposition
+
+    def proposals(self, heard: Heard) -> list[Place]:
+        target = self.objective.target
+        return imagine_patch(self.model, self.notes, target, heard.place, IMAGINED, self.seed)
+
+    def slopes(self, heard: Heard) -> Slopes:
+        frames = np.arange(0, heard.linear.shape[-1], EVERY)
+        times_s = frame_times_s(heard.linear.shape[-1])[frames]
+        values = patch_slopes(self.model, self.notes, heard.place, times_s)
+        shape = len(heard.linear), len(frames), len(heard.place)
+        return Slopes([frames], [np.arange(len(heard.place))], [values.reshape(shape)])

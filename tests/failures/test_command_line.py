@@ -146,7 +146,7 @@ def test_a_place_that_may_not_be_written_is_seen_before_the_work(capsys, monkeyp
 
 @pytest.mark.parametrize("place", ["mine.wav", "mine.mp3", "gone/mine.wav", f"{'x' * 300}.wav"])
 def test_a_place_for_a_sound_is_checked_before_it_is_played(capsys, monkeypatch, place):
-    monkeypatch.setattr("mirrornet.export.playing.play_notes", None)  # cannot be called
+    monkeypatch.setattr("mirrornet.export.playing.play", None)  # cannot be called
     if place == "mine.wav":
         monkeypatch.setattr(Path, "mkdir", _no_permission)
     assert main(["render", "controls.json", "--out", place]) == 2

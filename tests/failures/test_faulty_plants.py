@@ -91,12 +91,6 @@ def test_the_real_plant_is_as_strict_and_recovers():
     np.testing.assert_array_equal(plant.render(good), before)
 
 
-@pytest.mark.parametrize("note", [-1, 2])
-def test_a_preset_of_a_note_that_is_not_there(note: int):
-    with pytest.raises(ControlError, match=f"notes 0 to 1, not {note}"):
-        Vital().preset(np.full((7, 2), 0.5), note)
-
-
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
@@ -116,6 +110,35 @@ def test_sound_that_is_not_finite_is_an_error_that_names_the_note():
     controls[0] = NAN
     with pytest.raises(PlantError, match=r"not finite for Note\(pitch_midi=63"):
         Faulty().render(controls)
+
+
+class Short(Toy):
+    """Gives some samples too few, or too many."""
+
+    name = "short"
+
+    def __init__(self, missing: int) -> None:
+        super().__init__()
+        self.missing = missing
+
+    def note_sound(self, note):
+        sound = super().note_sound(note)
+        return sound[: -self.missing] if self.missing > 0 else np.pad(sound, (0, -self.missing))
+
+
+@pytest.mark.parametrize("missing", [8, -8, 0])
+def test_sound_about_as_long_as_its_note_is_taken(missing: int):
+    notes = [Note(60, 0.0, 1.0, KNOBS), Note(67, 1.0, 1.5, KNOBS)]
+    sound = Short(missing).play(notes)
+    assert len(sound) == round(1.55 * 8000)
+    np.testing.assert_array_equal(sound[:8000], Toy().play(notes)[:8000])
+
+
+@pytest.mark.parametrize("missing", [100, -100])
+def test_sound_of_another_length_than_its_notes_is_an_error(missing: int):
+    words = rf"short gave {8400 - missing} samples and not 1\.05 s for Note\(pitch_midi=60"
+    with pytest.raises(PlantError, match=words):
+        Short(missing).play([Note(60, 0.0, 1.0, KNOBS)])
 
 
 def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixture):

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from mirrornet.app.cli import main
 from mirrornet.errors import OutputError, PlantError
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.export import files as export
@@ -21,7 +22,7 @@ from mirrornet.export.files import save_match
 from mirrornet.matching.match import Match
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
-from mirrornet.plants.vital import SET1
+from mirrornet.plants.vital import SET1, Vital
 from mirrornet.storage import check_place, write_atomically
 
 MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
@@ -79,17 +80,43 @@ def test_any_other_file_costs_only_itself(match, saved, tmp_path, monkeypatch, b
 
 
 def test_a_preset_costs_only_itself(match: Match, saved, tmp_path, monkeypatch):
-    preset = match.plant.note_preset
+    assert isinstance(match.plant, Vital)
+    preset = match.plant.preset
 
     def fail(note):
         if note == match.notes[2]:
             raise PlantError("vital crashed.")
         return preset(note)
 
-    monkeypatch.setattr(match.plant, "note_preset", fail)
+    monkeypatch.setattr(match.plant, "preset", fail)
     save_match(match, tmp_path / "out")
     missing = names(saved / "presets") - names(tmp_path / "out" / "presets")
     assert [name[:7] for name in missing] == ["note-3-"]
+
+
+def test_a_plant_that_can_give_no_files_costs_only_those(match, saved, tmp_path, monkeypatch):
+    def fail(score):
+        raise KeyError("osc_1_level")
+
+    monkeypatch.setattr(match.plant, "artifacts", fail)
+    save_match(match, tmp_path / "out")
+    assert names(tmp_path / "out") == names(saved) - {"presets"}
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "vital could give no files (KeyError" in page
+
+
+def test_the_command_says_what_it_saved_though_the_plant_gives_no_files(
+    tmp_path, monkeypatch, capsys
+):
+    def fail(plant, score):
+        raise KeyError("osc_1_level")
+
+    monkeypatch.setattr(Vital, "artifacts", fail)
+    MirrorNet("vital", SET1).save(tmp_path / "model.json", {})
+    options = ["--model", str(tmp_path / "model.json"), "--out", str(tmp_path / "out")]
+    assert main(["match", str(MELODY), *options]) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 STRANGE: Any = {

@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from mirrornet.cochlea import Cochlea, _filter_bank
 from mirrornet.features import hear, hear_recording
-from mirrornet.matching.match import load_reader, match
+from mirrornet.matching.match import match
+from mirrornet.matching.transcribe import transcribe
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import load_plant
@@ -89,7 +90,7 @@ def state() -> tuple:
 
 def answer_of(model: str) -> np.ndarray:
     """Read, imagined through the decoder, which takes gradients, and refined."""
-    return match(MELODY, model=load_reader(None, model), refine=3).controls
+    return match(MELODY, model=load_model(controls=model), refine=3).controls
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_plants_models_and_hearing(setting):
 
     def work() -> list[np.ndarray]:
         guessed = load_model().guess(heard)
-        read = load_reader().transcribe(hear_recording(SOUND, 8000))  # pyright: ignore
+        read = transcribe(load_model(controls="patch"), hear_recording(SOUND, 8000))
         return [plant.render(controls), guessed.numpy(), hear(SOUND, 8000), read.knobs]
 
     expected = work()

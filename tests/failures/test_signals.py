@@ -51,7 +51,7 @@ def test_the_best_so_far_is_saved(tmp_path, ending):
     assert said.returncode == 128 + ending
     assert said.stderr.endswith("mirrornet: stopped.\n")
     assert all(name.startswith("model") for name in os.listdir(tmp_path))
-    said = command(tmp_path, MATCH, "mirrornet.matching.practising.compress", ending.name)
+    said = command(tmp_path, MATCH, "mirrornet.matching.objective.hear", ending.name)
     assert said.returncode == 0
     assert "Stopping with the best so far" in said.stderr
     assert {"report.html", "match.wav"} <= set(os.listdir(tmp_path / "out"))

@@ -11,6 +11,7 @@ from permissions import ordinary_user, visible_folder
 from mirrornet.app import batch as folders
 from mirrornet.app.batch import match_folder, sound_files
 from mirrornet.app.cli import main
+from mirrornet.app.console import Console
 from mirrornet.errors import AudioError, OutputError
 from tests.test_folders import ANSWER
 
@@ -50,7 +51,7 @@ def sounds(tmp_path: Path) -> Path:
 
 
 def problems(folder: Path, out: Path) -> dict[str, str]:
-    found = match_folder(folder, out, [], 2)
+    found = match_folder(folder, out, [], 2, progress=Console().progress)
     return {one.file.relative_to(folder).as_posix(): one.problem for one in found}
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from ...budget import Budget
 from ...features import FRAME_S
-from ...matching.rehearsing import Rehearsal, Trial
+from ...matching.objective import Heard, RecordingObjective
 from ...models.reader import note_windows
 from ...models.transcriber import from_fundamental
 from ...score import Note
@@ -23,22 +24,22 @@ from .search import Search, Seed
 Look = Float[np.ndarray, " point"]
 
 
-def search_patch(rehearsal: Rehearsal, search: Search) -> Trial:
+def search_patch(objective: RecordingObjective, budget: Budget, search: Search) -> Heard:
     """The best that a search finds until its time is up."""
-    played: list[Trial] = []
-    while rehearsal.budget.left and len(asked := search.ask()):
+    played: list[Heard] = []
+    while budget.left and len(asked := search.ask()):
         before = len(played)
         for row in asked:
-            played.append(rehearsal.play(row[:, 0]))
-            if not rehearsal.budget.left:
+            played.append(objective.hear(row[:, 0], budget))
+            if not budget.left:
                 break
         else:
             search.tell(asked, np.array([trial.error for trial in played[before:]]))
     return min(played, key=lambda trial: trial.error)
 
 
-def cma_es(rehearsal: Rehearsal, seed: Seed) -> Trial:
-    return search_patch(rehearsal, CmaEs(rehearsal.space, seed, notes=1))
+def cma_es(objective: RecordingObjective, budget: Budget, seed: Seed) -> Heard:
+    return search_patch(objective, budget, CmaEs(objective.space, seed, notes=1))
 
 
 class NearestPatches(Search):

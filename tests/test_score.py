@@ -1,4 +1,4 @@
-"""The paper's melody: how controls become notes, and back."""
+"""Scores: how the controls of a paper's melody become notes, and back."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from hypothesis.extra import numpy as npst
 
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.errors import ControlError
-from mirrornet.score import Note, duration_controls, melody_controls, melody_notes, note_spans
+from mirrornet.score import Note, duration_controls, melody_controls, melody_score, note_spans
 
 SPACE = ControlSpace(
     (
-        Control("pitch", "MIDI", 62, 74),
-        Control("duration", "share", 0.4, 0.9),
+        Control("pitch", "MIDI", 62, 74, role="pitch"),
+        Control("duration", "share", 0.4, 0.9, role="duration"),
         Control("level", "dB", -20.0, 0.0),
         Control("cutoff", "Hz", 200.0, 3200.0, "exponential"),
     )
@@ -32,7 +32,7 @@ durations = st.integers(1, 8).flatmap(
 
 @given(melodies())
 def test_decoding_is_the_seeds(controls):
-    notes = melody_notes(SPACE, controls)
+    notes = melody_score(SPACE, controls).notes
     pitch, duration = controls[0], controls[1]
     assert [note.pitch_midi for note in notes] == [int(np.rint(12 * p)) + 62 for p in pitch]
 
@@ -50,7 +50,7 @@ def test_decoding_is_the_seeds(controls):
 
 def test_decoding_in_numbers():
     controls = np.array([[0.0, 0.5, 1.0], [0.0, 1.0, 0.2], [1, 1, 1], [0, 0.5, 1]])
-    first, second, third = melody_notes(SPACE, controls)
+    first, second, third = melody_score(SPACE, controls).notes
     assert (first.pitch_midi, second.pitch_midi, third.pitch_midi) == (62, 68, 74)
     assert first.offset_s == pytest.approx(2 * 0.4 / 1.8 - 0.1)
     assert second.onset_s == pytest.approx(2 * 0.4 / 1.8)
@@ -68,7 +68,7 @@ def test_spans_fill_the_melody_in_proportion(duration, melody_s):
 
 def test_a_crowded_melody_still_sounds():
     controls = np.full((4, 40), 0.5)
-    for note in melody_notes(SPACE, controls):
+    for note in melody_score(SPACE, controls).notes:
         assert note.offset_s - note.onset_s == pytest.approx(0.025)
 
 
@@ -111,8 +111,8 @@ def test_spans_beyond_the_range_keep_the_ratios_that_can_be_kept():
 
 @given(melodies())
 def test_notes_to_controls_and_back_are_the_same_notes(controls):
-    notes = melody_notes(SPACE, controls)
-    again = melody_notes(SPACE, melody_controls(SPACE, notes))
+    notes = melody_score(SPACE, controls).notes
+    again = melody_score(SPACE, melody_controls(SPACE, notes)).notes
     for note, other in zip(notes, again, strict=True):
         assert other.pitch_midi == note.pitch_midi
         assert other.onset_s == pytest.approx(note.onset_s, abs=1e-9)
@@ -120,10 +120,11 @@ def test_notes_to_controls_and_back_are_the_same_notes(controls):
         assert other.controls == pytest.approx(note.controls)
 
 
+@pytest.mark.parametrize("cutoff", [199.0, 0.0, -5.0])
 @pytest.mark.filterwarnings("error")
-def test_notes_out_of_the_melodys_range_are_clipped():
+def test_notes_out_of_the_melodys_range_are_clipped(cutoff):
     notes = [
-        Note(40, 0.0, 0.9, {"level": -60.0, "cutoff": 0.0}),
+        Note(40, 0.0, 0.9, {"level": -60.0, "cutoff": cutoff}),
         Note(90, 1.0, 1.9, {"level": 6.0, "cutoff": 9999.0}),
     ]
     controls = melody_controls(SPACE, notes)
@@ -154,7 +155,7 @@ def test_notes_that_are_no_melody_are_refused(notes):
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (3, 5), (4, 0), (2, 4, 5)])
 def test_one_melody_has_controls_by_notes(shape):
     with pytest.raises(ControlError, match="shape"):
-        melody_notes(SPACE, np.full(shape, 0.5))
+        melody_score(SPACE, np.full(shape, 0.5))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.1])
@@ -162,4 +163,4 @@ def test_controls_outside_0_1_are_refused_before_any_note_is_made(value):
     controls = np.full((4, 5), 0.5)
     controls[1, 3] = value
     with pytest.raises(ControlError, match="duration"):
-        melody_notes(SPACE, controls)
+        melody_score(SPACE, controls)

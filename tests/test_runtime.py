@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrornet import runtime as machine
+from mirrornet import runtime
 from mirrornet.runtime import free_memory, usable_cores
 
 CORES = 8
@@ -14,9 +14,9 @@ GB = 10**9
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch) -> Path:
     """A machine with 8 cores and 16 GB free, and no container."""
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(CORES)), raising=False)
+    monkeypatch.setattr(runtime.os, "sched_getaffinity", lambda _: set(range(CORES)), raising=False)
     for name in ("MEMORY", "CGROUP", "CGROUPS"):
-        monkeypatch.setattr(machine, name, tmp_path / name)
+        monkeypatch.setattr(runtime, name, tmp_path / name)
     (tmp_path / "MEMORY").write_text(
         f"MemTotal: 99999999 kB\nMemFree: 1 kB\nMemAvailable: {16 * GB // 1024} kB\n"
     )
@@ -39,8 +39,8 @@ def test_without_a_container(here):
 
 def test_where_nothing_can_be_told(here, monkeypatch):
     (here / "MEMORY").unlink()
-    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
+    monkeypatch.delattr(runtime.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(runtime.os, "cpu_count", lambda: None)
     assert (usable_cores(), free_memory()) == (1, float("inf"))
 
 
@@ -114,7 +114,7 @@ def test_files_that_a_container_keeps_in_memory_are_free(here):
 
 def test_what_may_not_be_read_says_nothing(tmp_path, monkeypatch):
     (tmp_path / "cgroup").mkdir()  # as unreadable as a file can be, for every user
-    monkeypatch.setattr(machine, "CGROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(machine, "MEMORY", tmp_path / "cgroup")
-    assert machine.usable_cores() >= 1
-    assert machine.free_memory() == float("inf")
+    monkeypatch.setattr(runtime, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(runtime, "MEMORY", tmp_path / "cgroup")
+    assert usable_cores() >= 1
+    assert free_memory() == float("inf")

@@ -1,0 +1,306 @@
+"""Refinement with the plant: play, listen, correct, play again.
+
+First come places that a surrogate, the decoder, expects to sound right, then bounded Gauss-Newton
+steps on the heard residual: along the surrogate's slopes, then along slopes measured on the plant,
+kept up to date by what each trial teaches (C. Broyden 1965). Choices and switches are tried one by
+one. Where nothing of that helps any more, random changes whose size follows their success (I.
+Rechenberg 1973) are tried. In one render every block tries its own, and keeps it if it is better.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ..budget import Budget
+from ..events import Best
+from ..plants import Plant
+from ..score import Score
+from .least_squares import bounded_step
+from .objective import Heard, MelodyObjective, Objective, Place, RecordingObjective, Spectrogram
+
+LEAST, MOST = 1e-7, 3.0  # damping
+EASIER, HARDER = 0.2, 6.0  # what success and failure do to it
+FAILURES = 3  # in a row, after which slopes are given up
+SURROGATE_STEPS = 12  # trials along the surrogate's slopes before they are asked for again
+MEASURED_STEPS = 6  # trials along measured ones before they are measured again
+WORTH = 0.95  # slopes are asked for again while they lower the cost by this factor
+CHANGED = 4  # numbers of a block that change at a time
+GROWTH, DECAY = 1.5, 0.92  # of random changes, by success and failure
+SMALLEST = 0.07  # of random changes, as a share of the first
+LARGEST_CHANGE = 0.15
+
+Trial = Generator[Place, Heard, Heard]
+
+
+@dataclass
+class Slopes:
+    """How what is heard moves with each number, component by component."""
+
+    frames: list[Int[np.ndarray, " frame"]]
+    places: list[Int[np.ndarray, " place"]]
+    values: list[Float[np.ndarray, "channel frame place"]]
+
+    def add(self, frames: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
+        self.frames.append(frames)
+        self.places.append(places)
+        self.values.append(values)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return iter(zip(self.frames, self.places, self.values, strict=True))
+
+
+class Surrogate(Protocol):
+    """What foresees the plant's sound."""
+
+    def proposals(self, heard: Heard) -> list[Place]:
+        """Places that should sound right."""
+        ...
+
+    def slopes(self, heard: Heard) -> Slopes:
+        """At a place that was heard."""
+        ...
+
+
+class Refinement:
+    """The refinement of one objective: play `place` and `step` with what is heard of it, until
+    `done`. `best` is the best that was heard.
+
+    Each step spends a render of `budget`. The same seed asks for the same places.
+    """
+
+    place: Place
+    best: Heard
+
+    def __init__(
+        self,
+        objective: Objective,
+        budget: Budget,
+        surrogate: Surrogate | None = None,
+        seed: int = 0,
+    ):
+        self.objective, self.budget, self._surrogate = objective, budget, surrogate
+        self._components = objective.components
+        self._blocks = [np.array([n]) for n in range(objective.touches.shape[1])]
+        self._chance = np.random.default_rng(seed)
+        self._asking = self._run()
+        self.place, self.done = next(self._asking), False
+
+    def step(self, linear: Spectrogram, best: Callable[[float], Best] | None = None) -> None:
+        """Take what was heard of `place`, and choose the next one. `best(error)` is what to report
+        if it is the best so far."""
+        heard = Heard(self.objective, self.place, linear)
+        self.budget.spend(heard.error, best and partial(best, heard.error))
+        if not hasattr(self, "best") or self._cost(heard) < self._cost(self.best):
+            self.best = heard
+        try:
+            self.place = self._asking.send(heard)
+        except StopIteration:
+            self.done = True
+
+    def _run(self) -> Trial:
+        best = yield self.objective.valid(self.objective.start)
+        if self._surrogate:
+            best = yield from self._by_surrogate(self._surrogate, best)
+        best = yield from self._try_classes(best)
+        for size in self.objective.probes:
+            # Measuring pays only if renders are left to use what was measured.
+            while self.budget.left > len(self.objective.groups) + 1:
+                before = self._cost(best)
+                best, slopes = yield from self._measure(best, size)
+                best = yield from self._follow(best, slopes, MEASURED_STEPS)
+                if self._cost(best) > WORTH * before:
+                    break
+        return (yield from self._explore(best))
+
+    def _by_surrogate(self, surrogate: Surrogate, best: Heard) -> Trial:
+        for place in surrogate.proposals(best):
+            if self.budget.left:
+                trial = yield self.objective.valid(place)
+                best = min(best, trial, key=self._cost)
+        while self.budget.left:
+            before = self._cost(best)
+            best = yield from self._follow(best, surrogate.slopes(best), SURROGATE_STEPS)
+            if self._cost(best) > WORTH * before:
+                break
+        return best
+
+    def _follow(self, best: Heard, slopes: Slopes, trials: int) -> Trial:
+        """Gauss-Newton steps, each from the best so far; every component has its own damping."""
+        damping = np.full(len(self._components), self.objective.damping)
+        failures = np.zeros(len(self._components), dtype=int)
+        while trials and self.budget.left and (failures < FAILURES).any():
+            step = np.zeros_like(best.place)
+            low, high = self.objective.low - best.place, self.objective.high - best.place
+            residual = self.objective.target - best.compressed
+            for n, (frames, places, values) in enumerate(slopes):
+                if failures[n] < FAILURES and len(frames):
+                    flat = values.reshape(-1, len(places)).astype(np.float64, copy=False)
+                    missing = residual[:, frames].ravel().astype(np.float64, copy=False)
+                    bounds = low[places], high[places]
+                    step[places] = bounded_step(flat, missing, damping[n], *bounds)
+            trial = yield self.objective.valid(best.place + step)
+            self._correct(slopes, best, trial)
+            best, better = self._accept(best, trial, self._components)
+            easier, harder = damping * EASIER, damping * HARDER
+            damping = np.where(better, easier.clip(min=LEAST), harder.clip(max=MOST))
+            failures = np.where(better, 0, failures + 1)
+            trials -= 1
+        return best
+
+    def _correct(self, slopes: Slopes, best: Heard, trial: Heard) -> None:
+        """By what they erred, blame the numbers that moved, block by block."""
+        moved = self.objective.way(best.place, trial.place)
+        change = trial.compressed - best.compressed
+        of_frame = self.objective.frame_blocks(best.place)
+        for frames, places, values in slopes:
+            surprise = change[:, frames] - values @ moved[places]
+            for block in np.unique(of_frame[frames]):
+                own = self.objective.touches[places, block] * moved[places]
+                if block >= 0 and own @ own > 1e-12:
+                    here = of_frame[frames] == block
+                    values[:, here] += surprise[:, here, None] * (own / (own @ own))
+
+    def _measure(self, best: Heard, size: float) -> Generator[Place, Heard, tuple[Heard, Slopes]]:
+        """The plant's slopes at `best`, by one render for each group of numbers; and the best met
+        on the way."""
+        start, objective = best, self.objective
+        of_frame = objective.frame_blocks(start.place)
+        probe, slopes = objective.probe(start.place, size), Slopes([], [], [])
+        for blocks in self._components:
+            frames = np.flatnonzero(np.isin(of_frame, blocks))
+            places = np.flatnonzero(objective.touches[:, blocks].any(1))
+            shape = len(start.linear), len(frames), len(places)
+            slopes.add(frames, places, np.zeros(shape, start.linear.dtype))
+        for group in objective.groups:
+            if not self.budget.left:
+                break
+            place = start.place.copy()
+            place[group] += probe[group]
+            trial = yield objective.valid(place)
+            difference = trial.linear - start.linear
+            moved = objective.way(start.place, trial.place)
+            for frames, places, values in slopes:
+                for column in np.flatnonzero(np.isin(places, group)):
+                    at = places[column]
+                    here = objective.touches[at, of_frame[frames]]
+                    if moved[at]:
+                        values[:, here, column] = difference[:, frames[here]] / moved[at]
+            best, _ = self._accept(best, trial, self._components)
+        # On through the compression, which divides by the gain of the whole sound.
+        gain_slopes = objective.gain_slopes(start.linear)
+        for frames, _, values in slopes:
+            linear = start.linear[:, frames, None] / start.gain
+            by_gain = np.tensordot(gain_slopes[:, frames], values, 2)
+            values[:] = (values - linear * by_gain) / start.gain / (1 + 4 * linear)
+        return best, slopes
+
+    def _try_classes(self, best: Heard) -> Trial:
+        """Every value of each choice and switch, kept block by block where it is better."""
+        for group in self.objective.class_groups:
+            row = self.objective.rows[group[0]]
+            steps = (row.steps if row else None) or 2
+            for value in np.arange(steps) / (steps - 1):
+                if self.budget.left and (np.abs(best.place[group] - value) > 0.5 / steps).any():
+                    place = best.place.copy()
+                    place[group] = value
+                    trial = yield self.objective.valid(place)
+                    best, _ = self._accept(best, trial, self._blocks)
+        return best
+
+    def _explore(self, best: Heard) -> Trial:
+        """Spend what is left on random changes of some numbers of each block."""
+        objective = self.objective
+        free = ~(objective.onsets | objective.classes)
+        places = [np.flatnonzero(objective.touches[:, n] & free) for n in range(len(self._blocks))]
+        size = np.full(len(places), objective.change)
+        # What is put together of several blocks must be heard as a whole.
+        whole = int(len(places) > 1)
+        while self.budget.left > whole and any(map(len, places)):
+            place = best.place.copy()
+            for own, deviation in zip(places, size, strict=True):
+                some = self._chance.permutation(own)[:CHANGED]
+                place[some] += deviation * self._chance.standard_normal(len(some))
+            trial = yield objective.valid(place)
+            best, better = self._accept(best, trial, self._blocks)
+            size = np.where(better, GROWTH * size, DECAY * size)
+            size = size.clip(SMALLEST * objective.change, LARGEST_CHANGE)
+        if self.budget.left and best is not self.best:
+            best = yield best.place
+        return best
+
+    def _cost(self, heard: Heard) -> float:
+        gone = self.objective.way(self.objective.start, heard.place)
+        return heard.error * (1 + self.objective.pull * float(np.square(gone).sum()))
+
+    def _accept(
+        self, best: Heard, trial: Heard, parts: Sequence[Int[np.ndarray, " block"]]
+    ) -> tuple[Heard, Bool[np.ndarray, " part"]]:
+        """The best with those parts of a trial that are better, and which these are."""
+        if len(parts) == 1:
+            better = self._cost(trial) < self._cost(best)
+            return trial if better else best, np.array([better])
+        of_frame = self.objective.frame_blocks(best.place)
+        gained = best.by_frame - trial.by_frame
+        better = np.array([gained[np.isin(of_frame, blocks)].sum() > 0 for blocks in parts])
+        place, linear = best.place.copy(), best.linear.copy()
+        for blocks in (blocks for blocks, taken in zip(parts, better, strict=True) if taken):
+            own = self.objective.touches[:, blocks].any(1)
+            if len(parts) == len(self._blocks):  # onsets, which two notes share, do not move
+                own &= ~self.objective.onsets
+            place[own] = trial.place[own]
+            frames = np.isin(of_frame, blocks)
+            linear[:, frames] = trial.linear[:, frames]
+        mixed = Heard(self.objective, place, linear)
+        if mixed.error < best.error:
+            return mixed, better
+        return best, np.zeros(len(parts), dtype=bool)
+
+
+def refine_melody(
+    plant: Plant, objective: MelodyObjective, budget: Budget, surrogate: Surrogate | None, seed: int
+) -> Float[np.ndarray, "control note"]:
+    """The best controls of a melody that were heard."""
+    return objective.controls_at(
+        _refine(partial(objective.play, plant), plant, objective, budget, surrogate, seed)
+    )
+
+
+def refine_recording(
+    plant: Plant,
+    score: Score,
+    target: Float[np.ndarray, " sample"],
+    budget: Budget,
+    surrogate: Callable[[RecordingObjective], Surrogate] | None = None,
+    seed: int = 0,
+) -> Score:
+    """The score with a better patch, or better patches of its notes, after as many renders as the
+    budget allows: of an excerpt, where there is one patch. `target` is at the plant's rate.
+    Pitches, times and the notes' own controls stay.
+    """
+    objective = RecordingObjective(plant, score, target)
+    foreseen = surrogate(objective) if surrogate else None
+    place = _refine(objective.play, objective.plant, objective, budget, foreseen, seed)
+    return objective.score_at(place, score)
+
+
+def _refine(
+    play: Callable[[Place], tuple[Spectrogram, Score, np.ndarray]],
+    plant: Plant,
+    objective: Objective,
+    budget: Budget,
+    surrogate: Surrogate | None,
+    seed: int,
+) -> Place:
+    refinement = Refinement(objective, budget, surrogate, seed)
+    while not refinement.done:
+        linear, score, audio = play(refinement.place)
+
+        def best(error: float, score: Score = score, audio: np.ndarray = audio) -> Best:
+            return Best(error, score.resolved, audio, plant.sample_rate_hz)
+
+        refinement.step(linear, best)
+    return refinement.best.place
