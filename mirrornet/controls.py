@@ -19,6 +19,7 @@ from jaxtyping import Float
 from .errors import ControlError
 
 LARGEST = 1e9  # no control's range reaches so far
+MOST_ENTRIES = 1 << 16  # of a table
 Curve = Literal["linear", "exponential"]
 Kind = Literal["continuous", "integer", "choice", "switch"]
 Scope = Literal["note", "patch"]
@@ -60,8 +61,8 @@ class Control:
     shape: tuple[int, ...] = ()
     """Of a table, such as harmonics by times; `()` for a knob."""
     role: str | None = None
-    """What generic code may take it for, whatever its name: pitch, duration, level (dB), tune
-    (cents), vibrato_rate (Hz), vibrato_depth (cents), vibrato_start (turns)."""
+    """What generic code may take it for, whatever its name: pitch, duration, level (dB), velocity
+    (1..127), tune (cents), vibrato_rate (Hz), vibrato_depth (cents), vibrato_start (turns)."""
 
     def __post_init__(self) -> None:
         if self.kind == "choice":
@@ -77,6 +78,7 @@ class Control:
             or self.kind not in get_args(Kind)
             or (self.kind == "choice") != (len(set(self.choices)) > 1)
             or not all(type(length) is int and length > 0 for length in self.shape)
+            or self.size > MOST_ENTRIES
             or (self.curve == "exponential" and self.low <= 0)
         ):
             raise ControlError(f"{self} is no control.")
@@ -141,8 +143,10 @@ class Control:
         try:
             with np.errstate(all="ignore"):
                 place = np.asarray(self.from_physical(value), dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ControlError(f"{self.name} must be {self._wanted}; got {value!r}.") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ControlError(
+                f"{self.name} must be {self._wanted}; got {_short(value)}."
+            ) from error
         if place.shape != self.shape or not ((place >= -1e-6) & (place <= 1 + 1e-6)).all():
             raise ControlError(f"{self.name} must lie in {self._wanted}; got {_short(value)}.")
         clipped = self.to_physical(np.clip(place, 0, 1)) if self.shape or self.steps else value
@@ -180,7 +184,8 @@ class Control:
 
 
 def _short(value: Value) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 class ControlSpace(tuple[Control, ...]):

@@ -109,9 +109,12 @@ def as_score(space: ControlSpace, notes: Sequence[Note], duration_s: float | Non
     """A score of notes that have all their controls: those of the patch are its patch, if they are
     the same for all notes."""
     names = space.patch.names
-    patches = [{name: note.controls[name] for name in names} for note in notes]
     score = Score(list(notes), {}, duration_s)
-    same = bool(names) and bool(notes) and all(patch == patches[0] for patch in patches)
+    if not names or not notes:
+        return score
+    patches = [{name: note.controls[name] for name in names} for note in notes]
+    rows = [space.patch.to_vector(patch) for patch in patches]
+    same = all(np.array_equal(rows[0], row) for row in rows)
     return score.with_patch(patches[0]) if same else score
 
 

@@ -15,7 +15,6 @@ CHECKED = (
     "features",
     "matching.imagining",
     "matching.least_squares",
-    "matching.objective",
     "training",
     "export.files",
     "export.midi",

@@ -17,7 +17,7 @@ from ..errors import AudioError, MirrorNetError, PlantError
 from ..events import Progress
 from ..export.report import percent, table_page
 from ..features import RECORDING_RATE_HZ, hear_recording
-from ..matching.match import EXPORT_RATE_HZ, check_plays
+from ..matching.match import EXPORT_RATE_HZ
 from ..matching.recordings import match_recording
 from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet
@@ -108,7 +108,6 @@ def adapt(
     }
     options = {"controls": model.controls.name, "sample_rate_hz": RECORDING_RATE_HZ}
     with Pool(plant, progress=progress, **options) as pool:
-        check_plays(model, pool.name, pool.controls)
         return learn_recordings(recipe, model, pool, excerpts, out, about, seed, resume, device)
 
 

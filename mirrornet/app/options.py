@@ -56,17 +56,22 @@ Start = Annotated[
 ]
 
 Plant = Annotated[
-    str, arg(metavar="NAME", help="the synthesizer to play; `mirrornet plants` lists them")
+    str,
+    arg(
+        metavar="NAME|FILE.py",
+        help="the synthesizer to play; `mirrornet plants` lists them; or a file that defines one",
+    ),
 ]
 PlantOfFile = Annotated[
     str | None, _explained("NAME", "the synthesizer to play; default: the one the file names")
 ]
 ControlSet = Annotated[
-    str,
-    arg(
-        metavar="SET",
-        help="which of its knobs to use; `mirrornet plants` lists them. patch is for recordings, "
-        "set1 and set2 for melodies of five notes in 2 s, whose knobs move from note to note",
+    str | None,
+    _explained(
+        "SET",
+        "which of its knobs to use; `mirrornet plants` lists them: of vital, patch for recordings, "
+        "set1 and set2 for melodies of five notes in 2 s, whose knobs move from note to note; "
+        "default: the first for recordings, or the model's",
     ),
 ]
 LearnedControls = Annotated[

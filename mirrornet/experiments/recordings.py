@@ -71,7 +71,7 @@ def run_recordings(
     check_place(results / name)
     about = {
         "benchmark": name,
-        "model": fingerprint(*(tensor.numpy() for tensor in model.state_dict().values())),
+        "model": model.fingerprint,
         "plant": fingerprint(next(plant_phrases(seed)).sound),
         "phrases": PHRASES,
         "babbled": BABBLED,

@@ -190,7 +190,7 @@ def _write_files(match: Answer, folder: Path, about: Path) -> None:
             LOG.warning("In %r, %s All else is there.", str(about), faults[-1])
             return None
         if content is not None:
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _write(folder / name, content)
         return content
 

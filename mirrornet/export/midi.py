@@ -26,9 +26,12 @@ Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within i
 
 
 def velocity(match: Answer, note: Note) -> int:
-    """MIDI velocity from the control with the role `level`, 127 at its top; see `midi_velocity`.
-    Plants without a level in dB play everything at 127."""
-    level = match.plant.controls.own.of_role("level")
+    """MIDI velocity: the control with the role `velocity`, or from that with the role `level`, 127
+    at its top (see `midi_velocity`). Plants with neither play everything at 127."""
+    own = match.plant.controls.own
+    if strength := own.of_role("velocity"):
+        return min(max(round(note.controls[strength.name]), 1), 127)
+    level = own.of_role("level")
     if level is None or level.unit != "dB":
         return 127
     return midi_velocity(note.controls[level.name] - level.high)

@@ -48,6 +48,8 @@ def read_score(path: str | Path) -> ScoreFile:
             for note in card["notes"]
         ]
         patch, options = dict(card.get("patch", {})), dict(card.get("plant_options", {}))
+        if not all(isinstance(value, str | int | float | None) for value in options.values()):
+            raise TypeError("an option of a plant is a number or a text")
         return ScoreFile(Score(notes, patch), str(card["plant"]), options)
     except OSError as error:
         raise ControlError(f"{path} cannot be read ({error.strerror}).") from error

@@ -97,9 +97,7 @@ def match(
     if model is None or isinstance(model, str | Path):
         model = load_model(model, "patch" if isinstance(plant, str) else plant.controls.name)
     if isinstance(plant, str):
-        find_plant(plant)
-        check_plays(model, plant, model.controls)
-        plant = load_plant(plant, controls=model.controls.name, sample_rate_hz=EXPORT_RATE_HZ)
+        plant = _plant_for(model, plant)
     check_plays(model, plant.name, plant.controls)
     progress = progress or Progress()
     with ONE_THREAD:
@@ -114,6 +112,13 @@ def match(
                 "a melody of the paper has its knobs per note anyway; leave out patch."
             )
         return _match_melody(sound, plant, model, refine, seconds, seed, progress)
+
+
+def _plant_for(model: MirrorNet, name: str) -> Plant:
+    """The plant of that name with the model's control set, or, if it has none such, any."""
+    sets = find_plant(name).control_sets
+    controls = model.controls.name if model.controls.name in sets else next(iter(sets))
+    return load_plant(name, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
 
 
 def _match_melody(

@@ -88,16 +88,16 @@ class Objective(ABC):
         self.low, self.high = np.where(free, -np.inf, 0.0), np.where(free, np.inf, 1.0)
 
     @property
-    def groups(self) -> list[Int[np.ndarray, " place"]]:
+    def groups(self) -> list[Int[np.ndarray, " _"]]:
         """Numbers whose slopes are measured in one render, as no two bear on the same block."""
         return self._apart(np.flatnonzero(~self.classes))
 
     @property
-    def class_groups(self) -> list[Int[np.ndarray, " place"]]:
+    def class_groups(self) -> list[Int[np.ndarray, " _"]]:
         """Choices and switches that can be tried in one render: one control, of every block."""
         return self._apart(np.flatnonzero(self.classes))
 
-    def _apart(self, places: Int[np.ndarray, " place"]) -> list[Int[np.ndarray, " place"]]:
+    def _apart(self, places: Int[np.ndarray, " _"]) -> list[Int[np.ndarray, " _"]]:
         """Groups of numbers of which no two bear on the same block, in order."""
         left, groups = list(places), []
         while left:
@@ -111,7 +111,7 @@ class Objective(ABC):
         return groups
 
     @property
-    def components(self) -> list[Int[np.ndarray, " block"]]:
+    def components(self) -> list[Int[np.ndarray, " _"]]:
         """Blocks that share numbers, and so are moved together."""
         blocks = self.touches.shape[1]
         label = np.arange(blocks)

@@ -10,7 +10,7 @@ Rechenberg 1973) are tried. In one render every block tries its own, and keeps i
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -40,9 +40,9 @@ Trial = Generator[Place, Heard, Heard]
 class Slopes:
     """How what is heard moves with each number, component by component."""
 
-    frames: list[Int[np.ndarray, " frame"]]
-    places: list[Int[np.ndarray, " place"]]
-    values: list[Float[np.ndarray, "channel frame place"]]
+    frames: list[Int[np.ndarray, " _"]]
+    places: list[Int[np.ndarray, " _"]]
+    values: list[Float[np.ndarray, "channel _ _"]]
 
     def add(self, frames: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
         self.frames.append(frames)
@@ -53,6 +53,7 @@ class Slopes:
         return iter(zip(self.frames, self.places, self.values, strict=True))
 
 
+@runtime_checkable
 class Surrogate(Protocol):
     """What foresees the plant's sound."""
 
@@ -237,7 +238,7 @@ class Refinement:
         return heard.error * (1 + self.objective.pull * float(np.square(gone).sum()))
 
     def _accept(
-        self, best: Heard, trial: Heard, parts: Sequence[Int[np.ndarray, " block"]]
+        self, best: Heard, trial: Heard, parts: Sequence[Int[np.ndarray, " _"]]
     ) -> tuple[Heard, Bool[np.ndarray, " part"]]:
         """The best with those parts of a trial that are better, and which these are."""
         if len(parts) == 1:

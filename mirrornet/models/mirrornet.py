@@ -20,7 +20,7 @@ from ..controls import Control, ControlSpace
 from ..errors import CheckpointError, ControlError, PlantError
 from ..plants import find_plant, is_file
 from ..runtime import own_settings
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from .melody import Melody, Paper
 from .recording import Recording
 
@@ -126,6 +126,11 @@ class MirrorNet(nn.Module):
         self.train(learning)
         return controls.clamp(0, 1)
 
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the weights."""
+        return fingerprint(*(tensor.cpu().numpy() for tensor in self.state_dict().values()))
+
     def save(self, path: str | Path, card: dict[str, Any], half: bool = False) -> Path:
         """Write the card `path` (.json) and the weights beside it, in half precision if asked."""
         tensors = self.state_dict()
@@ -171,7 +176,10 @@ def controls_of(card: Mapping[str, Any]) -> ControlSpace:
     if not isinstance(card["plant"], str) or not isinstance(card["control_set"], str):
         raise ControlError("a card names a plant and a control set.")
     if "controls_sha256" in card:
-        return ControlSpace((Control.from_json(fields) for fields in listed), card["control_set"])
+        space = ControlSpace((Control.from_json(f) for f in listed), card["control_set"])
+        if space.fingerprint != card["controls_sha256"]:
+            raise ControlError("the controls are not those that the card had.")
+        return space
     return _of_version_1(listed, card["plant"], card["control_set"])
 
 

@@ -49,7 +49,7 @@ class Recording:
         S: Spectrogram,
         ends: Float[Tensor, " batch"] | None = None,
         chance: torch.Generator | None = None,
-    ) -> tuple[Spectrogram, Float[Tensor, "batch seen"]]:
+    ) -> tuple[Float[Tensor, "batch channel=176 seen"], Float[Tensor, "batch seen"]]:
         """`SEEN` frames of each sound, drawn by chance before the sound's end (in frames),
         compressed at a mean of 1, and their times."""
         if ends is None:

@@ -42,7 +42,7 @@ def find_plant(name: str) -> type[Plant]:
     return _kind_and_options(name)[0]
 
 
-def load_plant(name: str = "vital", **options: Any) -> Plant:
+def load_plant(name: str = "vital", /, **options: Any) -> Plant:
     """The plant `name`, with its options (`controls`, `sample_rate_hz`, and its own).
 
     `name` may be the path of a Python file, such as "./toy.py", which defines one plant.
@@ -51,9 +51,9 @@ def load_plant(name: str = "vital", **options: Any) -> Plant:
     """
     kind, named = _kind_and_options(name)
     known = signature(kind).parameters
-    if unknown := ", ".join(sorted(options.keys() - known.keys())):
-        choices = ", ".join(known) or "none"
-        raise PlantError(f"{name} has no option {unknown}; choose from {choices}.")
+    if unknown := options.keys() - known.keys():
+        listed, choices = ", ".join(sorted(unknown)), ", ".join(known) or "none"
+        raise PlantError(f"{name} has no option {listed}; choose from {choices}.")
     plant = kind(**named | options)
     source = str(Path(name).resolve()) if is_file(name) else kind.name
     plant.spec = PlantSpec(source, plant.spec.options)

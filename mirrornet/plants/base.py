@@ -124,9 +124,9 @@ class Plant(ABC):
         return ""
 
     def automation(self, score: Score) -> list[dict[str, float]]:
-        """For each note what moves from note to note beside pitch, level and tune, by the names
-        that a user of the synthesizer sees, as shares of their whole ranges."""
-        moved = [c for c in self.controls.own if c.role not in ("level", "tune")]
+        """For each note what moves from note to note beside what MIDI notes say (pitch, velocity,
+        tune), by the names that a user of the synthesizer sees, as shares of their whole ranges."""
+        moved = [c for c in self.controls.own if c.role not in ("level", "tune", "velocity")]
         moved += [] if score.one_patch else self.controls.patch
         return [
             {c.label: float(c.from_physical(n.controls[c.name])) for c in moved if not c.shape}

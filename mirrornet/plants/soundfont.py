@@ -78,6 +78,8 @@ class SoundFont(NotePlant):
             raise PlantError(
                 f"the plant soundfont needs tinysoundfont ({error}): {INSTALL}"
             ) from error
+        if not isinstance(sound_font, str | Path | None):
+            raise PlantError(f"a sound font is the path of a file, not {sound_font!r}.")
         path = default_sound_font() if sound_font is None else Path(sound_font)
         data = _read(path)
         try:

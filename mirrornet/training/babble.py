@@ -61,6 +61,7 @@ def learn_phrases(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
+    reader: MirrorNet | None = None,
 ) -> MirrorNet:
     """Learn to read what the pool's plant babbles; babble, log, state and model go into `folder`.
 
@@ -80,8 +81,17 @@ def learn_phrases(
         phrases = babble_phrases(pool, recipe.phrases, seed, run.part("babble"))
         _learn(run, recipe, model, phrases, seed)
 
+    if reader:
+        about["reader_sha256"] = reader.fingerprint
+
     def make() -> MirrorNet:
-        return MirrorNet(pool.name, pool.controls, "recording")
+        model = MirrorNet(pool.name, pool.controls, "recording")
+        if reader:
+            weights = zip(model.encoder.note_weights(), reader.encoder.note_weights(), strict=True)
+            with torch.no_grad():
+                for weight, known in weights:
+                    weight.copy_(known)
+        return model
 
     how = {"seed": seed, "resume": resume, "device": device, "progress": pool.progress}
     return train(folder, about, make, by_recipe, **how)

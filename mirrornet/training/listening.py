@@ -21,7 +21,6 @@ from ..errors import AudioError
 from ..features import FRAME_S, uncompressed
 from ..matching.surrogate import note_values
 from ..matching.transcribe import SURE_ENOUGH, Transcript, transcribe
-from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet
 from ..models.recording import read_patch
 from ..plants.pool import Pool
@@ -96,7 +95,7 @@ def learn_recordings(
         "plant": pool.name,
         "control_set": pool.controls.name,
         **about,
-        "start_sha256": fingerprint(*(t.cpu().numpy() for t in model.state_dict().values())),
+        "start_sha256": model.fingerprint,
         "seed": seed,
     }
 

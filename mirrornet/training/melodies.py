@@ -139,8 +139,7 @@ def learn(
         "seed": seed,
     }
     if start:
-        weights = (value.cpu().numpy() for value in start.state_dict().values())
-        about["start_sha256"] = fingerprint(*weights)
+        about["start_sha256"] = start.fingerprint
     if babble:
         about["babble_sha256"] = fingerprint(*babble)
 

@@ -4,9 +4,10 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import AudioError, CheckpointError, MirrorNetError
+from ..controls import usual_controls
 from ..options import (
     BenchBudget,
     BenchNumber,
@@ -25,6 +26,9 @@ from ..options import (
     Variant,
 )
 from ..terminal import say
+
+if TYPE_CHECKING:
+    from ...models.mirrornet import MirrorNet
 
 SEED_TARGETS = 400  # as in the paper
 # From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
@@ -59,14 +63,22 @@ def learn(
     """Learn to play a synthesizer by listening to it.
 
     The synthesizer babbles, the networks learn what its knobs do, and with that to play the
-    targets. No target comes with its knob settings. With `--controls patch` it babbles phrases, and
-    learns to read recordings, of whatever kind. With a folder of recordings as `--targets`, and
-    `--start shipped`, it listens to these. Ctrl-C stops, `--resume` goes on.
+    targets. No target comes with its knob settings. With controls that are not a melody's, as
+    `--controls patch`, it babbles phrases, and learns to read recordings, of whatever kind. With a
+    folder of recordings as `--targets`, and `--start`, it listens to these. Ctrl-C stops,
+    `--resume` goes on.
     """
+    from ...plants import find_plant
+
+    kind = find_plant(plant)
     if controls is None:
-        controls = _usual_controls(plant, targets.isdecimal() or recipe == "paper")
-    if controls == "patch":
-        _learn_recordings(recipe, budget, plant, targets, start, out, resume, seed, device)
+        melodies = targets.isdecimal() or recipe == "paper"
+        controls = usual_controls(kind.control_sets, melodies)
+    if controls in kind.control_sets and not kind.control_sets[controls].is_melody:
+        place = f"{kind.name}-{controls}"
+        _learn_recordings(
+            recipe, budget, plant, controls, targets, start, out, resume, seed, device, place
+        )
         return
     from ...models.mirrornet import ARCHITECTURES
     from ...plants.pool import Pool
@@ -77,7 +89,7 @@ def learn(
     from ..console import Console
 
     _check_device(device)
-    out = Path("runs") / f"{plant}-{controls}-{recipe}-{budget}" if out is None else out
+    out = Path("runs") / f"{kind.name}-{controls}-{recipe}-{budget}" if out is None else out
     check_folder(out, resume)
     plan, begin = plan_from(recipe, budget, start, controls)
     hearing: Any = ARCHITECTURES[plan.architecture].hearing
@@ -98,25 +110,27 @@ def learn(
             "cores. Ctrl-C stops it and keeps what was learned.",
         )
         learn_to_play(plan, pool, heard, out, seed, resume, device, about, begin)
-    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
+    _say_learned(plant, out)
 
 
 def _learn_recordings(
     recipe: str,
     budget: str,
     plant: str,
+    controls: str,
     targets: str,
     start: str | None,
     out: Path | None,
     resume: bool,
     seed: int,
     device: str,
+    place: str,
 ) -> None:
-    if recipe != "mirror" or (targets.isdecimal() and (targets != "0" or start is not None)):
+    if recipe != "mirror" or (targets.isdecimal() and targets != "0"):
         raise MirrorNetError(
-            "with --controls patch a model learns from babble alone, or it starts with what was "
-            "learned (--start shipped) and listens to a folder of recordings (--targets FOLDER); "
-            "leave out all else."
+            f"with --controls {controls} a model learns from babble alone, or it starts with what "
+            "was learned (--start shipped) and listens to a folder of recordings (--targets "
+            "FOLDER); leave out all else."
         )
     from ...features import RECORDING_RATE_HZ
     from ...plants.pool import Pool
@@ -128,23 +142,41 @@ def _learn_recordings(
     if not targets.isdecimal():
         if budget != "quick":
             raise MirrorNetError("listening to recordings has one budget; leave out --budget.")
-        _listen_to_folder(plant, Path(targets), start, out, resume, seed, device)
+        _listen_to_folder(plant, controls, Path(targets), start, out, resume, seed, device)
         return
-    out = Path("runs") / f"{plant}-patch-{budget}" if out is None else out
+    out = Path("runs") / f"{place}-{budget}" if out is None else out
     check_folder(out, resume)
-    plan = PHRASE_RECIPES[budget]
-    options = {"controls": "patch", "sample_rate_hz": RECORDING_RATE_HZ}
+    plan, reader = PHRASE_RECIPES[budget], None
+    if start is not None:
+        reader = _recording_model(start)
+    options = {"controls": controls, "sample_rate_hz": RECORDING_RATE_HZ}
     with Pool(plant, progress=Console().progress, **options) as pool:
         say(
             f"{pool.name} babbles {plan.phrases} phrases; learning takes about "
             f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
         )
-        learn_phrases(plan, pool, out, seed, resume, device)
-    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
+        learn_phrases(plan, pool, out, seed, resume, device, reader)
+    _say_learned(plant, out)
+
+
+def _say_learned(plant: str, out: Path) -> None:
+    by = "" if plant == "vital" else f" --plant {plant}"
+    say(f"Learned. To use it: mirrornet match SOUND{by} --model {out}")
+
+
+def _recording_model(start: str) -> "MirrorNet":
+    """The model to start as, "shipped" or a path; CheckpointError unless it reads recordings."""
+    from ...models.mirrornet import load_model
+
+    model = load_model(None if start == "shipped" else start, "patch")
+    if model.architecture != "recording":
+        raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
+    return model
 
 
 def _listen_to_folder(
     plant: str,
+    controls: str,
     folder: Path,
     start: str | None,
     out: Path | None,
@@ -153,7 +185,7 @@ def _listen_to_folder(
     device: str,
 ) -> None:
     from ...export.report import percent
-    from ...matching.match import EXPORT_RATE_HZ, check_plays, load_model
+    from ...matching.match import EXPORT_RATE_HZ, check_plays
     from ...models.checkpoints import load_checkpoint
     from ...models.mirrornet import card_of
     from ...plants import load_plant
@@ -162,7 +194,7 @@ def _listen_to_folder(
     from ..console import Console
 
     folder = Path(os.path.realpath(folder))
-    out = Path("runs") / f"{folder.name}-patch" if out is None else out
+    out = Path("runs") / f"{folder.name}-{controls}" if out is None else out
     check_folder(out, resume)
     if not folder.is_dir():
         raise AudioError(f"{folder.name} is no folder; give a folder of sound files.")
@@ -171,10 +203,9 @@ def _listen_to_folder(
             "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
             "melodies of five notes in 2 s, add --controls set1 instead."
         )
-    model = load_model(None if start == "shipped" else start, "patch")
-    if model.architecture != "recording":
-        raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
-    check_plays(model, plant, model.controls)
+    model = _recording_model(start)
+    player = load_plant(plant, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
+    check_plays(model, player.name, player.controls)
     progress = Console().progress
     split = split_folder(folder, Path(os.path.realpath(out)), seed, progress)
     card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
@@ -186,8 +217,7 @@ def _listen_to_folder(
         "learned.",
     )
     learned = adapt(model, plant, folder, split, out, progress, seed, resume, device)
-    say(f"Learned. To use it: mirrornet match SOUND --model {out}")
-    player = load_plant(plant, controls="patch", sample_rate_hz=EXPORT_RATE_HZ)
+    _say_learned(plant, out)
     models = {"before": model, "after": learned}
     scores = compare(player, models, folder, split.judged_by, out / "held-out", progress)
     before, after = map(percent, means(scores).values())
@@ -283,14 +313,6 @@ def _print_tables(result: Path, *tables: Callable[[dict[str, Any]], list[list[st
     held = json.loads(result.read_bytes())
     for table in tables:
         print_table(table(held))
-
-
-def _usual_controls(plant: str, melodies: bool) -> str:
-    """The control set to learn if none is named: for melodies the plant's first, else patch."""
-    from ...plants import find_plant
-
-    sets = [name for name in find_plant(plant).control_sets if name != "patch"]
-    return sets[0] if melodies else "patch"
 
 
 def _about(recipe: str, budget: str, start: str | None) -> str:

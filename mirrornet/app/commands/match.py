@@ -4,11 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import MirrorNetError, OutputError
+from ...errors import CheckpointError, MirrorNetError, OutputError
+from ..controls import usual_controls
 from ..interrupts import deferred_interrupt
 from ..options import (
     Candidates,
@@ -31,6 +33,7 @@ from ..terminal import say
 
 if TYPE_CHECKING:
     from ...export.match import Match
+    from ...models.mirrornet import MirrorNet
     from ...plants.base import Artifact
     from ...score import Note
 
@@ -59,13 +62,13 @@ def demo(out: DemoFolder = None) -> None:
             say(f"{wanted} holds files already, so this goes to {out}.")
     truth = json.loads((DATA / "demo-melody.json").read_text("utf-8"))
     played = [note["pitch_midi"] for note in truth["notes"]]
-    _match(DATA / "demo-melody.flac", "vital", "patch", None, out, played, refine=DEMO_RENDERS)
+    _match(DATA / "demo-melody.flac", "vital", None, None, out, played, refine=DEMO_RENDERS)
 
 
 def match(
     sound: Sound,
     plant: Plant = "vital",
-    controls: ControlSet = "patch",
+    controls: ControlSet = None,
     model: Model = None,
     refine: Refine = None,
     seconds: Seconds = None,
@@ -139,8 +142,9 @@ def _write_presets(place: Path, notes: Sequence["Note"], artifacts: Sequence["Ar
         raise OutputError(
             f"the synthesizer opens presets whose names end in {suffix}, so {place} must, too."
         )
-    places = [place]
-    if artifacts[0].note is not None:
+    shared = [one for one in artifacts if one.note is None]
+    artifacts, places = shared[:1] or artifacts, [place]
+    if not shared:
         names = (f"{n}-{note_name(note.pitch_midi)}" for n, note in enumerate(notes, 1))
         places = [place.with_stem(f"{place.stem}-{name}") for name in names]
     for path in places:
@@ -159,7 +163,7 @@ def _refuse_existing(path: Path, option: str) -> None:
 def _match(
     sound: Path,
     plant: str,
-    controls: str,
+    controls: str | None,
     model: Path | None,
     out: Path,
     played: Sequence[int] = (),
@@ -169,11 +173,11 @@ def _match(
     before the work; `played`: the true pitches."""
     _check_place(out)
     say(f"Listening to {sound} ...")
-    from ...matching.match import load_model, match
+    from ...matching.match import match
     from ..console import Console
 
     progress = Console().progress
-    found = match(sound, plant, load_model(model, controls), progress=progress, **how)
+    found = match(sound, plant, _model(plant, controls, model), progress=progress, **how)
     _say_found(found, played)
     with deferred_interrupt() as interrupt:
         found.save(out)
@@ -182,31 +186,47 @@ def _match(
     _say_files(found, out)
 
 
+def _model(plant: str, controls: str | None, path: Path | None) -> "MirrorNet":
+    """The model at `path`, or what ships for the plant and the control set."""
+    from ...models.mirrornet import load_model
+    from ...plants import find_plant
+
+    kind = find_plant(plant)
+    if path is None and kind.name != "vital":
+        raise CheckpointError(
+            f"no weights ship for {kind.name}; learn some with `mirrornet learn --plant {plant}`, "
+            "and name them with --model."
+        )
+    return load_model(path, controls or usual_controls(kind.control_sets, False))
+
+
 def _match_folder(
-    folder: Path, plant: str, controls: str, model: Path | None, out: Path, how: dict[str, Any]
+    folder: Path,
+    plant: str,
+    controls: str | None,
+    model: Path | None,
+    out: Path,
+    how: dict[str, Any],
 ) -> int:
     """The exit code: 1 if some could not be matched."""
-    from ...matching.match import load_model
-    from ...models.checkpoints import fingerprint
     from ...runtime import free_memory, usable_cores
     from ..batch import LONGEST_S, MATCH_BYTES, match_folder
     from ..console import Console
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
-    reader = load_model(model, controls)  # said once, not for each file, if there is none
+    reader = _model(plant, controls, model)  # said once, not for each file, if there is none
     own = model and os.path.realpath(model)
-    chosen = {"plant": plant, "controls": controls, "model": own, **how}
+    chosen = {"plant": plant, "controls": reader.controls.name, "model": own, **how}
     options = [
         word
         for name, value in chosen.items()
         if value is not None
         for word in (f"--{name}", str(value))
     ]
-    weights = fingerprint(*(tensor.numpy() for tensor in reader.state_dict().values()))
     workers = max(1, int(min(usable_cores(), free_memory() / MATCH_BYTES)))
     try:
-        found = match_folder(folder, out, options, workers, weights, Console().progress)
+        found = match_folder(folder, out, options, workers, reader.fingerprint, Console().progress)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         say(f"{out} keeps what is done; the same command goes on from there.", sys.stderr)
@@ -236,13 +256,16 @@ def _say_found(found: "Match", played: Sequence[int]) -> None:
 
 def _say_files(found: "Match", folder: Path) -> None:
     """Which files to open."""
+    from ...export.files import FAULTS
     from ...export.report import candidate_path, percent
 
     for number, other in enumerate(found.others, 2):
         error = percent(other.distances["spectrogram_error"])
         say(f"Another answer, in {folder / candidate_path(number)}: {error}.")
     say(f"In {folder}:")
-    presets = {Path(a.path).parts[0]: a.what for a in found.plant.artifacts(found.score)}
+    presets: dict[str, str] = {}
+    with suppress(*FAULTS):  # of a plant's own code; the report tells
+        presets = {Path(a.path).parts[0]: a.what for a in found.plant.artifacts(found.score)}
     names = [*WHAT_FILES_ARE]
     whats = {**{name: WHAT_FILES_ARE[name] for name in names[:4]}, **presets, **WHAT_FILES_ARE}
     for name, what in whats.items():
