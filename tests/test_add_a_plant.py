@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +190,3 @@ def test_a_note_at_a_time_as_well(toy, sound, model):
     found = mn.match((sound, 44100), load_plant(str(toy)), model, patch="per-note", refine=12)
     assert len(found.notes) == 4
     assert not found.one_patch
-
-
-def test_recipes_know_no_plant():
-    assert replace(TINY, phrases=1).phrases == 1

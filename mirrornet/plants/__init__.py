@@ -94,7 +94,11 @@ def _kind_and_options(name: str) -> tuple[type[Plant], dict[str, Any]]:
 def _of_file(path: Path) -> type[Plant]:
     """The one plant that a Python file defines; PlantError if it cannot be run or has not one."""
     path = path.resolve()
-    name = f"mirrornet_plant_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if not path.is_file():
+        raise PlantError(f"there is no file {path}; give the path of a Python file with a plant.")
+    # Once for what it holds, so that a file that was edited is run again.
+    digest = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()
+    name = f"mirrornet_plant_{digest[:12]}"
     module = sys.modules.get(name) or _run(path, name)
     kinds = [
         kind
@@ -114,8 +118,8 @@ def _of_file(path: Path) -> type[Plant]:
 
 def _run(path: Path, name: str) -> ModuleType:
     spec = spec_from_file_location(name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise PlantError(f"there is no file {path}; give the path of a Python file with a plant.")
+    if spec is None or spec.loader is None:
+        raise PlantError(f"{path} cannot be run; give the path of a Python file with a plant.")
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -50,8 +50,7 @@ def artifacts(score: Score, preset: Callable[[Note], str]) -> list[Artifact]:
         Artifact(
             f"presets/note-{number + 1:0{digits}}-{note_name(note.pitch_midi)}.vital",
             lambda note=note: preset(note).encode(),
-            "a preset for each note, to load into the synthesizer, and a MIDI file with a track for "
-            "each",
+            "a preset for each note, to load into the synthesizer, and a MIDI file of them all",
             number,
         )
         for number, note in enumerate(notes)
