@@ -5,7 +5,7 @@ python -m mirrornet.experiments.tables          renders the pages' tables anew
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,23 @@ ANSWERS = {
 
 
 FEW, MANY = 200, 2000  # renders spent on a melody
+# What the README shows of the benchmark: renders that each method spent on a melody.
+COMPARED = {
+    "MirrorNet, babble only": (0, 10, 50),
+    "MirrorNet, listened": (0, 10, 50),
+    "CNN": (0,),
+    "AST": (0,),
+    "random search": (MANY,),
+    "genetic algorithm": (MANY,),
+    "CMA-ES": (MANY, 10 * MANY),
+    "CMA-ES from our notes": (MANY, 10 * MANY),
+}
 # Where learning did not start from the weights that ship.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
-PAGES = ("README.md", "docs/experiments.md", "docs/recordings.md", "docs/benchmark.md")
+PAGES = (
+    "README.md",
+    *(f"docs/{page}.md" for page in ("experiments", "recordings", "benchmark", "speed")),
+)
 
 
 def _percent(key: str) -> Callable[[dict[str, Any]], str]:
@@ -73,12 +87,14 @@ def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None
     return rows
 
 
-def variants_table(results: Sequence[dict[str, Any]]) -> Rows:
+def variants_table(
+    results: Sequence[dict[str, Any]],
+    reading: Sequence[str] = ("before", "encoder", "imagined"),  # after these, notes stay
+    answers: Sequence[str] = tuple(key for key in ANSWERS if key != "random"),
+) -> Rows:
     """A row for each variant of an experiment: notes right, and errors of ever better answers."""
-    keys = ("before", "encoder", "imagined", "refined 10", "refined 50", "constant", "floor")
     error, notes = SCORES[MATCH_ERROR], SCORES["notes right (%)"]
-    labels = {key: ANSWERS[key] for key in keys if any(key in r["scores"] for r in results)}
-    reading = ("before", "encoder", "imagined")  # after these, notes stay
+    labels = {key: ANSWERS[key] for key in answers if any(key in r["scores"] for r in results)}
     rows = [
         [
             "",
@@ -154,6 +170,21 @@ def sounds_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
+def compared_table(results: Mapping[str, dict[str, Any]]) -> Rows:
+    """A row for each of `COMPARED`, a column for each target."""
+    rows = [[MATCH_ERROR, "renders", *results]]
+    found = {
+        (target, record["method"], record["renders"]): SCORES[MATCH_ERROR](record["scores"])
+        for target, result in results.items()
+        for record in result["matched"]
+    }
+    for method, numbers in COMPARED.items():
+        for renders in numbers:
+            if any(cells := [found.get((target, method, renders), "") for target in results]):
+                rows.append([method, f"{renders:,}", *cells])
+    return rows
+
+
 def ablation_table(result: dict[str, Any]) -> Rows:
     """A row for each way to learn: the encoder's error before and after listening."""
     sounds = list(result["rows"][0]["before_and_after"])
@@ -226,9 +257,28 @@ def recorded_sounds_table(result: dict[str, Any]) -> Rows:
     return rows
 
 
-def means_only(rows: Rows) -> Rows:
-    """A table's heading and the rows of its means, without the count of sounds."""
-    return [row[:-1] for row in rows if row is rows[0] or row[0].startswith("mean of")]
+def recorded_summary(result: dict[str, Any]) -> Rows:
+    """A row for each figure and method, a column for each kind of source."""
+    groups = {
+        what: [row for row in result["rows"] if what in (row["source"], row["kind"])]
+        for what in ("instrument", "a voice", "real recordings")
+    }
+    figures: list[tuple[str, str, str, Callable[[float], str]]] = [
+        ("F1 of notes", "notes", "note_f1", "{:.3f}".format),
+        ("right pitch class (%)", "notes", "pitch_class", lambda share: f"{100 * share:.0f}"),
+        ("match error (%)", "sound", "spectrogram_error", lambda error: f"{100 * error:.3g}"),
+    ]
+    rows = [["", *groups]]
+    rows[0][1] = "mean of the instruments"
+    for what, part, key, show in figures:
+        for method in dict.fromkeys(name for row in result["rows"] for name in row[part]):
+            found = (
+                [row[part][method][key] for row in group if key in row[part].get(method, {})]
+                for group in groups.values()
+            )
+            cells = (show(sum(one) / len(one)) if one else "" for one in found)
+            rows.append([f"{what}, {method}", *cells])
+    return rows
 
 
 def listening_table(result: dict[str, Any]) -> Rows:
@@ -299,23 +349,30 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "experiment-1": lambda: experiment_table(result(f"{own}-full-seed-0"), result(paper)),
         "experiment-1-controls": lambda: control_table(result(f"{own}-full-seed-0")),
         "experiments": lambda: variants_table([v for n in (1, 2, 3) for v in variants(n)]),
-        "experiment-2": lambda: variants_table(variants(2)),
+        "experiments-summary": lambda: variants_table(
+            [v for n in (1, 2, 3) for v in variants(n) if v["variant"] in ("own", "ten", "rhodes")],
+            ["encoder"],
+            [key for key in ANSWERS if key not in ("before", "random")],
+        ),
         "experiment-2-ten": lambda: experiment_table(result(f"{ten}-full-seed-0")),
-        "experiment-3": lambda: variants_table(variants(3)),
         "experiment-3-rhodes": lambda: experiment_table(result(f"{rhodes}-shipped-seed-0")),
         "tuning": lambda: tuning_table(result("tuning-seed-0")),
         "ablations": lambda: ablation_table(result("ablations-seed-0")),
         "listening": lambda: listening_table(result("listening-seed-0")),
         "recordings": lambda: recordings_table(result("recordings-seed-0")),
         "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
-        "recorded-means": lambda: means_only(recorded_sounds_table(result("recordings-seed-0"))),
+        "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
         "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
         "beyond": lambda: beyond_table(result("beyond-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
         "matching": lambda: matching_table(result("bench-matching")),
     }
-    for name in ("1-own", "3-rhodes"):
+    targets = {"1-own": "the synthesizer's own melodies", "3-rhodes": "a Fender Rhodes"}
+    tables["compared"] = lambda: compared_table(
+        {what: result(f"bench-experiment-{name}-full-seed-0") for name, what in targets.items()}
+    )
+    for name in targets:
         bench = f"bench-experiment-{name}-full-seed-0"
         tables[f"sounds-{name}"] = lambda bench=bench: sounds_table(result(bench))
         tables[f"learned-{name}"] = lambda bench=bench: learned_table(result(bench))

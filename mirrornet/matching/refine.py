@@ -218,9 +218,8 @@ class Refinement:
         free = ~(objective.onsets | objective.classes)
         places = [np.flatnonzero(objective.touches[:, n] & free) for n in range(len(self._blocks))]
         size = np.full(len(places), objective.change)
-        # What is put together of several blocks must be heard as a whole.
-        whole = int(len(places) > 1)
-        while self.budget.left > whole and any(map(len, places)):
+        # What was put together of several blocks has yet to be heard as a whole.
+        while self.budget.left > (best is not self.best) and any(map(len, places)):
             place = best.place.copy()
             for own, deviation in zip(places, size, strict=True):
                 some = self._chance.permutation(own)[:CHANGED]

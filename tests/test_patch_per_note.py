@@ -10,10 +10,7 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from vital_rules import problems
 
 import mirrornet as mn
-from mirrornet.budget import Budget
 from mirrornet.export.midi import controllers, midi
-from mirrornet.features import hear_recording
-from mirrornet.matching.note_patching import improve_notes
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note
 from tests.test_patch import SINE
@@ -35,41 +32,15 @@ def vital() -> Vital:
     return Vital("patch", RATE_HZ)
 
 
+def preset(match: mn.Match, note: Note) -> str:
+    assert isinstance(match.plant, Vital)
+    return match.plant.preset(note)
+
+
 @pytest.fixture(scope="module")
 def match(vital: Vital) -> mn.Match:
     sound = vital.play(melody(WAVES), 1.6)
     return mn.match((sound, RATE_HZ), vital, patch="per-note")
-
-
-def test_each_note_comes_closer_by_itself(vital: Vital):
-    target = vital.play(melody(WAVES), 1.6)
-    heard = hear_recording(target, RATE_HZ)
-    start = melody((50.0, 50.0, 50.0, 50.0))
-    found = improve_notes(vital, start, target, Budget(40))
-    errors = [
-        np.mean((hear_recording(vital.play(notes, 1.6), RATE_HZ) - heard) ** 2)
-        for notes in (start, found)
-    ]
-    assert errors[1] < 0.5 * errors[0]
-    assert len({note.controls["wave"] for note in found}) == len(WAVES)
-    assert [(n.pitch_midi, n.onset_s) for n in found] == [(n.pitch_midi, n.onset_s) for n in start]
-
-
-@pytest.mark.parametrize("renders", [1, 7, 20, 45])
-def test_no_more_renders_are_spent_than_allowed(vital: Vital, monkeypatch, renders):
-    played = []
-    play = vital.play
-    target = play(melody(WAVES), 1.6)
-    monkeypatch.setattr(vital, "play", lambda *given: played.append(1) or play(*given))
-    improve_notes(vital, melody((50.0,) * 4), target, Budget(renders))
-    assert renders - 1 <= len(played) <= renders
-
-
-@pytest.mark.parametrize("samples", [4590, 30000, 30001])
-def test_any_length_can_be_refined(samples: int):
-    vital = Vital("patch", 44100)
-    notes = melody(WAVES)[:1]
-    improve_notes(vital, notes, vital.play(notes, 1.0)[:samples], Budget(2))
 
 
 def test_a_melody_with_many_notes_has_one_patch(vital: Vital, monkeypatch):
@@ -95,7 +66,7 @@ def test_a_match_has_a_patch_for_each_note(match: mn.Match, tmp_path):
 def test_midi_controllers_put_the_synthesizers_knobs_where_the_match_has_them(match: mn.Match):
     """Set in Vital as its MIDI learn would, within the 1/127 of a controller."""
     synth = Synth()
-    assert synth.load_json(match.plant.note_preset(match.notes[0]) or "")
+    assert synth.load_json(preset(match, match.notes[0]))
     handles = synth.get_controls()
     named = {synth.get_control_details(name).display_name: name for name in handles}
     numbers = controllers(match)
@@ -108,7 +79,7 @@ def test_midi_controllers_put_the_synthesizers_knobs_where_the_match_has_them(ma
             stand[message.control] = message.value / 127
         elif message.type == "note_on":
             note = next(notes)
-            wanted = json.loads(match.plant.note_preset(note) or "")["settings"]
+            wanted = json.loads(preset(match, note))["settings"]
             for knob, number in numbers.items():
                 details = synth.get_control_details(named[knob.partition(" (")[0]])
                 value = details.min + stand[number] * (details.max - details.min)
