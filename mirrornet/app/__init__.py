@@ -1,0 +1,1 @@
+"""The program: the command line, the terminal as a listener, folders of sounds, the doctor."""

@@ -1,4 +1,4 @@
-"""Any recording to a `Match`. `matching.py` is the whole; its steps, in order: `transcription.py`
-reads notes and patch, `imagining.py` betters the patch in the mind, `patching.py` (one patch for
-all notes) or `note_patching.py` (one for each) by `rehearsing.py` an excerpt with the plant, and
-`candidates.py` finds other patches."""
+"""From a sound to a `Match`, in this order: `match.py` the call; `recordings.py` and `transcribe.py`
+read notes and patch; `surrogate.py` optimises them through the decoder; `levels.py` measures how
+loud notes are; `candidates.py` draws other patches; `objective.py` and `refine.py` spend renders.
+`imagining.py` and `melody_sound.py` are for the paper's melodies."""

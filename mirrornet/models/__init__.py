@@ -1,6 +1,5 @@
-"""Encoders (inverse models) and decoders (forward models).
+"""Encoders (inverse models) and decoders (forward models), and the pairs of them.
 
-Every encoder maps what was heard to controls, every decoder maps controls to what will be heard:
-`encoder(heard, notes)` gives `(batch, control, note)`; `decoder(controls, frames)` gives
-`(batch, channel=128, frame)`.
+`mirrornet.py` is the model; `melody.py` and `recording.py` say which networks an architecture has,
+and each network has a file of its own.
 """
