@@ -7,13 +7,16 @@ PYTHON := $(shell for python in python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 
 demo: .venv/installed
 	$(BIN)/mirrornet demo
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+
+test-all: test
+	$(BIN)/python -m pytest --numprocesses auto -m slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """mirrornet learns to play a real synthesizer by listening.
 
-          audio ──► cochlea ──► spectrogram ──► ENCODER ──► controls ──► PLANT ──► audio'
+          audio ──► cochlea ──► spectrogram ──► ENCODER ────► score ───► PLANT ──► audio'
                                      ▲          (inverse      │       (real synth)    │
                                 e_c  │           model)       ▼                    cochlea
                                      └── spectrogram^ ◄── DECODER (forward model)     │
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
         OutputError,
         PlantError,
     )
+    from .events import Progress
     from .matching.match import Match, match
     from .models.mirrornet import MirrorNet, load_model
     from .plants import Plant, load_plant
-    from .score import Note
+    from .score import Note, Score
 
 __all__ = [
     "AudioError",
@@ -52,6 +53,7 @@ __all__ = [
     "Plant",
     "PlantError",
     "Progress",
+    "Score",
     "load_audio",
     "load_model",
     "load_plant",
@@ -67,6 +69,7 @@ _HOMES = {
     "Match": "export.match",
     "match": "matching.match",
     "Note": "score",
+    "Score": "score",
     "MirrorNet": "models.mirrornet",
     "load_model": "models.mirrornet",
     "Plant": "plants",

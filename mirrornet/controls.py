@@ -131,7 +131,9 @@ class Control:
             return np.vectorize(self.choices.index, otypes=[float])(names) / self.high
         value = np.asarray(value, dtype=np.float64)
         if self.curve == "exponential":
-            return np.log(value / self.low) / np.log(self.high / self.low)
+            # What has no logarithm is as far below the range as can be.
+            positive = np.maximum(value, np.finfo(np.float64).tiny)
+            return np.log(positive / self.low) / np.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def check(self, value: Value) -> Value:

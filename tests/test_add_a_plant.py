@@ -2,17 +2,20 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import mirrornet as mn
 from mirrornet.app.cli import main
 from mirrornet.errors import CancelledError, PlantError
 from mirrornet.features import RECORDING_RATE_HZ
 from mirrornet.models.mirrornet import MirrorNet, shipped
+from mirrornet.models.recording import read_patch
 from mirrornet.plants import load_plant
 from mirrornet.plants.pool import Pool
 from mirrornet.score import Note, Score
@@ -108,6 +111,29 @@ def test_a_training_that_was_cancelled_goes_on_to_the_same_weights(toy, model, t
     with Pool(str(toy), workers=1, **rate) as pool:
         again = learn_phrases(TINY, pool, tmp_path / "run", resume=True, reader=reader)
     assert again.fingerprint == MirrorNet.load(model / "model.json").fingerprint
+
+
+@pytest.mark.slow
+def test_encoder_and_decoder_learn_what_the_controls_do(toy, tmp_path):
+    few = replace(TINY, phrases=12, batch=12, patch_epochs=40, sound_epochs=120, gain_db=0.0)
+    reader = MirrorNet.load(shipped("patch"))
+    with Pool(str(toy), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
+        model = learn_phrases(few, pool, tmp_path / "run", reader=reader)
+        phrases = babble.babble_phrases(pool, 12, 0, tmp_path / "run" / "babble")
+    S = torch.from_numpy(phrases.heard.astype(np.float32))
+    notes, true = torch.from_numpy(phrases.notes), torch.from_numpy(phrases.patches)
+    with torch.no_grad():
+        own, read = read_patch(model.encoder, S, notes)
+        e_d = [
+            float(model.e_d((notes, patches), S, torch.Generator().manual_seed(0)))
+            for patches in (true, true.roll(1, 0))
+        ]
+    assert (read[:, 0] == true[:, 0]).all()  # the choice
+    assert (read - true)[:, 1:].abs().mean() < 0.7 * (0.5 - true)[:, 1:].abs().mean()
+    real = ~notes[..., 0].isnan()
+    missed, guessed = (x[..., 3:][real].abs().mean() for x in (own - notes, 0.5 - notes))
+    assert missed < 0.8 * guessed
+    assert e_d[0] < 0.8 * e_d[1]
 
 
 def test_a_note_that_crashes_it_costs_its_own_phrase(toy, tmp_path):

@@ -11,9 +11,10 @@ from vital_rules import problems
 import mirrornet as mn
 from mirrornet.app.cli import main
 from mirrornet.audio import save_audio
-from mirrornet.matching.candidates import different
+from mirrornet.budget import Budget
+from mirrornet.matching.candidates import different, other_patches
 from mirrornet.plants.vital import Vital
-from mirrornet.score import Note
+from mirrornet.score import Note, as_score
 from tests.test_patch import SINE
 from tests.test_patch_imagining import RATE_HZ, melody
 
@@ -34,6 +35,16 @@ def test_candidates_are_ranked_and_sound_different(sound):
         assert different(one.heard, other.heard, match.target_heard)
         assert [n.pitch_midi for n in one.notes] == [n.pitch_midi for n in other.notes]
         assert one.notes[0].controls != other.notes[0].controls
+
+
+def test_a_patch_that_sounds_the_same_is_no_other_answer():
+    """Where no knob is in doubt, all that is drawn is the same."""
+    plant = Vital("patch", RATE_HZ)
+    score = as_score(plant.controls, melody({"wave": 60.0}).resolved)
+    target = plant.render(replace(score, duration_s=1.6))
+    sure = np.ones(len(plant.controls.patch))
+    assert other_patches(plant, score, sure, target, 2, Budget(5)) == []
+    assert len(other_patches(plant, score, 0 * sure, target, 2, Budget(17))) > 0
 
 
 def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_path, capsys):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import mirrornet as mn
 from mirrornet.plants.vital import Vital
@@ -73,6 +74,16 @@ def test_renders_bring_it_closer(plant, held_out):
         ]
         assert errors[2] < 0.5 * errors[0]
         assert errors[1] <= errors[0] * 1.001
+
+
+def test_renders_bring_the_papers_networks_closer_too(plant, held_out):
+    torch.manual_seed(0)
+    model = mn.MirrorNet("vital", plant.controls, "paper")
+    sound = (plant.render(held_out[0]), 44100)
+    errors = [
+        mn.match(sound, plant, model, refine=n).distances["spectrogram_error"] for n in (0, 30)
+    ]
+    assert errors[1] < 0.8 * errors[0]
 
 
 class Counting(Vital):

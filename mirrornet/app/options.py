@@ -63,7 +63,8 @@ Plant = Annotated[
     ),
 ]
 PlantOfFile = Annotated[
-    str | None, _explained("NAME", "the synthesizer to play; default: the one the file names")
+    str | None,
+    _explained("NAME|FILE.py", "the synthesizer to play; default: the one the file names"),
 ]
 ControlSet = Annotated[
     str | None,

@@ -19,7 +19,8 @@ from ..events import Progress
 from ..export.plots import png
 from ..models.checkpoints import provenance
 from ..models.mirrornet import MirrorNet, load_model
-from ..plants.pool import Pool, usable_cores
+from ..plants.pool import Pool
+from ..runtime import usable_cores
 from ..storage import check_place, write_atomically
 from ..training.dataset import listen, seed_targets
 from ..training.sampling import random_melodies

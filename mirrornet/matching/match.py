@@ -1,6 +1,6 @@
 """One target sound -> `Match`: the controls that make a plant sound like it.
 
-Recordings are matched in `recordings/`; here, the melodies of the paper: five notes in 2 s.
+Recordings are matched in `recordings.py`; here, the melodies of the paper: five notes in 2 s.
 """
 
 import math
