@@ -84,7 +84,7 @@ def paper_networks() -> Iterator[None]:
 
     with (
         patch.object(PaperEncoder, "babble_loss", babble_loss, create=True),
-        patch.object(melodies, "partly_disguised", not_disguised),
+        patch.object(melodies, "partly_augmented", not_disguised),
         patch.object(Paper, "hearing", "loudness"),
     ):
         yield

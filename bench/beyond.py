@@ -20,7 +20,7 @@ from mirrornet.experiments.tables import beyond_table
 from mirrornet.features import hear_recording
 from mirrornet.matching.beyond import notes_beyond
 from mirrornet.matching.recordings import ONE_VOICE
-from mirrornet.matching.transcribe import SURE_ENOUGH, transcribe
+from mirrornet.matching.transcribe import CONFIDENT, transcribe
 from mirrornet.models.checkpoints import provenance
 from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.plants.base import PITCHES_MIDI
@@ -71,7 +71,9 @@ def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]
                     continue
                 read = transcribe(model, hear_recording(sound, RATE_HZ)).notes
                 notes = [
-                    Note(n.pitch_midi, n.onset_s, n.offset_s) for n in read if n.sure >= SURE_ENOUGH
+                    Note(n.pitch_midi, n.onset_s, n.offset_s)
+                    for n in read
+                    if n.confidence >= CONFIDENT
                 ]
                 above, below = notes_beyond(sound, RATE_HZ, notes, PITCHES_MIDI)
                 wrong = above + below if kind == "within" else 0

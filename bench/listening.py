@@ -13,9 +13,9 @@ from pathlib import Path
 
 import soundfile
 
-from mirrornet.app.adapting import means
 from mirrornet.app.cli import main
 from mirrornet.app.console import print_table
+from mirrornet.app.fine_tuning import means
 from mirrornet.experiments.material import (
     INSTRUMENTS,
     RATE_HZ,

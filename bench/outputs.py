@@ -28,9 +28,9 @@ from mirrornet.experiments.settings import find_setting
 from mirrornet.features import hear_recording
 from mirrornet.models.mirrornet import MirrorNet, shipped
 from mirrornet.plants.pool import Pool
-from mirrornet.training.babble import PhraseRecipe, learn_phrases
+from mirrornet.training.babble import PhraseRecipe, train_on_babble
 from mirrornet.training.dataset import seed_targets
-from mirrornet.training.listening import ListeningRecipe, cut, learn_recordings
+from mirrornet.training.fine_tuning import FineTuningRecipe, cut, fine_tune
 from mirrornet.training.melodies import RECIPES, MirrorRecipe, PaperRecipe, learn
 from mirrornet.training.sampling import random_melodies
 
@@ -39,7 +39,7 @@ RATE_HZ = 44100
 MIRROR = MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=1, encoder_epochs=1)
 PHRASES = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, sound_epochs=2, batch=3)
-LISTENING = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
+LISTENING = FineTuningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 CLOSE = 1e-6
 
 
@@ -75,7 +75,7 @@ def matched(name: str, match: mn.Match) -> Iterator[tuple[str, Any]]:
     found = [match, *match.others]
     yield f"{name}: notes", [as_json(note) for one in found for note in one.notes]
     yield f"{name}: distances", [one.distances for one in found]
-    yield f"{name}: known", [match.sure, match.one_voice, match.warnings]
+    yield f"{name}: known", [match.confidence, match.one_voice, match.warnings]
     yield f"{name}: power", [float(np.mean(np.square(one.audio))) for one in found]
     with tempfile.TemporaryDirectory() as folder:
         for file in match.save(Path(folder) / "match"):
@@ -85,7 +85,7 @@ def matched(name: str, match: mn.Match) -> Iterator[tuple[str, Any]]:
 
 
 def as_json(note: mn.Note) -> list[Any]:
-    return [note.pitch_midi, note.onset_s, note.offset_s, note.sure, note.controls]
+    return [note.pitch_midi, note.onset_s, note.offset_s, note.confidence, note.controls]
 
 
 def trained(folder: Path) -> Iterator[tuple[str, Any]]:
@@ -96,13 +96,13 @@ def trained(folder: Path) -> Iterator[tuple[str, Any]]:
             model = learn(recipe, pool, targets, folder / name, device="cpu")
             yield f"trained, {name}", learned(model, folder / name)
     with Pool("vital", workers=1, controls="patch", sample_rate_hz=32000) as pool:
-        model = learn_phrases(PHRASES, pool, folder / "phrases", device="cpu")
+        model = train_on_babble(PHRASES, pool, folder / "phrases", device="cpu")
         yield "trained, phrases", learned(model, folder / "phrases")
         model = MirrorNet.load(shipped("patch"))
         heard = hear_recording(mn.load_audio(DEMO, RATE_HZ), RATE_HZ)
         excerpts = cut(model, [heard], 9)
         place = folder / "listening"
-        model = learn_recordings(LISTENING, model, pool, excerpts, place, {}, device="cpu")
+        model = fine_tune(LISTENING, model, pool, excerpts, place, {}, device="cpu")
         yield "trained, listening", learned(model, place)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mirrornet.app.console import Console, print_table
-from mirrornet.experiments.baselines.supervised import learn_supervised
+from mirrornet.experiments.baselines.supervised import train_supervised
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.matchers import EPOCHS, PEERS
 from mirrornet.experiments.tables import tuning_table
@@ -73,7 +73,7 @@ def measure(
         label, kind, recipe = PEERS[method]
         rates = {"lr": factor * recipe.lr}
         plan = replace(recipe, epochs=epochs, **rates)
-        model = learn_supervised(kind, plan, *babble, folder, SEED, resume, "cpu")
+        model = train_supervised(kind, plan, *babble, folder, SEED, resume, "cpu")
     (error,) = encoder_errors([model], pool, true, true.heard)
     row = {"method": label, "factor": factor, "rates": rates, "spectrogram_error": error}
     write_atomically(kept, lambda path: path.write_text(json.dumps(row)))

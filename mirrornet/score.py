@@ -68,7 +68,7 @@ class Note:
     onset_s: float
     offset_s: float
     controls: dict[str, Value] = field(default_factory=dict)
-    sure: float | None = None
+    confidence: float | None = None
     """How likely it is that there was such a note, 0..1, where it was read from a recording."""
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 CHECKED = (
     "models",
     "features",
-    "matching.imagining",
+    "matching.melody_surrogate",
     "matching.least_squares",
     "training",
     "export.files",
@@ -30,7 +30,7 @@ with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker
     import mirrornet.experiments.baselines.nearest
     import mirrornet.experiments.baselines.random_search
     import mirrornet.training.babble
-    import mirrornet.training.listening
+    import mirrornet.training.fine_tuning
     import mirrornet.training.melodies  # noqa: F401
     from mirrornet.export.files import save_match
     from mirrornet.features import hear

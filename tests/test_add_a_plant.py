@@ -20,7 +20,7 @@ from mirrornet.plants import load_plant
 from mirrornet.plants.pool import Pool
 from mirrornet.score import Note, Score
 from mirrornet.training import babble
-from mirrornet.training.babble import PhraseRecipe, learn_phrases
+from mirrornet.training.babble import PhraseRecipe, train_on_babble
 
 CONTRIBUTING = Path(mn.__file__).parents[1] / "CONTRIBUTING.md"
 TINY = PhraseRecipe(phrases=24, note_epochs=0, patch_epochs=6, sound_epochs=6, batch=8)
@@ -50,7 +50,7 @@ def model(toy, tmp_path_factory) -> Path:
     as what ships reads them."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
     with Pool(str(toy), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
-        learn_phrases(TINY, pool, folder, reader=MirrorNet.load(shipped("patch")))
+        train_on_babble(TINY, pool, folder, reader=MirrorNet.load(shipped("patch")))
     return folder
 
 
@@ -101,15 +101,14 @@ def test_a_training_that_was_cancelled_goes_on_to_the_same_weights(toy, model, t
             progress.cancel()
 
     progress = mn.Progress(listen)
-    rate = {"sample_rate_hz": RECORDING_RATE_HZ}
     reader = MirrorNet.load(shipped("patch"))
     with (
-        Pool(str(toy), workers=1, progress=progress, **rate) as pool,
+        Pool(str(toy), 1, progress=progress, sample_rate_hz=RECORDING_RATE_HZ) as pool,
         pytest.raises(CancelledError),
     ):
-        learn_phrases(TINY, pool, tmp_path / "run", reader=reader)
-    with Pool(str(toy), workers=1, **rate) as pool:
-        again = learn_phrases(TINY, pool, tmp_path / "run", resume=True, reader=reader)
+        train_on_babble(TINY, pool, tmp_path / "run", reader=reader)
+    with Pool(str(toy), 1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
+        again = train_on_babble(TINY, pool, tmp_path / "run", resume=True, reader=reader)
     assert again.fingerprint == MirrorNet.load(model / "model.json").fingerprint
 
 
@@ -118,7 +117,7 @@ def test_encoder_and_decoder_learn_what_the_controls_do(toy, tmp_path):
     few = replace(TINY, phrases=12, batch=12, patch_epochs=40, sound_epochs=120, gain_db=0.0)
     reader = MirrorNet.load(shipped("patch"))
     with Pool(str(toy), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
-        model = learn_phrases(few, pool, tmp_path / "run", reader=reader)
+        model = train_on_babble(few, pool, tmp_path / "run", reader=reader)
         phrases = babble.babble_phrases(pool, 12, 0, tmp_path / "run" / "babble")
     S = torch.from_numpy(phrases.heard.astype(np.float32))
     notes, true = torch.from_numpy(phrases.notes), torch.from_numpy(phrases.patches)

@@ -136,7 +136,7 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
 
     monkeypatch.setattr(benchmark, "SEARCHED", 1)
     shutil.rmtree("runs")
-    for work in ("learn", "learn_supervised"):
+    for work in ("learn", "train_supervised"):
         monkeypatch.setattr(matchers, work, None)
     monkeypatch.setattr(benchmark, "search", None)
     said = []

@@ -16,7 +16,7 @@ from mirrornet.matching.candidates import different, other_patches
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note, as_score
 from tests.test_patch import SINE
-from tests.test_patch_imagining import RATE_HZ, melody
+from tests.test_surrogate import RATE_HZ, melody
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def test_a_patch_that_sounds_the_same_is_no_other_answer():
     plant = Vital("patch", RATE_HZ)
     score = as_score(plant.controls, melody({"wave": 60.0}).resolved)
     target = plant.render(replace(score, duration_s=1.6))
-    sure = np.ones(len(plant.controls.patch))
-    assert other_patches(plant, score, sure, target, 2, Budget(5)) == []
-    assert len(other_patches(plant, score, 0 * sure, target, 2, Budget(17))) > 0
+    confidence = np.ones(len(plant.controls.patch))
+    assert other_patches(plant, score, confidence, target, 2, Budget(5)) == []
+    assert len(other_patches(plant, score, 0 * confidence, target, 2, Budget(17))) > 0
 
 
 def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_path, capsys):
@@ -63,7 +63,7 @@ def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_p
     )
     error = "spectrogram_error"
     assert best["distances"][error] <= other["distances"][error]
-    assert all(0 < note["sure"] <= 1 for note in best["notes"])
+    assert all(0 < note["confidence"] <= 1 for note in best["notes"])
     for name in ("match.wav", "match.vital", "melody.mid", "report.html"):
         assert (out / "candidate-2" / name).stat().st_size > 50
     for folder in (out, out / "candidate-2"):

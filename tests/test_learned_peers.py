@@ -13,12 +13,12 @@ from mirrornet.experiments.baselines.cnn import CnnRegressor
 from mirrornet.experiments.baselines.supervised import (
     Regressor,
     SupervisedRecipe,
-    learn_supervised,
     load_supervised,
+    train_supervised,
 )
 from mirrornet.score import note_spans
 from mirrornet.training import trainer
-from mirrornet.training.augment import partly_disguised
+from mirrornet.training.augment import partly_augmented
 
 PEERS = pytest.mark.parametrize("peer", [CnnRegressor, AstRegressor])
 FRAMES = 90  # with fewer, a convolution in bfloat16 reads stray memory on some processors
@@ -41,7 +41,7 @@ def babble(melodies: int, notes: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def loss(model: Regressor, heard: torch.Tensor, controls: torch.Tensor) -> torch.Tensor:
-    sound, plain = partly_disguised(heard, torch.Generator().manual_seed(0))
+    sound, plain = partly_augmented(heard, torch.Generator().manual_seed(0))
     return model.babble_loss(sound, controls, plain)
 
 
@@ -79,7 +79,7 @@ def test_gradients_reach_every_weight(peer):
 
 
 @PEERS
-def test_all_is_scored_but_the_knobs_of_melodies_in_disguise(peer):
+def test_all_is_scored_but_the_knobs_of_augmented_melodies(peer):
     torch.manual_seed(1)
     controls, heard = (torch.from_numpy(x).float() for x in babble(8))
     model = peer(controls=7, notes=3, frames=FRAMES).eval()
@@ -101,7 +101,7 @@ def test_a_short_last_batch_is_learned_from(peer):
 @PEERS
 def test_learning_lowers_the_loss(peer, tmp_path):
     recipe = SupervisedRecipe(epochs=25, batch=8, lr=1e-3)
-    learn_supervised(peer, recipe, *babble(8), tmp_path / "run")
+    train_supervised(peer, recipe, *babble(8), tmp_path / "run")
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["read_back"] for line in lines]
     assert losses[-1] < 0.9 * losses[0]
@@ -115,7 +115,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("saving", [0.0, 1e9], ids=["saved each step", "never saved"])
 def test_a_killed_run_resumes_to_the_same_weights(peer, tmp_path, monkeypatch, saving):
     controls, heard = babble(16)
-    whole = learn_supervised(peer, TINY, controls, heard, tmp_path / "whole")
+    whole = train_supervised(peer, TINY, controls, heard, tmp_path / "whole")
     monkeypatch.setattr(trainer, "SAVE_EVERY_S", saving)
 
     def kill(event):
@@ -123,43 +123,43 @@ def test_a_killed_run_resumes_to_the_same_weights(peer, tmp_path, monkeypatch, s
             raise Killed
 
     with pytest.raises(Killed):
-        learn_supervised(peer, TINY, controls, heard, tmp_path / "killed", progress=Progress(kill))
+        train_supervised(peer, TINY, controls, heard, tmp_path / "killed", progress=Progress(kill))
     torch.manual_seed(99)  # whatever chance the new process begins with
-    again = learn_supervised(peer, TINY, controls, heard, tmp_path / "killed", resume=True)
+    again = train_supervised(peer, TINY, controls, heard, tmp_path / "killed", resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
 
 def test_a_run_knows_its_peer_babble_and_recipe(tmp_path):
     controls, heard = babble(8)
-    learn_supervised(CnnRegressor, TINY, controls, heard, tmp_path)
+    train_supervised(CnnRegressor, TINY, controls, heard, tmp_path)
     for peer, recipe, sound in (
         (AstRegressor, TINY, heard),
         (CnnRegressor, SupervisedRecipe(epochs=3, batch=8, lr=1e-3), heard),
         (CnnRegressor, TINY, heard[::-1]),
     ):
         with pytest.raises(OutputError, match="another run"):
-            learn_supervised(peer, recipe, controls, sound, tmp_path, resume=True)
+            train_supervised(peer, recipe, controls, sound, tmp_path, resume=True)
 
 
 def test_learning_leaves_the_random_numbers_of_others_alone(tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    learn_supervised(CnnRegressor, TINY, *babble(8), tmp_path)
+    train_supervised(CnnRegressor, TINY, *babble(8), tmp_path)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_learning_that_goes_astray_is_stopped_with_a_sentence(tmp_path):
     controls, heard = babble(8)
     with pytest.raises(MirrorNetError, match="astray at step 0"):
-        learn_supervised(CnnRegressor, TINY, controls, np.nan * heard, tmp_path)
+        train_supervised(CnnRegressor, TINY, controls, np.nan * heard, tmp_path)
 
 
 @PEERS
 def test_what_was_learned_is_loaded_again(peer, tmp_path):
     controls, heard = babble(8)
-    learned = learn_supervised(peer, TINY, controls, heard, tmp_path)
+    learned = train_supervised(peer, TINY, controls, heard, tmp_path)
     sound = torch.from_numpy(heard).float()
     with torch.inference_mode():
         again = load_supervised(peer, tmp_path)
@@ -169,6 +169,6 @@ def test_what_was_learned_is_loaded_again(peer, tmp_path):
 
 
 def test_a_model_of_another_peer_is_refused(tmp_path):
-    learn_supervised(CnnRegressor, TINY, *babble(8), tmp_path)
+    train_supervised(CnnRegressor, TINY, *babble(8), tmp_path)
     with pytest.raises(CheckpointError, match="AstRegressor"):
         load_supervised(AstRegressor, tmp_path)

@@ -13,7 +13,7 @@ from mirrornet.events import Progress
 from mirrornet.matching.transcribe import transcribe
 from mirrornet.plants.pool import Pool
 from mirrornet.training import trainer
-from mirrornet.training.babble import PhraseRecipe, learn_phrases
+from mirrornet.training.babble import PhraseRecipe, train_on_babble
 
 TINY = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, sound_epochs=2, batch=3)
 
@@ -30,7 +30,7 @@ def pool():
 
 
 def test_a_stopped_learning_goes_on_to_the_same_weights(pool, tmp_path, monkeypatch):
-    whole = learn_phrases(TINY, pool, tmp_path / "whole")
+    whole = train_on_babble(TINY, pool, tmp_path / "whole")
 
     def stop(event):
         if (event.stage, event.done) == ("Learning", 5):  # while it learns the second part
@@ -43,16 +43,16 @@ def test_a_stopped_learning_goes_on_to_the_same_weights(pool, tmp_path, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(pool, "progress", progress)
         with pytest.raises(CancelledError):
-            learn_phrases(TINY, pool, tmp_path / "stopped", resume=True)
+            train_on_babble(TINY, pool, tmp_path / "stopped", resume=True)
     assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == 5
-    again = learn_phrases(TINY, pool, tmp_path / "stopped", resume=True)
+    again = train_on_babble(TINY, pool, tmp_path / "stopped", resume=True)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
 
 
 def test_it_learns_the_few_phrases_it_hears(pool, tmp_path):
     few = replace(TINY, note_epochs=40, gain_db=0.0)
-    model = learn_phrases(few, pool, tmp_path / "run")
+    model = train_on_babble(few, pool, tmp_path / "run")
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["notes"] for line in lines if '"notes"' in line]
     assert losses[-1] < 0.5 * losses[0]

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import torch
 
-from mirrornet.app import adapting
-from mirrornet.app.adapting import held_out
+from mirrornet.app import fine_tuning
 from mirrornet.app.cli import main
+from mirrornet.app.fine_tuning import held_out
 from mirrornet.errors import AudioError, CancelledError
 from mirrornet.events import Progress
 from mirrornet.experiments import material
@@ -26,11 +26,12 @@ from mirrornet.plants.vital import Vital
 from mirrornet.plants.vital_patch import PATCH
 from mirrornet.plants.vital_prior import random_patch
 from mirrornet.score import Note
-from mirrornet.training import listening, trainer
-from mirrornet.training.listening import ListeningRecipe, cut, learn_recordings, read_all
+from mirrornet.training import fine_tuning as training_fine_tuning
+from mirrornet.training import trainer
+from mirrornet.training.fine_tuning import FineTuningRecipe, cut, fine_tune, read_all
 
 RATE_HZ = 32000
-TINY = ListeningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
+TINY = FineTuningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_of_many_notes_an_excerpt_ends_before_the_first_left_out(model):
     notes = [HeardNote(60 + n % 12, 0.0, 0.06 * n, 0.06 * n + 0.05, 1.0, 1.0) for n in range(60)]
     ghost = HeardNote(80, 0.0, 1.0, 1.1, 1.0, 0.05)
     transcript = Transcript(sorted([*notes, ghost], key=lambda n: n.onset_s), knobs, knobs)
-    parts = listening._cut(model, transcript, np.ones((176, 480), np.float32))
+    parts = training_fine_tuning._cut(model, transcript, np.ones((176, 480), np.float32))
     counts = [int((~np.isnan(rows[:, 0])).sum()) for rows, _, _ in parts]
     assert counts == [40, 20]
     assert parts[0][2] == int(0.06 * 40 / FRAME_S)
@@ -112,7 +113,7 @@ def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, 
     heard = [hear_recording(phrase.sound, material.RATE_HZ) for phrase in sung]
     excerpts = cut(model, heard, 99)
     recipe = replace(TINY, phrases=8, round_steps=15, lr=1e-3)
-    learned = learn_recordings(recipe, model, pool, excerpts, tmp_path / "run", {})
+    learned = fine_tune(recipe, model, pool, excerpts, tmp_path / "run", {})
     S, notes, ends = map(torch.from_numpy, (excerpts.heard, excerpts.notes, excerpts.ends))
     errors = []
     for one in (model, learned):
@@ -131,7 +132,7 @@ def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, 
 
 def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp_path, monkeypatch):
     excerpts = cut(model, heard, 9)
-    whole = learn_recordings(TINY, model, pool, excerpts, tmp_path / "whole", {})
+    whole = fine_tune(TINY, model, pool, excerpts, tmp_path / "whole", {})
 
     def stop(event):
         if (event.stage, event.done) == ("Listening", 3):
@@ -146,9 +147,9 @@ def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp
     with monkeypatch.context() as patched:
         patched.setattr(pool, "progress", progress)
         with pytest.raises(CancelledError):
-            learn_recordings(*again, resume=True)
+            fine_tune(*again, resume=True)
     assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == 3
-    found = learn_recordings(*again, resume=True)
+    found = fine_tune(*again, resume=True)
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(tensor, found.state_dict()[name], msg=name)
 
@@ -174,7 +175,7 @@ def test_a_plant_that_is_silent_with_all_that_is_read_ends_nothing(model, heard,
     excerpts, said = cut(model, heard, 9), []
     plant, options = str(tmp_path / "silent.py"), {"controls": "patch", "sample_rate_hz": RATE_HZ}
     with Pool(plant, workers=1, progress=Progress(said.append), **options) as silent:
-        learn_recordings(TINY, model, silent, excerpts, tmp_path / "run", {})
+        fine_tune(TINY, model, silent, excerpts, tmp_path / "run", {})
     assert (tmp_path / "run" / "model.json").is_file()
     assert {event.stage for event in said} >= {"Round 1", "Round 2"}
 
@@ -194,7 +195,7 @@ def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     sounds, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(adapting, "ListeningRecipe", lambda: TINY)
+    monkeypatch.setattr(fine_tuning, "FineTuningRecipe", lambda: TINY)
     folder = tmp_path / "mine"
     folder.mkdir()
     for number, sound in enumerate(sounds):

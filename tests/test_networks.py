@@ -18,7 +18,7 @@ from mirrornet.models.reader import (
     pick_onsets,
 )
 from mirrornet.score import MELODY_S, duration_controls, note_spans
-from mirrornet.training.augment import disguise, revoice, tremble
+from mirrornet.training.augment import augment, with_random_harmonics, with_tremolo
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_centred_durations_agree_with_the_melodys():
 
 def test_some_sounds_tremble_and_the_others_stay():
     steady = torch.ones(64, 128, 500)
-    shaken = tremble(steady, torch.Generator().manual_seed(0))
+    shaken = with_tremolo(steady, torch.Generator().manual_seed(0))
     loudness = shaken[:, 0]
     assert torch.equal(shaken, loudness[:, None].expand_as(shaken))
     trembling = loudness.std(-1) > 0.02
@@ -128,22 +128,24 @@ def test_another_voice_moves_with_the_notes_and_is_the_sounds_own():
     pitches = torch.full((64, 20), 57.0)
     pitches[:, 10:] += 12
     even = torch.ones(64, 128, 20)
-    voiced = revoice(even, pitches, torch.Generator().manual_seed(0))
+    voiced = with_random_harmonics(even, pitches, torch.Generator().manual_seed(0))
     torch.testing.assert_close(voiced[:, :-24, 0], voiced[:, 24:, 10])
     assert torch.equal(voiced[..., :10], voiced[..., :1].expand(-1, -1, 10))
     gains_db = 20 * voiced[:, [31, 55, 69, 79], 0].log10()  # of harmonics 1 to 4 of 220 Hz
     assert gains_db.std(0).min() > 4
     hollow = (gains_db[:, 0].abs() < 1e-3).float().mean()
     assert 0.1 < hollow < 0.5
-    assert torch.equal(voiced, revoice(even, pitches, torch.Generator().manual_seed(0)))
+    assert torch.equal(
+        voiced, with_random_harmonics(even, pitches, torch.Generator().manual_seed(0))
+    )
 
 
-def test_a_disguise_keeps_times_and_changes_the_rest():
+def test_augmentation_keeps_times_and_changes_the_rest():
     heard = torch.zeros(8, 128, 250)
     heard[..., 60:80, 100:150] = 0.8
-    hidden = disguise(heard, torch.Generator().manual_seed(0))
+    hidden = augment(heard, torch.Generator().manual_seed(0))
     assert hidden.isfinite().all()
     assert (hidden - heard).abs().mean((1, 2)).min() > 0.01
     change = hidden[:, 60:80].mean(1).diff(dim=-1)
     assert (change.argmax(-1) == 99).all()
-    assert torch.equal(hidden, disguise(heard, torch.Generator().manual_seed(0)))
+    assert torch.equal(hidden, augment(heard, torch.Generator().manual_seed(0)))

@@ -47,7 +47,7 @@ def test_one_patch_is_read_back_and_played_as_one(path: Path):
     card = {
         "plant": "vital",
         "patch": knobs,
-        "notes": [{"name": "any", "sure": 0.5, **note.__dict__} for note in score.notes],
+        "notes": [{"name": "any", "confidence": 0.5, **note.__dict__} for note in score.notes],
     }
     path.write_text(json.dumps(card))
     file = read_score(path)

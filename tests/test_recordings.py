@@ -63,8 +63,8 @@ def test_the_match_is_what_it_says(match, plant):
     np.testing.assert_allclose(match.audio, match.plant.play(match.notes, 4.0), atol=1e-6)
     assert match.distances["spectrogram_error"] < 0.5
     assert match.controls.shape == (len(plant.controls), len(TUNE))
-    assert set(match.sure) == set(plant.controls.patch.names)
-    assert all(0 <= sure <= 1 for sure in match.sure.values())
+    assert set(match.confidence) == set(plant.controls.patch.names)
+    assert all(0 <= confidence <= 1 for confidence in match.confidence.values())
     assert match.warnings == []
 
 
@@ -134,10 +134,10 @@ def test_files_say_how_sure_each_knob_is(match, tmp_path):
         "compare.png",
     }
     card = json.loads((tmp_path / "out" / "controls.json").read_text())
-    assert card["sure"] == match.sure
+    assert card["confidence"] == match.confidence
     page = (tmp_path / "out" / "report.html").read_text()
     assert "match.vital" in page
-    assert all(f"{100 * sure:.0f} %" in page for sure in match.sure.values())
+    assert all(f"{100 * confidence:.0f} %" in page for confidence in match.confidence.values())
 
 
 def test_renders_bring_it_closer(plant, played, match):
@@ -200,7 +200,7 @@ def heard(**changed) -> HeardNote:
             "onset_s": 0.0,
             "offset_s": 0.5,
             "level": 0.5,
-            "sure": 1.0,
+            "confidence": 1.0,
         }
         | changed
     )
@@ -254,12 +254,16 @@ def test_a_note_the_plant_can_hardly_play_does_not_silence_the_others(plant):
 
 
 def test_guesses_alone_are_no_notes(plant):
-    transcript = Transcript([heard(sure=0.05)], np.full(16, 0.5), np.zeros(16))
+    transcript = Transcript([heard(confidence=0.05)], np.full(16, 0.5), np.zeros(16))
     assert plant_score(plant, transcript, 2.0).notes == []
 
 
 def test_notes_that_are_mere_guesses_are_not_played_and_none_outlasts_the_next(plant):
-    notes = [heard(offset_s=0.6), heard(onset_s=0.5, offset_s=0.9), heard(onset_s=1.5, sure=0.02)]
+    notes = [
+        heard(offset_s=0.6),
+        heard(onset_s=0.5, offset_s=0.9),
+        heard(onset_s=1.5, confidence=0.02),
+    ]
     found = plant_score(plant, Transcript(notes, np.full(16, 0.5), np.zeros(16)), 2.0).notes
     assert [note.onset_s for note in found] == [0.0, 0.5]
     assert found[0].offset_s == 0.5

@@ -10,7 +10,7 @@ from mirrornet.cochlea import CHANNELS
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.events import Event, Progress
 from mirrornet.features import hear, hear_recording
-from mirrornet.matching.imagining import MelodySurrogate, round_pitch
+from mirrornet.matching.melody_surrogate import MelodySurrogate, round_pitch
 from mirrornet.matching.objective import (
     EXCERPT_S,
     MOST_NOTES,

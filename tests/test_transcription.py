@@ -43,7 +43,7 @@ def test_notes_are_found_where_they_are_played():
     ends = [note.offset_s / FRAME_S for note in notes]
     np.testing.assert_allclose(ends, [50, 120, 299], atol=1)
     assert [note.tune for note in notes] == pytest.approx([-0.3] * 3)
-    assert all(note.sure > 0.9 for note in notes)
+    assert all(note.confidence > 0.9 for note in notes)
 
 
 def test_a_note_said_again_is_two_and_a_moment_missed_is_none():
@@ -59,14 +59,14 @@ def test_silence_holds_no_notes():
     assert find_notes(played()) == []
     silent = transcribe(load_model(controls="patch"), np.zeros((176, 300), np.float32))
     assert silent.notes == []
-    assert (silent.sure == 0).all()
+    assert (silent.confidence == 0).all()
 
 
 def test_a_doubtful_note_says_so():
     frames = played((60, 10.0, 50))
     frames.pitch_logits[:, 62 - 24, 10:50] = frames.pitch_logits[:, 60 - 24, 10:50]
     frames = frames._replace(pitch_logits=frames.pitch_logits.log_softmax(1))
-    assert find_notes(frames)[0].sure < 0.6
+    assert find_notes(frames)[0].confidence < 0.6
 
 
 def test_a_long_recording_is_read_in_parts_as_if_it_were_whole():
@@ -84,7 +84,9 @@ def test_a_long_recording_is_read_in_parts_as_if_it_were_whole():
         for note, same in zip(notes, first, strict=True):
             assert note.onset_s - since_s == pytest.approx(same.onset_s, abs=1e-4)
             assert note.offset_s - since_s == pytest.approx(same.offset_s, abs=1e-4)
-            assert (note.sure, note.tune) == pytest.approx((same.sure, same.tune), abs=1e-3)
+            assert (note.confidence, note.tune) == pytest.approx(
+                (same.confidence, same.tune), abs=1e-3
+            )
             assert note.knobs == pytest.approx(same.knobs, abs=1e-3)
 
 
@@ -108,7 +110,7 @@ def test_knobs_are_off_by_as_much_as_they_are_doubted():
         true = patch.to_vector(phrase.notes[0].controls)
         if found.notes:
             off.append((found.knobs - true)[straight])
-            sure.append(found.sure[straight])
+            sure.append(found.confidence[straight])
     off, sure = np.concatenate(off), np.concatenate(sure)
     for low, high in ((0.0, 0.4), (0.4, 0.7), (0.7, 1.0)):
         some = (sure >= low) & (sure < high)

@@ -33,7 +33,7 @@ from .baselines.nearest import Nearest, babble_distances
 from .baselines.random_search import RandomSearch
 from .baselines.search import Search, bench_module, search
 from .curves import benchmark_curves
-from .evaluation import Heard, Melodies, imagine_all, refine_all
+from .evaluation import Heard, Melodies, optimise_all, refine_all
 from .matchers import EPOCHS, Babble, Learner, learners
 from .settings import Setting
 
@@ -165,7 +165,7 @@ def refined(
     method = guessed.method.replace("encoder", "MirrorNet")
 
     def imagined() -> dict[str, np.ndarray]:
-        return {"controls": imagine_all(ours(), heard, guessed.controls, pool.progress)}
+        return {"controls": optimise_all(ours(), heard, guessed.controls, pool.progress)}
 
     def practised(renders: int) -> dict[str, np.ndarray]:
         return {"controls": refine_all(ours(), pool, heard, found[0].controls, renders, seed)}

@@ -15,7 +15,7 @@ from ..controls import ControlSpace
 from ..errors import PlantError
 from ..events import Progress
 from ..features import Hearing, frame_times_s
-from ..matching.imagining import MelodySurrogate, imagine, round_pitch
+from ..matching.melody_surrogate import MelodySurrogate, optimise_melody, round_pitch
 from ..matching.objective import MelodyObjective
 from ..matching.refine import Refinement
 from ..metrics import (
@@ -87,7 +87,7 @@ def evaluate(
     if before:
         answers["before"] = before.guess(torch.from_numpy(listened), notes).numpy().astype(float)
     if model.hearing == "loudness":
-        answers["imagined"] = imagine_all(model, true.heard, answers["encoder"], pool.progress)
+        answers["imagined"] = optimise_all(model, true.heard, answers["encoder"], pool.progress)
         for renders in REFINED:
             answers[f"refined {renders}"] = refine_all(
                 model, pool, true.heard, answers["imagined"], renders, seed
@@ -175,12 +175,14 @@ def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[st
     return found
 
 
-def imagine_all(model: MirrorNet, heard: Heard, controls: Controls, progress: Progress) -> Controls:
-    """`imagining.imagine` for each melody."""
+def optimise_all(
+    model: MirrorNet, heard: Heard, controls: Controls, progress: Progress
+) -> Controls:
+    """`imagining.optimise_melody` for each melody."""
     found = []
     with threadpool_limits(1, "blas"), progress.stage("Imagining", len(heard)) as stage:
         for number, (sound, guess) in enumerate(zip(heard, controls, strict=True), 1):
-            found.append(imagine(model, torch.from_numpy(sound), guess))
+            found.append(optimise_melody(model, torch.from_numpy(sound), guess))
             stage.at(number)
     return np.stack(found)
 

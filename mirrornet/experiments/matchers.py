@@ -24,7 +24,7 @@ from ..plants.pool import Pool
 from ..training.melodies import MirrorRecipe, learn
 from .answers import Answer, kept
 from .baselines import ast, cnn
-from .baselines.supervised import learn_supervised
+from .baselines.supervised import train_supervised
 from .evaluation import Controls, Heard, Matcher
 
 # Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
@@ -113,7 +113,7 @@ def learners(
         place = folder / f"{key}-{size}"
         recipe = replace(recipe, epochs=EPOCHS[size][key])
         how = {"resume": True, "device": "cpu", "progress": pool.progress}
-        model = learn_supervised(kind, recipe, *babble.first(size), place, seed, **how)
+        model = train_supervised(kind, recipe, *babble.first(size), place, seed, **how)
         return model, _cpu_s(place)
 
     found = []

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..audio import resample
 from ..features import hear_recording
-from ..matching.transcribe import SURE_ENOUGH, transcribe
+from ..matching.transcribe import CONFIDENT, transcribe
 from ..models.mirrornet import MirrorNet
 from ..score import Note, one_voice
 from .baselines.search import bench_module
@@ -58,7 +58,7 @@ def read_with_ours(model: MirrorNet, sound: Sound) -> list[ReadNote]:
     return [
         ReadNote(note.pitch_midi + 0.5 * note.tune, note.onset_s, note.offset_s)
         for note in notes
-        if note.sure >= SURE_ENOUGH  # what is less is not played
+        if note.confidence >= CONFIDENT  # what is less is not played
     ]
 
 

@@ -33,7 +33,7 @@ class Answer:
     """How far `audio` is from the target; 0 is perfect. `spectrogram_error`: mean squared
     difference of the loudness-compressed auditory spectrograms, as a share of the target's
     variance."""
-    sure: dict[str, float] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
     """Of a recording: how much of what can be known of each control was heard, 0..1."""
     one_voice: float | None = None
     """How surely one note sounds at a time, 0..1: `Transcript.one_voice`. Of chords, whose
@@ -56,4 +56,4 @@ class Answer:
     @property
     def read(self) -> bool:
         """Whether the notes were read from a recording, and so come with how sure they are."""
-        return all(note.sure is not None for note in self.score.notes)
+        return all(note.confidence is not None for note in self.score.notes)

@@ -121,7 +121,7 @@ def controls_json(match: Answer) -> str:
                 name: float(value) if math.isfinite(value) else None
                 for name, value in match.distances.items()
             },
-            "sure": match.sure,
+            "confidence": match.confidence,
             "one_voice": match.one_voice,
             "midi_controllers": controllers(match),
             "warnings": match.warnings,
@@ -133,7 +133,7 @@ def controls_json(match: Answer) -> str:
                     "name": note_name(note.pitch_midi),
                     "onset_s": float(note.onset_s),
                     "offset_s": float(note.offset_s),
-                    "sure": note.sure,
+                    "confidence": note.confidence,
                     "controls": {name: as_json(value) for name, value in note.controls.items()},
                 }
                 for note in match.score.notes
@@ -156,13 +156,13 @@ def controls_csv(match: Answer) -> str:
     labels = {control.name: control.label for control in match.plant.controls.knobs}
     knobs = list(labels)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
-    read = ["sure"] if match.read else []
+    read = ["confidence"] if match.read else []
     rows: list[list[str | float | None]] = [[*facts, *read, *(labels[knob] for knob in knobs)]]
     for number, note in enumerate(match.notes, start=1):
         values = [_cell(note.controls[knob]) for knob in knobs]
         facts = [number, note_name(note.pitch_midi), int(note.pitch_midi)]
         facts += [float(note.onset_s), float(note.offset_s)]
-        rows.append([*facts, *(note.sure for _ in read), *values])
+        rows.append([*facts, *(note.confidence for _ in read), *values])
     return csv_text(rows)
 
 

@@ -197,7 +197,7 @@ def _patch(match: Answer) -> str:
         rows.append(
             f'<tr><th scope="row">{name}<small> {escape(control.unit)}</small></th>'
             f"{_knob(control, value)}"
-            f"<td>{100 * match.sure.get(control.name, 0):.0f} %</td></tr>"
+            f"<td>{100 * match.confidence.get(control.name, 0):.0f} %</td></tr>"
         )
     head = '<th scope="col">knob</th><th scope="col">value</th><th scope="col">how sure</th>'
     return (
@@ -235,7 +235,7 @@ def _other_in(match: Answer, other: Answer) -> list[str]:
         patches = (one.score.patch for one in (match, other))
         a, b = (np.ravel(control.from_physical(patch[control.name])) for patch in patches)
         far = np.abs(way([control] * control.size, a, b)).mean()
-        return float(far) * match.sure.get(control.name, 0)
+        return float(far) * match.confidence.get(control.name, 0)
 
     most = sorted(match.plant.controls.patch, key=apart, reverse=True)[:MOST_DIFFERENT]
     return [control.name.replace("_", " ") for control in most if apart(control) > 0]
@@ -261,7 +261,7 @@ def _table(match: Answer, artifacts: Sequence[Artifact]) -> str:
     space = match.plant.controls
     knobs = space.own if match.one_patch else space.knobs
     columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
-    columns += [("sure", "%")] if match.read else []
+    columns += [("confidence", "%")] if match.read else []
     columns += [(control.name.replace("_", " "), control.unit) for control in knobs]
     head = "".join(
         f'<th scope="col">{escape(name)}<small>{escape(unit)}</small></th>'
@@ -274,8 +274,8 @@ def _table(match: Answer, artifacts: Sequence[Artifact]) -> str:
         if index in places:
             name = f'<a href="{quote(places[index])}">{name}</a>'
         fixed = (int(note.pitch_midi), f"{note.onset_s:.3f}", f"{note.offset_s:.3f}")
-        if note.sure is not None:
-            fixed += (f"{100 * note.sure:.0f}",)
+        if note.confidence is not None:
+            fixed += (f"{100 * note.confidence:.0f}",)
         cells = "".join(f"<td>{value}</td>" for value in fixed)
         for control in knobs:
             cells += _knob(control, note.controls[control.name])

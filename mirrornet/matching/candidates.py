@@ -22,7 +22,7 @@ STREAM = 13  # of random numbers
 def other_patches(
     plant: Plant,
     score: Score,
-    sure: Float[np.ndarray, " knob"],
+    confidence: Float[np.ndarray, " knob"],
     target: Float[np.ndarray, " sample"],
     count: int,
     budget: Budget,
@@ -31,14 +31,15 @@ def other_patches(
     """The score with up to `count` other patches, which sound different from theirs and from each
     other; fewer if so many are not found in as many renders as are allowed.
 
-    `sure` says how much is known of each knob, as in `Transcript`. `target` is at the plant's rate.
+    `confidence` is that of each row of the patch, as in `Transcript`. `target` is at the plant's
+    rate.
     """
     generator = np.random.default_rng((seed, STREAM))
     objective = RecordingObjective(plant, score, target)
     own = objective.start
     chosen, drawn = [objective.hear(own, budget)], []
     while budget.left:
-        doubt = UNSURE * (1 - sure) * generator.standard_normal(len(own))
+        doubt = UNSURE * (1 - confidence) * generator.standard_normal(len(own))
         drawn.append(objective.hear(objective.valid(own + doubt), budget))
     for trial in sorted(drawn, key=lambda trial: trial.error):
         apart = all(different(trial.compressed, one.compressed, objective.target) for one in chosen)

@@ -23,8 +23,8 @@ from ..models.mirrornet import MirrorNet, load_model, shipped
 from ..plants import Plant, find_plant, load_plant
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
-from .imagining import MelodySurrogate, imagine, round_pitch
 from .melody_sound import melody_sound
+from .melody_surrogate import MelodySurrogate, optimise_melody, round_pitch
 from .objective import MelodyObjective
 from .recordings import PatchScope, match_recording, voice_warnings
 from .refine import refine_melody
@@ -137,7 +137,7 @@ def _match_melody(
     listened = torch.from_numpy(hear(target, rate_hz, model.hearing))
     controls = model.guess(listened[None], NOTES)[0].numpy().astype(np.float64)
     if model.hearing == "loudness":
-        controls = imagine(model, listened, controls)
+        controls = optimise_melody(model, listened, controls)
     if (refine or seconds) and 0 not in (refine, seconds):
         with budgeted(progress, refine, seconds) as budget:
             start = round_pitch(model.controls, controls)
@@ -171,7 +171,7 @@ def _what_else_sounds(
     hear, as those for recordings do: chords, and notes beyond the paper's octave."""
     heard = hear_recording(target, sample_rate_hz)
     transcript = transcribe(MirrorNet.load(shipped("patch")), heard)
-    pitches = [note.pitch_midi for note in transcript.notes if note.sure >= CLEARLY]
+    pitches = [note.pitch_midi for note in transcript.notes if note.confidence >= CLEARLY]
     lowest, highest = LOWEST_PITCH_MIDI, LOWEST_PITCH_MIDI + PITCH_SPAN
     beyond = sum(not lowest <= pitch <= highest for pitch in pitches)
     warnings = voice_warnings(transcript)

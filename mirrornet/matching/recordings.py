@@ -28,8 +28,8 @@ from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .levels import SHORTEST_S, Played, play_at_levels
 from .refine import refine_recording
-from .surrogate import PatchSurrogate, imagine_transcript
-from .transcribe import SURE_ENOUGH, HeardNote, Transcript, transcribe
+from .surrogate import PatchSurrogate, optimise_transcript
+from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
 
@@ -81,7 +81,7 @@ def match_recording(
         draws = 1 + DRAWS * (candidates - 1)
         with budgeted(progress, draws, None, "Trying other patches") as budget:
             scores += other_patches(
-                plant, first.score, transcript.sure, target, candidates - 1, budget, seed
+                plant, first.score, transcript.confidence, target, candidates - 1, budget, seed
             )
     found = [first, *(play_at_levels(plant, one, target, target_heard) for one in scores[1:])]
     for number, played in enumerate(found):
@@ -115,7 +115,7 @@ def match_recording(
             target_heard,
             played.heard,
             {"spectrogram_error": played.error},
-            sure=_by_control(plant.controls.patch, transcript.sure),
+            confidence=_by_control(plant.controls.patch, transcript.confidence),
             one_voice=transcript.one_voice,
             warnings=warnings,
         )
@@ -127,7 +127,7 @@ def match_recording(
 def read(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
     """What is heard of a recording, and the patch with which the decoder expects it. No render."""
     transcript = transcribe(model, heard)
-    return imagine_transcript(model, transcript, heard) if transcript.notes else transcript
+    return optimise_transcript(model, transcript, heard) if transcript.notes else transcript
 
 
 def plant_score(
@@ -138,7 +138,7 @@ def plant_score(
     kept = [
         note
         for note in transcript.notes
-        if note.sure >= SURE_ENOUGH
+        if note.confidence >= CONFIDENT
         and note.pitch_midi - plant.transposition in PITCHES_MIDI
         and on_tick(note.onset_s) < duration_s
     ]
@@ -155,7 +155,7 @@ def plant_score(
         if offset_s > onset_s:
             controls = own | space.patch.from_vector(rows)
             key = note.pitch_midi - plant.transposition
-            notes.append(Note(key, onset_s, offset_s, controls, note.sure))
+            notes.append(Note(key, onset_s, offset_s, controls, note.confidence))
     return as_score(space, notes, duration_s)
 
 
@@ -225,10 +225,12 @@ def _warnings(
         )
         if count
     ]
-    sure = float(np.mean([n.sure for n in transcript.notes if n.sure >= SURE_ENOUGH]))
-    if sure < DOUBTFUL:
+    confidence = float(
+        np.mean([n.confidence for n in transcript.notes if n.confidence >= CONFIDENT])
+    )
+    if confidence < DOUBTFUL:
         warnings.append(
-            f"Much of what was heard is a guess (notes are {100 * sure:.0f} % sure on average); "
-            "the sound may hold no single voice, or be full of noise or room."
+            f"Much of what was heard is a guess (notes are {100 * confidence:.0f} % sure on "
+            "average); the sound may hold no single voice, or be full of noise or room."
         )
     return warnings

@@ -1,5 +1,5 @@
-"""A better patch for a recording, in the mind: knobs are moved until the decoder expects what was
-heard. No render.
+"""Surrogate optimisation of a patch: it is moved until the decoder expects what was heard. No
+render.
 
 Gradient descent through the decoder (Adam, D. Kingma and J. Ba 2014), from the patch that was read
 and from others near it, the best of which go on. How loud each note is moves along. What was read
@@ -22,7 +22,7 @@ from ..models.rows import NoteColumns
 from ..score import OFFSET_VALUE, ONSET_VALUE, PITCH_VALUE, TIMES, to_arrays
 from .objective import Heard, Place, RecordingObjective
 from .refine import Slopes
-from .transcribe import SURE_ENOUGH, HeardNote, Transcript
+from .transcribe import CONFIDENT, HeardNote, Transcript
 
 STARTS = 4
 APART = 0.15  # standard deviation of what is added to knobs for other starts
@@ -33,22 +33,22 @@ KNOB_RATE, LEVEL_RATE = 0.2, 0.02  # of Adam at first; knobs in logits
 PULL = 0.2  # towards the knobs that were read: their squared distance, as a share of variance
 NEARBY = 0.02  # how far knobs are moved for slopes
 EDGE = 0.02  # how close to its end a knob may start
-IMAGINED = 2  # patches that are proposed to refinement
+PROPOSED = 2  # patches that are proposed to refinement
 EVERY = 4  # frames, of which one is asked for slopes
 
 Knobs = Float[np.ndarray, " knob"]
 
 
-def imagine_transcript(
+def optimise_transcript(
     model: MirrorNet, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
 ) -> Transcript:
     """The transcript with better knobs; those of single notes are moved as far. `heard` is what was
     transcribed."""
-    notes = [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
+    notes = [note for note in transcript.notes if note.confidence >= CONFIDENT]
     if not notes:
         return transcript
     shared = model.controls.patch.rows
-    better = imagine_patch(model, note_values(model, notes), heard, transcript.knobs)[0]
+    better = optimise_patch(model, note_values(model, notes), heard, transcript.knobs)[0]
     moved = way(shared, transcript.knobs, better)
     return replace(
         transcript,
@@ -74,7 +74,7 @@ def note_values(model: MirrorNet, notes: Sequence[HeardNote]) -> Float[np.ndarra
     return values
 
 
-def imagine_patch(
+def optimise_patch(
     model: MirrorNet,
     notes: Float[np.ndarray, "note value"],
     heard: Float[np.ndarray, "channel=176 frame"],
@@ -210,7 +210,7 @@ class PatchSurrogate:
 
     def proposals(self, heard: Heard) -> list[Place]:
         target = self.objective.target
-        return imagine_patch(self.model, self.notes, target, heard.place, IMAGINED, self.seed)
+        return optimise_patch(self.model, self.notes, target, heard.place, PROPOSED, self.seed)
 
     def slopes(self, heard: Heard) -> Slopes:
         frames = np.arange(0, heard.linear.shape[-1], EVERY)

@@ -26,7 +26,7 @@ STEADY = 8  # frames that two pitches must last for one to follow the other with
 SLURRED = 12  # frames to the nearest onset, at least, for such a change to be a start
 SHORTEST = 2  # frames of a note
 TOO_SURE = 1.5  # knobs of held-out babble are off by so many times what they are said to be
-SURE_ENOUGH = 0.1  # of a note; what is less sure is not played
+CONFIDENT = 0.1  # of a note; what is less sure is not played
 HELD = 0.5  # how likely a frame of a note is one in which it is held
 LONGEST_GAP = 3  # frames in which a held note may be missed
 LONGEST_ATTACK = 12  # frames after its onset in which it need not be heard yet
@@ -45,7 +45,7 @@ class HeardNote:
     offset_s: float
     level: float
     """0..1 in the range of the plant's level, up to an offset that all notes share."""
-    sure: float
+    confidence: float
     knobs: tuple[float, ...] = ()
     """0..1: the rows of a patch for this note alone, held halfway to what all notes agree on."""
     own: tuple[float, ...] = ()
@@ -59,7 +59,7 @@ class Transcript:
     notes: list[HeardNote]
     knobs: Float[np.ndarray, " knob"]
     """0..1: the rows of the patch."""
-    sure: Float[np.ndarray, " knob"]
+    confidence: Float[np.ndarray, " knob"]
     """0..1: how much of what was not known of each row is known now."""
     one_voice: float = 1.0
     """0..1: how little else sounds beside the notes, in other pitch classes."""
@@ -92,20 +92,20 @@ def transcribe(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) 
             notes, said.level[0].tolist(), patches, own, strict=True
         )
     ]
-    sure = _sureness(encoder, agreed, variance)
-    return Transcript(notes, knobs.astype(float), sure, voice_share(frames, notes))
+    confidence = _confidence(encoder, agreed, variance)
+    return Transcript(notes, knobs.astype(float), confidence, voice_share(frames, notes))
 
 
-def _sureness(encoder: Transcriber, agreed: torch.Tensor, variance: torch.Tensor) -> np.ndarray:
+def _confidence(encoder: Transcriber, agreed: torch.Tensor, variance: torch.Tensor) -> np.ndarray:
     """Of each row: of a number by its variance, of a choice by how likely it is."""
     code = encoder.code
-    sure = np.empty(code.rows)
+    confidence = np.empty(code.rows)
     doubt = TOO_SURE * variance[0, : len(code.numbers)].sqrt() / UNSURE
-    sure[code.numbers] = 1 - doubt.clamp(max=1).numpy().astype(float)
+    confidence[code.numbers] = 1 - doubt.clamp(max=1).numpy().astype(float)
     for (row, count), logits in zip(code.classes, code.logits(agreed), strict=True):
         likely = float(logits.softmax(1).max())
-        sure[row] = (likely - 1 / count) / (1 - 1 / count)
-    return sure
+        confidence[row] = (likely - 1 / count) / (1 - 1 / count)
+    return confidence
 
 
 def _frames(encoder: Transcriber, heard: Float[np.ndarray, "channel=128 frame"]) -> Frames:
@@ -190,8 +190,8 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
     nearest = F.max_pool1d(likely[None], 2 * APART + 1, 1, APART)[0]
     heard = torch.nonzero((likely == nearest) & (likely > ONSET))[:, 0].tolist()
     classes = frames.pitch_logits[0]
-    sure, pitch = classes[:SILENT].exp().max(0)
-    steady = torch.where(sure > HELD, pitch, -1).tolist()
+    confidence, pitch = classes[:SILENT].exp().max(0)
+    steady = torch.where(confidence > HELD, pitch, -1).tolist()
     slurs = []
     for change in range(STEADY, len(steady) - STEADY):
         before, after = steady[change - STEADY : change], steady[change : change + STEADY]
@@ -200,7 +200,9 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
             start = change - POOLED + int(around.argmax())
             if before[0] != after[0] and all(abs(start - other) > SLURRED for other in heard):
                 slurs.append(start)
-                likely[start] = torch.maximum(likely[start], sure[change : change + STEADY].mean())
+                likely[start] = torch.maximum(
+                    likely[start], confidence[change : change + STEADY].mean()
+                )
     return sorted({*heard, *slurs}), likely
 
 

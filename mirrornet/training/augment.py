@@ -1,6 +1,6 @@
-"""Babble in disguise: voice, colour, contrast, noise and room, put on what was heard.
+"""Augmentation of spectrograms: harmonics, colour, contrast, noise and room.
 
-Sounds from elsewhere are the hard part. A disguise keeps the notes and changes all else, so an
+Sounds from elsewhere are the hard part. Augmentation keeps the notes and changes all else, so an
 encoder that reads notes through it learns what a note is, not only what the plant's notes are.
 """
 
@@ -25,10 +25,10 @@ TREMBLING = 0.3  # share of sounds whose loudness does
 TREMOLO_HZ, TREMOLO_DEPTH = (3.0, 9.0), 0.6
 
 
-def disguise(
+def augment(
     heard: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """A random disguise for each loudness-compressed spectrogram."""
+    """Each loudness-compressed spectrogram with random colour, contrast, room and noise."""
     batch, channels, _ = heard.shape
 
     def uniform(low: float, high: float) -> Float[Tensor, "batch 1 1"]:
@@ -52,15 +52,15 @@ def disguise(
     return loudness_compress(S)
 
 
-def partly_disguised(
+def partly_augmented(
     heard: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> tuple[Float[Tensor, "batch channel=128 frame"], int]:
-    """The last quarter of a batch disguised, and how many sounds come before it."""
+    """The last quarter of a batch augmented, and how many sounds come before it."""
     plain = len(heard) - len(heard) // 4
-    return torch.cat([heard[:plain], disguise(heard[plain:], generator)]), plain
+    return torch.cat([heard[:plain], augment(heard[plain:], generator)]), plain
 
 
-def tremble(
+def with_tremolo(
     S: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch channel=128 frame"]:
     """Uncompressed spectrograms, some of them with a tremolo, which is no row of onsets."""
@@ -72,7 +72,7 @@ def tremble(
     return S * (1 + depth * torch.sin(2 * torch.pi * (rate_hz * times_s + chance[3])))
 
 
-def revoice(
+def with_random_harmonics(
     S: Float[Tensor, "batch channel=128 frame"],
     pitches: Float[Tensor, "batch frame"],
     generator: torch.Generator | None = None,

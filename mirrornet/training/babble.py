@@ -1,7 +1,6 @@
-"""How a model learns to read recordings, and to foresee them: the plant babbles phrases, and so
-labels them.
+"""Training on babble: the plant plays random phrases, whose notes and patches are known.
 
-No recording and no labelled music is used. Every phrase is read in disguise as well (colour,
+No recording and no labelled music is used. Every phrase is read augmented as well (colour,
 contrast, noise, room), so that sounds from elsewhere are read, too.
 """
 
@@ -19,7 +18,7 @@ from ..features import FRAME_S, frame_times_s
 from ..models.mirrornet import MirrorNet
 from ..plants.pool import Pool
 from ..score import ONSET_VALUE, PITCH_VALUE
-from .augment import disguise, revoice, tremble
+from .augment import augment, with_random_harmonics, with_tremolo
 from .dataset import Phrases, babble_phrases, frame_labels
 from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from .trainer import STEP_SEEDS, Losses, Run, fit, train
@@ -54,7 +53,7 @@ class PhraseRecipe:
 PHRASE_RECIPES = {"quick": PhraseRecipe(phrases=2000), "full": PhraseRecipe()}
 
 
-def learn_phrases(
+def train_on_babble(
     recipe: PhraseRecipe,
     pool: Pool,
     folder: str | Path,
@@ -128,7 +127,7 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
         with fast_arithmetic(to):
             if part.name == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
-                heard = compressed(half_disguised(S[:, :CHANNELS], notes, chance) * louder)
+                heard = compressed(half_augmented(S[:, :CHANNELS], notes, chance) * louder)
                 loss = encoder.frame_loss(heard, notes, playing, FRAME_S)
             elif part.name == "patch":  # not augmented, which would hide the knobs
                 heard = compressed(S[:, :CHANNELS] * louder)
@@ -146,17 +145,17 @@ def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batc
     return torch.log1p(4 * S) / 4
 
 
-def half_disguised(
+def half_augmented(
     S: Float[Tensor, "batch channel=128 frame"],
     notes: Float[Tensor, "batch note value"],
     chance: torch.Generator,
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """The second half of the phrases in disguise, at a mean of 1 again."""
+    """The second half of the phrases in augment, at a mean of 1 again."""
     plain = len(S) // 2
     times_s = torch.from_numpy(frame_times_s(S.shape[-1])).to(S)
     begun = (notes[plain:, :, ONSET_VALUE, None] <= times_s).sum(1)
     pitches = notes[plain:, :, PITCH_VALUE].gather(1, (begun - 1).clamp(min=0))
-    voiced = revoice(S[plain:], pitches, chance)
+    voiced = with_random_harmonics(S[plain:], pitches, chance)
     voiced = voiced / voiced.mean((1, 2), keepdim=True).clamp(min=1e-6)
-    heard = compressed(tremble(voiced, chance))
-    return torch.cat([S[:plain], torch.expm1(4 * disguise(heard, chance)) / 4])
+    heard = compressed(with_tremolo(voiced, chance))
+    return torch.cat([S[:plain], torch.expm1(4 * augment(heard, chance)) / 4])

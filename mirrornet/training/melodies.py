@@ -24,7 +24,7 @@ from ..errors import MirrorNetError
 from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet, load_model
 from ..plants.pool import Pool
-from .augment import partly_disguised
+from .augment import partly_augmented
 from .dataset import listen
 from .sampling import random_melodies
 from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
@@ -151,15 +151,15 @@ def learn(
 
     def by_recipe(run: Run, model: MirrorNet) -> None:
         if isinstance(recipe, MirrorRecipe):
-            learn_mirror(run, recipe, model, pool, targets, seed, babble)
+            train_mirror(run, recipe, model, pool, targets, seed, babble)
         else:
-            learn_paper(run, recipe, model, pool, targets, seed)
+            train_paper(run, recipe, model, pool, targets, seed)
 
     how = {"seed": seed, "resume": resume, "device": device, "progress": pool.progress}
     return train(folder, about, make, by_recipe, **how)
 
 
-def learn_mirror(
+def train_mirror(
     run: Run,
     recipe: MirrorRecipe,
     model: MirrorNet,
@@ -217,7 +217,7 @@ def learn_mirror(
         labelled, sound = on(device, labelled), on(device, sound)
         with fast_arithmetic(device):
             parts = {"e_d": model.e_d(labelled, sound)}
-            augmented, plain = partly_disguised(sound, chance)
+            augmented, plain = partly_augmented(sound, chance)
             parts["read_back"] = model.encoder.babble_loss(augmented, labelled, plain, chance)
             total = parts["e_d"] + parts["read_back"]
             if to_play is not None:
@@ -253,7 +253,7 @@ def _attempt(
     return listen(pool, tries, model.hearing, f"Round {round_number + 1}", folder)
 
 
-def learn_paper(
+def train_paper(
     run: Run, recipe: PaperRecipe, model: MirrorNet, pool: Pool, targets: Targets, seed: int
 ) -> None:
     """Rounds of: listen to the plant play the guesses, e_d on that, e_c on the targets."""

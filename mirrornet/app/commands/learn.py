@@ -134,7 +134,7 @@ def _learn_recordings(
         )
     from ...features import RECORDING_RATE_HZ
     from ...plants.pool import Pool
-    from ...training.babble import PHRASE_RECIPES, learn_phrases
+    from ...training.babble import PHRASE_RECIPES, train_on_babble
     from ...training.trainer import check_folder
     from ..console import Console
 
@@ -155,7 +155,7 @@ def _learn_recordings(
             f"{pool.name} babbles {plan.phrases} phrases; learning takes about "
             f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
         )
-        learn_phrases(plan, pool, out, seed, resume, device, reader)
+        train_on_babble(plan, pool, out, seed, resume, device, reader)
     _say_learned(plant, out)
 
 
@@ -190,8 +190,8 @@ def _listen_to_folder(
     from ...models.mirrornet import card_of
     from ...plants import load_plant
     from ...training.trainer import check_folder
-    from ..adapting import PAGE, adapt, compare, means, split_folder
     from ..console import Console
+    from ..fine_tuning import PAGE, adapt, compare, means, split_folder
 
     folder = Path(os.path.realpath(folder))
     out = Path("runs") / f"{folder.name}-{controls}" if out is None else out

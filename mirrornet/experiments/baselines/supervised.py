@@ -2,8 +2,8 @@
 
 The amortised matchers of the field answer in one pass: InverSynth (Barkan et al. 2019), SpiegeLib
 (Shier et al. 2020), the AST baseline of Hayes et al. 2025. What they share is here: how answers
-are read off, the loss and the learning. They get the same babble as ours, the same disguises, and
-losses of the same kinds, so what differs is the network.
+are read off, the loss and the training. They get the same babble as ours, the same augmentation,
+and losses of the same kinds, so what differs is the network.
 """
 
 import math
@@ -22,7 +22,7 @@ from ...events import Progress
 from ...features import Hearing
 from ...models.checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from ...score import PITCH_SPAN
-from ...training.augment import partly_disguised
+from ...training.augment import partly_augmented
 from ...training.steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from ...training.trainer import Losses, Run, fit, train
 
@@ -122,7 +122,7 @@ def outputs(controls: int) -> int:
     return PITCH_SPAN + 1 + controls - 1
 
 
-def learn_supervised(
+def train_supervised(
     peer: type[Regressor],
     recipe: SupervisedRecipe,
     controls: Float[np.ndarray, "melody control note"],
@@ -162,7 +162,7 @@ def learn_supervised(
             set_lr(adam, one_cycle(step / steps) * recipe.lr)
             rows = batch_rows(step, recipe.batch, len(controls), seed)
             with fast_arithmetic(device):
-                sound, plain = partly_disguised(on(device, heard[rows]))
+                sound, plain = partly_augmented(on(device, heard[rows]))
                 loss = model.babble_loss(sound, on(device, controls[rows]), plain)
             return Losses(loss, {"read_back": loss})
 
@@ -183,7 +183,7 @@ def learn_supervised(
 
 
 def load_supervised(peer: type[Regressor], folder: str | Path) -> Regressor:
-    """What `learn_supervised` learned in `folder`, in eval mode.
+    """What `train_supervised` learned in `folder`, in eval mode.
 
     Raises CheckpointError if it is missing, damaged or another peer's.
     """

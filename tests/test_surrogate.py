@@ -12,8 +12,8 @@ from mirrornet.matching.objective import Heard, RecordingObjective
 from mirrornet.matching.refine import refine_recording
 from mirrornet.matching.surrogate import (
     PatchSurrogate,
-    imagine_patch,
-    imagine_transcript,
+    optimise_patch,
+    optimise_transcript,
     patch_slopes,
 )
 from mirrornet.matching.transcribe import transcribe
@@ -56,12 +56,12 @@ def played(objective: RecordingObjective, knobs: np.ndarray) -> Heard:
 def test_the_decoder_finds_a_better_patch_without_a_render(model, objective):
     notes = to_arrays(PATCH, objective.score).notes
     given = notes, objective.target, objective.start
-    found = imagine_patch(model, *given, keep=3)
+    found = optimise_patch(model, *given, keep=3)
     assert len(found) == 3
     assert all((one >= 0).all() and (one <= 1).all() for one in found)
     start, best = (played(objective, one).error for one in (objective.start, found[0]))
     assert best < 0.3 * start
-    np.testing.assert_array_equal(imagine_patch(model, *given, keep=3), found)
+    np.testing.assert_array_equal(optimise_patch(model, *given, keep=3), found)
 
 
 def test_silence_around_the_notes_and_ghosts_in_it_change_little(model, vital, objective):
@@ -72,9 +72,9 @@ def test_silence_around_the_notes_and_ghosts_in_it_change_little(model, vital, o
         heard = hear_recording(np.concatenate([silence, sound, silence]), RATE_HZ)
         read = transcribe(model, heard)
         if around_s:
-            ghost = replace(read.notes[0], onset_s=5.0, offset_s=9.0, sure=0.05)
+            ghost = replace(read.notes[0], onset_s=5.0, offset_s=9.0, confidence=0.05)
             read = replace(read, notes=[ghost, *read.notes])
-        knobs = imagine_transcript(model, read, heard).knobs
+        knobs = optimise_transcript(model, read, heard).knobs
         errors.append(played(objective, knobs).error)
     assert errors[1] < errors[0] + 0.03
 
@@ -82,7 +82,7 @@ def test_silence_around_the_notes_and_ghosts_in_it_change_little(model, vital, o
 def test_all_knobs_of_a_transcript_move_alike(model, vital):
     heard = hear_recording(vital.render(melody(TRUE)), RATE_HZ)
     read = transcribe(model, heard)
-    better = imagine_transcript(model, read, heard)
+    better = optimise_transcript(model, read, heard)
     assert [note.pitch_midi for note in better.notes] == [note.pitch_midi for note in read.notes]
     assert not np.allclose(better.knobs, read.knobs)
     own, moved = (np.array([note.knobs for note in t.notes]) for t in (read, better))

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from mirrornet.matching.imagining import imagine, round_pitch
 from mirrornet.matching.least_squares import bounded_step
+from mirrornet.matching.melody_surrogate import optimise_melody, round_pitch
 from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.plants.vital import SET1, SET2
 from mirrornet.training.sampling import random_melodies
@@ -27,7 +27,7 @@ def test_the_controls_that_the_decoder_has_in_mind_are_found(model):
     true = random_melodies(SET2, "tuning", 1, seed=0)[0]
     target = expected(model, true)
     start = np.clip(true + np.random.default_rng(0).normal(0, 0.05, true.shape), 0, 1)
-    found = imagine(model, target, start)
+    found = optimise_melody(model, target, start)
     errors = [
         (expected(model, round_pitch(SET2, controls)) - target).square().mean()
         for controls in (start, found)
@@ -43,14 +43,14 @@ def test_a_pitch_misread_is_set_right():
     true[SET1.row("level")] = 0.8
     start = true.copy()
     start[0, 2] = (start[0, 2] + 0.5) % 1
-    found = imagine(model, expected(model, true), start)
+    found = optimise_melody(model, expected(model, true), start)
     assert_allclose(found[0], true[0], atol=1e-6)
 
 
 def test_the_start_is_not_changed(model):
     start = random_melodies(SET2, "tuning", 1, seed=1)[0]
     before = start.copy()
-    imagine(model, torch.zeros(128, 250), start)
+    optimise_melody(model, torch.zeros(128, 250), start)
     assert np.array_equal(start, before)
 
 

@@ -24,7 +24,7 @@ from ..models.mirrornet import MirrorNet
 from ..plants import Plant
 from ..plants.pool import Pool
 from ..storage import write_atomically
-from ..training.listening import ListeningRecipe, cut, learn_recordings
+from ..training.fine_tuning import FineTuningRecipe, cut, fine_tune
 from .batch import sound_files
 
 HELD_OUT = 5  # of so many files one is held out
@@ -90,9 +90,9 @@ def adapt(
     resume: bool = False,
     device: str = "auto",
 ) -> MirrorNet:
-    """`model` after it listened to the recordings to learn from; see `learn_recordings`, which
+    """`model` after it listened to the recordings to learn from; see `fine_tune`, which
     keeps all it does in `out`. Raises AudioError if no notes are heard in any of them."""
-    recipe = ListeningRecipe()
+    recipe = FineTuningRecipe()
     with progress.stage("Reading", len(split.learned_from)) as stage:
 
         def spectrograms() -> Iterator[Float[np.ndarray, "channel=176 frame"]]:
@@ -108,7 +108,7 @@ def adapt(
     }
     options = {"controls": model.controls.name, "sample_rate_hz": RECORDING_RATE_HZ}
     with Pool(plant, progress=progress, **options) as pool:
-        return learn_recordings(recipe, model, pool, excerpts, out, about, seed, resume, device)
+        return fine_tune(recipe, model, pool, excerpts, out, about, seed, resume, device)
 
 
 def compare(

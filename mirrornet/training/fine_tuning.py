@@ -20,7 +20,7 @@ from ..controls import within
 from ..errors import AudioError
 from ..features import FRAME_S, uncompressed
 from ..matching.surrogate import note_values
-from ..matching.transcribe import SURE_ENOUGH, Transcript, transcribe
+from ..matching.transcribe import CONFIDENT, Transcript, transcribe
 from ..models.mirrornet import MirrorNet
 from ..models.recording import read_patch
 from ..plants.pool import Pool
@@ -39,7 +39,7 @@ Heard = Float[np.ndarray, "channel=176 frame"]
 
 
 @dataclass(frozen=True)
-class ListeningRecipe:
+class FineTuningRecipe:
     """Steps are of `batch` labelled phrases, attempts and babble in equal parts, and `batch_e_c`
     excerpts."""
 
@@ -72,8 +72,8 @@ class Excerpts:
         return len(self.notes)
 
 
-def learn_recordings(
-    recipe: ListeningRecipe,
+def fine_tune(
+    recipe: FineTuningRecipe,
     model: MirrorNet,
     pool: Pool,
     excerpts: Excerpts,
@@ -114,7 +114,7 @@ def learn_recordings(
 
 def _listen(
     run: Run,
-    recipe: ListeningRecipe,
+    recipe: FineTuningRecipe,
     model: MirrorNet,
     pool: Pool,
     excerpts: Excerpts,
@@ -183,7 +183,7 @@ def cut(model: MirrorNet, recordings: Iterable[Heard], most: int, seed: int = 0)
 def _cut(
     model: MirrorNet, transcript: Transcript, S: Heard
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    found, notes = [], [note for note in transcript.notes if note.sure >= SURE_ENOUGH]
+    found, notes = [], [note for note in transcript.notes if note.confidence >= CONFIDENT]
     while notes:
         # A frame before the note; moved by whole frames, onsets keep their place within one.
         start = max(int(notes[0].onset_s / FRAME_S) - 1, 0)
@@ -209,7 +209,7 @@ def _cut(
 
 def _attempt(
     run: Run,
-    recipe: ListeningRecipe,
+    recipe: FineTuningRecipe,
     model: MirrorNet,
     pool: Pool,
     excerpts: Excerpts,

@@ -1,4 +1,5 @@
-"""Refinement in the mind: move the controls until the decoder expects the target. No render.
+"""Surrogate optimisation of a melody: move the controls until the decoder expects the target. No
+render.
 
 Levenberg-Marquardt (K. Levenberg 1944, D. Marquardt 1963) through the decoder, within the bounds of
 the controls. A pitch is one of few, and a vibrato can only be followed downhill from nearby; so
@@ -31,7 +32,7 @@ RATES, DEPTHS, PHASES = np.linspace(0.05, 0.95, 10), (0.3, 0.7), np.arange(8) / 
 VIBRATOS = np.stack(np.meshgrid(RATES, DEPTHS, PHASES, indexing="ij"), -1).reshape(-1, 3)
 
 
-def imagine(
+def optimise_melody(
     model: MirrorNet, target: Float[Tensor, "channel=128 frame"], controls: Controls
 ) -> Controls:
     """Controls near `controls` from which the decoder expects `target`.
