@@ -98,12 +98,12 @@ def optimise_patch(
         places = [logits.requires_grad_(), levels.requires_grad_()]
         adams = [Adam(place) for place in places]
         for step in steps:
-            off = surrogate.off(surrogate.patches(logits), levels, SEEN)
+            off = surrogate.off(logits, levels, SEEN)
             slopes = torch.autograd.grad(off.sum(), places, materialize_grads=True)
             for adam, slope, rate in zip(adams, slopes, (KNOB_RATE, LEVEL_RATE), strict=True):
                 adam.step(slope, rate * (1 - step / STEPS))
         with torch.no_grad():
-            best = surrogate.off(surrogate.patches(logits), levels, 4 * SEEN).argsort()[:keep]
+            best = surrogate.off(logits, levels, 4 * SEEN).argsort()[:keep]
             logits, levels = logits[best], levels[best]
     return list(surrogate.patches(logits).double().numpy())
 
@@ -144,9 +144,16 @@ class _Surrogate:
         return torch.where(self.is_class, self.read, logits.sigmoid())
 
     def off(
+        self, logits: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int
+    ) -> Float[Tensor, " start"]:
+        """How far off patches are, and the pull towards the one that was read."""
+        missed = self.missed(self.patches(logits), levels, seen)
+        return missed + PULL * (self.patches(logits) - self.read).square().sum(1)
+
+    def missed(
         self, patches: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int
     ) -> Float[Tensor, " start"]:
-        """Mean squares as shares of variance, on frames drawn by chance, and the pull."""
+        """Mean squares as shares of variance, on frames drawn by chance."""
         frames = torch.randint(len(self.audible), (1, seen), generator=self.chance)
         own = self.notes.expand(len(patches), -1, -1)
         if (column := self.decoder.columns.level) is not None:
@@ -154,8 +161,7 @@ class _Surrogate:
         times = self.times.gather(1, frames).expand(len(patches), -1)
         expected = self.decoder(own, patches, times)
         missed = expected - at_frames(self.target, frames)
-        missed = missed.square().mean((1, 2)) / self.variance
-        return missed + PULL * (patches - self.read).square().sum(1)
+        return missed.square().mean((1, 2)) / self.variance
 
     @torch.no_grad()
     def choose_classes(self) -> None:
@@ -163,8 +169,8 @@ class _Surrogate:
         for row, count in self.decoder.code.classes:
             tries = self.read.repeat(count, 1)
             tries[:, row] = torch.arange(count) / (count - 1)
-            off = self.off(tries, self.levels().expand(count, -1), 4 * SEEN)
-            self.read = tries[off.argmin()]
+            missed = self.missed(tries, self.levels().expand(count, -1), 4 * SEEN)
+            self.read = tries[missed.argmin()]
 
 
 class Adam:
