@@ -214,7 +214,7 @@ from mirrornet.app import batch as folders
 
 # The life of a process is as it is, but that it matches for ever.
 folders._program = lambda: f'''
-from mirrornet.app import batch as folders, cli
+from mirrornet.app import one_sound
 def main():
     with open({sys.argv[3]!r}, "w") as fifo:
         fifo.write("up")
@@ -225,8 +225,8 @@ def main():
                 time.sleep(600)
             except KeyboardInterrupt:  # as native code that takes its time
                 pass
-cli.main = main
-folders.match_one()
+one_sound.main = main
+one_sound.match_one()
 '''
 folders.match_folder(Path(sys.argv[1]), Path(sys.argv[2]), [], 1)
 """
