@@ -248,3 +248,13 @@ def test_a_sound_font_without_the_program(tmp_path: Path):
     with pytest.raises(PlantError, match=r"few\.sf2 has no program 4 in bank 0; choose another"):
         SoundFont(sound_font=path)
     assert SoundFont(program=HARP, sound_font=path).render(MELODIES[0]).any()
+
+
+def test_its_spec_makes_the_same_plant_anywhere():
+    flute = SoundFont(program=73)
+    assert flute.at_rate(22050).spec.options == {**flute.spec.options, "sample_rate_hz": 22050}
+    sound = flute.play([Note(69, 0.0, 0.3)])
+    again = load_plant(flute.spec.name, **flute.spec.options).play([Note(69, 0.0, 0.3)])
+    np.testing.assert_array_equal(again, sound)
+    with Pool(flute.spec, workers=1) as pool:
+        assert pool.name == "soundfont-73"

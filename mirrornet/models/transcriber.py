@@ -171,8 +171,11 @@ class Transcriber(nn.Module):
         pitches = values[..., PITCH_VALUE]
         jitter = 0.3 * torch.randn(onsets.shape, generator=generator).to(onsets.device)
         said = self.opinions(heard, pitches, onsets.nan_to_num(nan=-9.0) + jitter, ends)
-        true, measured = self.code.measures(knobs), slice(self.code.measured)
         agreed, variance = self.agree(said, real.float())
+        loss = self.code.class_loss(agreed, knobs) + self._note_loss(said, values, real)
+        if not self.code.measured:
+            return loss
+        true, measured = self.code.measures(knobs), slice(self.code.measured)
         together = F.gaussian_nll_loss(agreed[:, measured], true, variance[:, measured])
         heard_of = said.knobs[:, measured]
         alone = F.gaussian_nll_loss(
@@ -181,8 +184,7 @@ class Transcriber(nn.Module):
             1 / said.sureness[:, measured],
             reduction="none",
         )
-        loss = together + 0.3 * alone.mean(1)[real].mean() + self.code.class_loss(agreed, knobs)
-        return loss + self._note_loss(said, values, real)
+        return together + 0.3 * alone.mean(1)[real].mean() + loss
 
     def _note_loss(
         self,
@@ -201,7 +203,8 @@ class Transcriber(nn.Module):
             code, rows = self.columns.code, values[..., self.columns.others][real]
             read = said.own.mT[real]
             off = read[:, : code.measured] - code.measures(rows)
-            loss = loss + 10 * off.square().mean() + code.class_loss(read, rows)
+            loss = loss + 10 * off.square().sum() / max(off.numel(), 1)
+            loss = loss + code.class_loss(read, rows)
         return loss
 
 

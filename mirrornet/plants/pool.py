@@ -35,7 +35,7 @@ from ..features import Hearing, hear, hear_wide
 from ..runtime import Shared, usable_cores
 from ..score import Score
 from . import load_plant
-from .base import Plant
+from .base import Plant, PlantSpec
 
 Seed = Sequence[int]
 # Melodies as arrays of controls, scores, or the seeds of some.
@@ -48,7 +48,7 @@ SPAWN = multiprocessing.get_context("spawn")
 class Pool:
     """Workers that play `plant`, made with `options`; use it in a `with` block.
 
-    `plant` is a name for `load_plant`, or a function that makes a plant. It is made in the workers
+    `plant` is a name for `load_plant`, a spec, or a function that makes a plant. It is made in the workers
     only, so that even a plant that crashes when loaded leaves the caller alive. `workers` defaults
     to the cores this process may use. `timeout_s` is the longest that one chunk, or one row on
     its own, may take.
@@ -58,7 +58,7 @@ class Pool:
 
     def __init__(
         self,
-        plant: str | Callable[..., Plant] = "vital",
+        plant: str | PlantSpec | Callable[..., Plant] = "vital",
         workers: int | None = None,
         timeout_s: float = 60.0,
         progress: Progress | None = None,
@@ -67,6 +67,8 @@ class Pool:
         self.workers = workers or usable_cores()
         self.progress = progress or Progress()
         """Where work that is done with these workers is reported."""
+        if isinstance(plant, PlantSpec):
+            plant, options = plant.name, {**plant.options, **options}
         make = partial(load_plant, plant) if isinstance(plant, str) else plant
         self._make = partial(make, **options)
         self._timeout_s = timeout_s

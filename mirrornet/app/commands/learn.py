@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,12 +149,13 @@ def _learn_recordings(
     check_folder(out, resume)
     plan, reader = PHRASE_RECIPES[budget], None
     if start is not None:
-        reader = _recording_model(start)
+        plan, reader = replace(plan, note_epochs=0), _recording_model(start)
     options = {"controls": controls, "sample_rate_hz": RECORDING_RATE_HZ}
     with Pool(plant, progress=Console().progress, **options) as pool:
+        about = ABOUT_PHRASES[budget]
         say(
-            f"{pool.name} babbles {plan.phrases} phrases; learning takes about "
-            f"{ABOUT_PHRASES[budget]} on two cores. Ctrl-C stops it and keeps what was learned.",
+            f"{pool.name} babbles {plan.phrases} phrases; learning takes {about} on two cores at "
+            "most. Ctrl-C stops it and keeps what was learned.",
         )
         train_on_babble(plan, pool, out, seed, resume, device, reader)
     _say_learned(plant, out)
