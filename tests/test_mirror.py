@@ -1,8 +1,11 @@
 """The two losses, and what a saved model gives back."""
 
+import numpy as np
 import pytest
 import torch
 
+from mirrornet.controls import Control, ControlSpace
+from mirrornet.matching.transcribe import transcribe
 from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.plants.vital import SET1, SET2
 from mirrornet.training.sampling import random_melodies
@@ -92,3 +95,27 @@ def test_a_saved_model_answers_as_before(model, heard, tmp_path, half):
     before, after = model.guess(heard), loaded.guess(heard)
     assert (before - after).abs().max() <= (5e-2 if half else 0)
     assert not loaded.training
+
+
+@pytest.mark.parametrize("kinds", [("choice",), ("switch", "choice"), ()])
+def test_a_patch_without_numbers_can_be_trained(kinds):
+    """Choices and switches alone, or nothing at all."""
+    choices = {"choice": ("a", "b", "c"), "switch": ()}
+    space = ControlSpace(
+        [Control(kind, kind=kind, scope="patch", choices=choices[kind]) for kind in kinds], "odd"
+    )
+    torch.manual_seed(0)
+    model = MirrorNet("odd", space, "recording")
+    S, chance = torch.rand(2, 176, 500), torch.Generator().manual_seed(0)
+    notes = torch.tensor([[[60.0, 0.1, 0.5], [64.0, 0.6, 1.0]]] * 2)
+    patch = torch.tensor([[0.0] * len(kinds), [1.0] * len(kinds)])
+    heard = torch.log1p(4 * S[:, :128]) / 4
+    losses = [
+        model.encoder.patch_loss(heard, notes, patch, 0.008, chance),
+        model.e_d((notes, patch), S, chance),
+        model.e_c(S, notes, torch.tensor([400.0, 500.0]), chance),
+    ]
+    assert all(loss.isfinite() for loss in losses)
+    torch.stack(losses).sum().backward()
+    read = transcribe(model, np.random.default_rng(0).random((176, 400), np.float32))
+    assert read.knobs.shape == (len(kinds),)

@@ -48,9 +48,9 @@ SPAWN = multiprocessing.get_context("spawn")
 class Pool:
     """Workers that play `plant`, made with `options`; use it in a `with` block.
 
-    `plant` is a name for `load_plant`, a spec, or a function that makes a plant. It is made in the workers
-    only, so that even a plant that crashes when loaded leaves the caller alive. `workers` defaults
-    to the cores this process may use. `timeout_s` is the longest that one chunk, or one row on
+    `plant` is a name for `load_plant`, a spec, or a function that makes a plant. It is made in the
+    workers only, so that even a plant that crashes when loaded leaves the caller alive. `workers`
+    defaults to the cores this process may use. `timeout_s` is the longest that one chunk, or one row on
     its own, may take.
 
     Raises PlantError if the plant cannot be made.
