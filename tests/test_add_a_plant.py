@@ -54,6 +54,7 @@ def model(toy, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_kind_of_control_survives_a_match(toy, sound, model):
     found = mn.match((sound, 44100), load_plant(str(toy)), model)
     assert [note.pitch_midi for note in found.notes] == [60, 64, 67, 60]
@@ -64,6 +65,7 @@ def test_every_kind_of_control_survives_a_match(toy, sound, model):
     assert found.distances["spectrogram_error"] < 1
 
 
+@pytest.mark.slow
 def test_renders_bring_it_closer_and_find_the_choice(toy, sound, model):
     plant = load_plant(str(toy))
     at_once, refined = (
@@ -95,6 +97,7 @@ def test_from_the_command_line_to_files_and_back(toy, sound, model, tmp_path, mo
     assert cosine > 0.999  # the match is brought to the target's level
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cancelled_goes_on_to_the_same_weights(toy, model, tmp_path):
     def listen(event):
         if event.stage == "Learning" and event.done == 7:
@@ -135,6 +138,7 @@ def test_encoder_and_decoder_learn_what_the_controls_do(toy, tmp_path):
     assert e_d[0] < 0.8 * e_d[1]
 
 
+@pytest.mark.slow
 def test_a_note_that_crashes_it_costs_its_own_phrase(toy, tmp_path):
     crashing = tmp_path / "crashing.py"
     crash = "        if note.pitch_midi < 50:\n            __import__('os')._exit(3)\n"

@@ -75,6 +75,7 @@ def played(monkeypatch):
     return counts
 
 
+@pytest.mark.slow
 def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
     tiny, played, capsys, monkeypatch
 ):
@@ -148,6 +149,7 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
         assert record["scores"]["spectrogram_error"] == pytest.approx(error, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_sounds_of_another_instrument_are_matched_alike(tiny, monkeypatch):
     for package in ("cma", "pymoo", "librosa", "tinysoundfont"):
         pytest.importorskip(package)

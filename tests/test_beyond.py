@@ -86,6 +86,7 @@ def test_chords_are_said_and_how_sure_one_voice_is():
     assert card["warnings"] == several.warnings
 
 
+@pytest.mark.slow
 def test_melodies_beyond_the_papers_octave_are_said():
     high, _ = tune((76,), (77,), (79,), (81,))
     model = mn.load_model()

@@ -25,6 +25,7 @@ def sound() -> tuple[np.ndarray, int]:
     return Vital("patch", RATE_HZ).render(score), RATE_HZ
 
 
+@pytest.mark.slow
 def test_candidates_are_ranked_and_sound_different(sound):
     match = mn.match(sound, Vital("patch", RATE_HZ), candidates=3)
     answers = [match, *match.others]
@@ -47,6 +48,7 @@ def test_a_patch_that_sounds_the_same_is_no_other_answer():
     assert len(other_patches(plant, score, 0 * confidence, target, 2, Budget(17))) > 0
 
 
+@pytest.mark.slow
 def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_path, capsys):
     path = tmp_path / "tune.wav"
     save_audio(path, *sound)
@@ -70,6 +72,7 @@ def test_candidates_share_the_renders_and_are_saved_beside_the_best(sound, tmp_p
         assert problems((folder / "match.vital").read_text()) == []
 
 
+@pytest.mark.slow
 def test_fewer_renders_than_candidates_go_to_the_first(sound):
     events = []
     progress = mn.Progress(events.append)

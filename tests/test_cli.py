@@ -156,6 +156,7 @@ def test_matching_does_not_wait_for_what_draws():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow
 def test_options_of_match_reach_the_matcher(here, model, tmp_path_factory):
     other = tmp_path_factory.mktemp("elsewhere") / "model.json"
     MirrorNet("vital", SET2).save(other, {})
@@ -244,6 +245,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(trainer, "usable_cores", lambda: 1)
 
 
+@pytest.mark.slow
 def test_learn_from_a_seed_then_match(capsys, here, tiny):
     assert main(["learn", "--targets", "7", "--seed", "1"]) == 0
     said = capsys.readouterr().out
@@ -260,6 +262,7 @@ def test_learn_from_a_seed_then_match(capsys, here, tiny):
     assert contents(here / run) == learned
 
 
+@pytest.mark.slow
 def test_learn_from_a_folder_with_other_controls(here, tiny):
     (here / "sounds").mkdir()
     (here / "sounds" / "a.flac").write_bytes(MELODY.read_bytes())
@@ -287,6 +290,7 @@ def test_another_plant_is_learned_and_then_played(capsys, here, tiny):
     assert "`mirrornet learn --plant soundfont`" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals to a group of processes are POSIX's")
 def test_ctrl_c_says_how_to_go_on(here):
     (here / "sounds").mkdir()

@@ -173,6 +173,7 @@ def patched():
         yield pool
 
 
+@pytest.mark.slow
 def test_babble_is_kept_and_not_played_again(patched: Pool, tmp_path, monkeypatch):
     babble = babble_phrases(patched, 5, 0, tmp_path)
     assert babble.heard.shape[1:] == (176, 500)

@@ -31,6 +31,7 @@ def _tiny(monkeypatch, tmp_path):
         monkeypatch.setitem(RECIPES[recipe], "quick", plan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["mirror", "paper"])
 def test_experiment_1_scores_beside_the_baselines_and_resumes_to_the_same(recipe, capsys):
     pytest.importorskip("librosa")
@@ -68,6 +69,7 @@ def test_experiment_1_scores_beside_the_baselines_and_resumes_to_the_same(recipe
     assert again["learning_cpu_s"] == result["learning_cpu_s"]
 
 
+@pytest.mark.slow
 def test_another_instrument_is_listened_to_from_weights_that_know_the_plant():
     pytest.importorskip("tinysoundfont")
     pytest.importorskip("librosa")
@@ -80,6 +82,7 @@ def test_another_instrument_is_listened_to_from_weights_that_know_the_plant():
     assert (path.with_suffix("") / "panels.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_papers_recipe_listens_to_another_instrument():
     pytest.importorskip("tinysoundfont")
     pytest.importorskip("librosa")
@@ -88,6 +91,7 @@ def test_the_papers_recipe_listens_to_another_instrument():
     assert len(result["course"]) == TINY["paper"].rounds
 
 
+@pytest.mark.slow
 def test_vibrato_is_also_scored_where_it_is_audible():
     pytest.importorskip("librosa")
     path = run.run_experiment(find_setting(2, "ten"))
@@ -97,6 +101,7 @@ def test_vibrato_is_also_scored_where_it_is_audible():
         assert 0 < scores["encoder"]["controls"][name]["audible"] < 1
 
 
+@pytest.mark.slow
 def test_seven_controls_are_scored_against_the_same_seven_of_ten():
     pytest.importorskip("librosa")
     path = run.run_experiment(find_setting(2, "seven-paper"), start="shipped")
@@ -112,6 +117,7 @@ def test_seven_controls_are_scored_against_the_same_seven_of_ten():
     assert scores["floor"]["spectrogram_error"] > 1e-4  # without the vibrato
 
 
+@pytest.mark.slow
 def test_a_score_never_leaves_out_what_the_plant_failed_on(monkeypatch):
     pytest.importorskip("librosa")
 

@@ -48,6 +48,7 @@ def sounds(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_is_matched_and_goes_on_where_it_stopped(sounds, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     assert main(["match", str(sounds), "--out", str(out)]) == 1
@@ -80,6 +81,7 @@ def test_a_folder_is_matched_and_goes_on_where_it_stopped(sounds, tmp_path, caps
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*/*")} == before
 
 
+@pytest.mark.slow
 def test_a_process_that_crashes_costs_its_file_only(sounds, tmp_path, monkeypatch):
     popen = folders.subprocess.Popen
 
@@ -95,6 +97,7 @@ def test_a_process_that_crashes_costs_its_file_only(sounds, tmp_path, monkeypatc
     assert "its process ended" in problems["b.flac"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_says_so(sounds, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     popen = folders.subprocess.Popen
@@ -123,6 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(sounds, tmp_path, monkeypatch, ca
     assert (out / "inside" / "b.flac" / "match.vital").is_file()
 
 
+@pytest.mark.slow
 def test_what_phones_record_is_matched_and_what_is_cut_is_said_to_be(tmp_path):
     (tmp_path / "sounds").mkdir()
     note = Vital("patch", RATE_HZ).play([a_note(60)], 0.6)
@@ -146,6 +150,7 @@ def test_a_folder_without_sounds_is_said_to_be(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_results_are_those_of_one_folder_and_of_one_way_to_match(sounds, tmp_path):
     out = tmp_path / "out"
     (sounds / "inside" / "b.flac").unlink()

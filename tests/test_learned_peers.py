@@ -98,6 +98,7 @@ def test_a_short_last_batch_is_learned_from(peer):
     assert loss(peer(controls=7, notes=3, frames=FRAMES), heard, controls).isfinite()
 
 
+@pytest.mark.slow
 @PEERS
 def test_learning_lowers_the_loss(peer, tmp_path):
     recipe = SupervisedRecipe(epochs=25, batch=8, lr=1e-3)
@@ -111,6 +112,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.slow
 @PEERS
 @pytest.mark.parametrize("saving", [0.0, 1e9], ids=["saved each step", "never saved"])
 def test_a_killed_run_resumes_to_the_same_weights(peer, tmp_path, monkeypatch, saving):

@@ -55,6 +55,7 @@ def test_learning_that_goes_astray_is_stopped_with_a_sentence(pool, targets, tmp
         learn(MIRROR, pool, targets * np.nan, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [MIRROR, PAPER], ids=["mirror", "paper"])
 @pytest.mark.parametrize("at", [0, 5, -1], ids=["first", "middle", "last"])
 @pytest.mark.parametrize("saving", [0.0, 1e9], ids=["saved each step", "never saved"])
@@ -81,6 +82,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert log == (tmp_path / "whole" / "log.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_cancelled_it_saves_and_resumes(pool, targets, tmp_path, monkeypatch):
     whole = learn(MIRROR, pool, targets, tmp_path / "whole")
 
@@ -118,6 +120,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_by_the_system_resumes_to_the_same_weights(pool, targets, tmp_path):
     """SIGKILL, at whatever step it hits."""
     script = tmp_path / "script.py"
@@ -135,6 +138,7 @@ def test_a_run_killed_by_the_system_resumes_to_the_same_weights(pool, targets, t
     assert all(torch.equal(v, weights(again)[k]) for k, v in weights(whole).items())
 
 
+@pytest.mark.slow
 def test_learning_lowers_both_losses(pool, targets, tmp_path):
     recipe = MirrorRecipe(babble=32, epochs=15, batch=8, batch_e_c=8, rounds=1, round_steps=20)
     learn(recipe, pool, targets, tmp_path / "run")
@@ -144,6 +148,7 @@ def test_learning_lowers_both_losses(pool, targets, tmp_path):
     assert e_c[-1] < e_c[0]
 
 
+@pytest.mark.slow
 def test_paper_renders_each_guess_once(targets, tmp_path):
     with Pool(Witness, workers=1, folder=str(tmp_path)) as pool:
         learn(PAPER, pool, targets, tmp_path / "run")

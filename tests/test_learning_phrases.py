@@ -29,6 +29,7 @@ def pool():
         yield pool
 
 
+@pytest.mark.slow
 def test_a_stopped_learning_goes_on_to_the_same_weights(pool, tmp_path, monkeypatch):
     whole = train_on_babble(TINY, pool, tmp_path / "whole")
 
@@ -50,6 +51,7 @@ def test_a_stopped_learning_goes_on_to_the_same_weights(pool, tmp_path, monkeypa
         assert torch.equal(tensor, again.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_it_learns_the_few_phrases_it_hears(pool, tmp_path):
     few = replace(TINY, note_epochs=40, gain_db=0.0)
     model = train_on_babble(few, pool, tmp_path / "run")

@@ -108,6 +108,7 @@ def test_silence_cannot_be_learned_from(model):
         cut(model, [np.zeros((176, 300), np.float32)], 9)
 
 
+@pytest.mark.slow
 def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, pool, tmp_path):
     sung = list(islice(voice_phrases(0, material.sung), 4))
     heard = [hear_recording(phrase.sound, material.RATE_HZ) for phrase in sung]
@@ -130,6 +131,7 @@ def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, 
     assert patches.shape == (len(excerpts), 16)
 
 
+@pytest.mark.slow
 def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp_path, monkeypatch):
     excerpts = cut(model, heard, 9)
     whole = fine_tune(TINY, model, pool, excerpts, tmp_path / "whole", {})
@@ -169,6 +171,7 @@ class Silent(Vital):
 """
 
 
+@pytest.mark.slow
 def test_a_plant_that_is_silent_with_all_that_is_read_ends_nothing(model, heard, tmp_path):
     """It sounds as long as it babbles, always in tune."""
     (tmp_path / "silent.py").write_text(SILENT)
@@ -191,6 +194,7 @@ def test_files_are_held_out_and_a_single_one_is_both():
     assert [len(part) for part in held_out(files[:2], seed=0)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_the_command_learns_from_a_folder_and_tells_before_and_after(
     sounds, tmp_path, monkeypatch, capsys
 ):

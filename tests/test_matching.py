@@ -35,6 +35,7 @@ def test_the_demos_five_notes_are_heard(controls):
         assert note.onset_s == pytest.approx(true["onset_s"], abs=0.03)
 
 
+@pytest.mark.slow
 def test_melodies_of_the_plant_are_played_back(plant, held_out):
     errors = []
     for controls in held_out:
@@ -66,6 +67,7 @@ def test_the_match_is_what_it_says(plant, held_out):
     assert np.array_equal(again.controls, match.controls)
 
 
+@pytest.mark.slow
 def test_renders_bring_it_closer(plant, held_out):
     for controls in held_out[:2]:
         sound = (plant.render(controls), 44100)

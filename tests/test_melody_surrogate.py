@@ -23,6 +23,7 @@ def expected(model: MirrorNet, controls: np.ndarray) -> torch.Tensor:
         return model.decoder(torch.from_numpy(controls)[None].float())[0]
 
 
+@pytest.mark.slow
 def test_the_controls_that_the_decoder_has_in_mind_are_found(model):
     true = random_melodies(SET2, "tuning", 1, seed=0)[0]
     target = expected(model, true)

@@ -149,6 +149,7 @@ def test_a_match_of_it_is_saved_and_read_back(organ: str, tmp_path: Path):
     np.testing.assert_allclose(play(file, organ, 44100), sound, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

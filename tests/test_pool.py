@@ -22,6 +22,7 @@ MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vibrato", [None, 0.0, 1.0], ids=["set 1", "no vibrato", "vibrato"])
 def test_any_workers_and_chunks_give_what_the_plant_gives_bit_for_bit(vibrato):
     control_set = "set1" if vibrato is None else "set2"
@@ -65,6 +66,7 @@ def test_streams_can_be_left_early_and_read_side_by_side():
         next(pool.render(MELODIES))
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
     with Pool(Witness, workers=1, folder=str(tmp_path)) as pool:
         (pid,) = (int(file.stem) for file in tmp_path.glob("*.pid"))
@@ -87,6 +89,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_plant_beside_the_script_that_plays_it(tmp_path: Path):
     """Workers find what the script finds, though they import nothing of the current folder."""
     (tmp_path / "mine.py").write_text((Path(__file__).parent / "toy_plant.py").read_text())
@@ -106,6 +109,7 @@ def test_a_plant_beside_the_script_that_plays_it(tmp_path: Path):
     assert (said.stdout, said.stderr) == ("toy\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_an_interrupted_or_killed_pool(tmp_path: Path, ending: signal.Signals):

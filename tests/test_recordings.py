@@ -79,6 +79,7 @@ def test_rate_channels_and_gain_do_not_matter(plant, played, match, tmp_path):
         assert values[0] == pytest.approx(values[1], abs=0.05), control.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "codec", "offset"),
     [("mp4", "aac", 0.0), ("webm", "libopus", 0.0), ("wav", "pcm_f32le", 0.1)],
@@ -140,12 +141,14 @@ def test_files_say_how_sure_each_knob_is(match, tmp_path):
     assert all(f"{100 * confidence:.0f} %" in page for confidence in match.confidence.values())
 
 
+@pytest.mark.slow
 def test_renders_bring_it_closer(plant, played, match):
     sound = (plant.play(played, 4.0), RATE_HZ)
     better = mn.match(sound, refine=40)
     assert better.distances["spectrogram_error"] < 0.8 * match.distances["spectrogram_error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("duration_s", [0.1, 0.3])
 def test_a_single_short_note_is_found(plant, duration_s):
     note = Note(69, 0.0, duration_s, SINE | {"wave": 75.0})
@@ -175,6 +178,7 @@ def test_clipping_and_noise_leave_the_notes(plant, played):
         assert note_scores(played, as_read(found.notes))["note_f1"] > 0.9  # one of six may be lost
 
 
+@pytest.mark.slow
 def test_chords_and_drums_are_doubted(plant):
     chords = [
         Note(pitch, 0.8 * n, 0.8 * n + 0.7, PLUCK)
@@ -269,6 +273,7 @@ def test_notes_that_are_mere_guesses_are_not_played_and_none_outlasts_the_next(p
     assert found[0].offset_s == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("around_s", "hiss"), [(0.0, 0.0), (20.0, 0.0), (4.0, 3e-4)])
 def test_silence_and_hiss_around_a_phrase_change_little(plant, played, match, around_s, hiss):
     sound = plant.play(played, 4.0)

@@ -80,6 +80,7 @@ def test_the_same_seed_gives_the_same_phrases():
         assert next(phrases(0)).notes != next(phrases(1)).notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", [sung, whistled])
 def test_a_voice_sings_its_notes(voice):
     recording = next(voice_phrases(0, voice))
@@ -113,6 +114,7 @@ def test_real_recordings_are_there_if_they_are_installed(monkeypatch, tmp_path):
     assert [recording.pitch_class for recording in real.recordings()] == [pitch_class]
 
 
+@pytest.mark.slow
 def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
     recording = Recording(next(voice_phrases(0, sung)).sound[: 2 * RATE_HZ], PLAYED)
     known = Recording(recording.sound, pitch_class=9)

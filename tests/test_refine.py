@@ -73,6 +73,7 @@ def task(plant: Plant, off: float = 0.03) -> Player:
     return Player(plant, target, np.clip(true + change, 0, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renders", [1, 2, 9, 30])
 def test_it_spends_its_renders_and_answers_with_the_best_heard(plant, renders):
     player = task(plant)
@@ -82,6 +83,7 @@ def test_it_spends_its_renders_and_answers_with_the_best_heard(plant, renders):
     assert player.error(answer) == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_cancelled_while_exploring_it_answers_with_the_best_so_far(plant):
     player = task(plant, off=0.1)
 
@@ -157,6 +159,7 @@ def melody(waves: tuple[float, ...] = (50.0,) * 4, **knobs: float) -> list[Note]
     ]
 
 
+@pytest.mark.slow
 def test_renders_bring_the_patch_closer(vital: Vital):
     target = vital.play(melody((75.0,) * 4, cutoff=1500.0, decay=0.3))
     start = as_score(vital.controls, melody((55.0,) * 4, cutoff=3000.0, sustain=70.0))
@@ -205,6 +208,7 @@ def test_each_note_comes_closer_by_itself(vital: Vital):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("renders", [1, 7, 20, 45])
 def test_no_more_renders_are_spent_than_allowed(vital: Vital, shared: bool, renders: int):

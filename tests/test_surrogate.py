@@ -53,6 +53,7 @@ def played(objective: RecordingObjective, knobs: np.ndarray) -> Heard:
     return objective.hear(knobs, Budget())
 
 
+@pytest.mark.slow
 def test_the_decoder_finds_a_better_patch_without_a_render(model, objective):
     notes = to_arrays(PATCH, objective.score).notes
     given = notes, objective.target, objective.start
@@ -108,6 +109,7 @@ def test_slopes_foretell_what_a_knob_does(model, objective):
     assert likeness > 0.7
 
 
+@pytest.mark.slow
 def test_a_few_renders_go_further_with_the_decoder(model, vital):
     target = vital.render(melody(TRUE))
     heard = hear_recording(target, RATE_HZ)

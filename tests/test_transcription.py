@@ -100,6 +100,7 @@ def test_harmonics_are_read_where_the_cochlea_puts_them():
     assert (places.sum(-1) <= 1 + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_knobs_are_off_by_as_much_as_they_are_doubted():
     model = load_model(controls="patch")
     patch = model.controls.patch

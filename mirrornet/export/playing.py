@@ -47,7 +47,9 @@ def read_score(path: str | Path) -> ScoreFile:
             )
             for note in card["notes"]
         ]
-        patch, options = dict(card.get("patch", {})), dict(card.get("plant_options", {}))
+        patch, options = card.get("patch", {}), card.get("plant_options", {})
+        if not isinstance(patch, dict) or not isinstance(options, dict):
+            raise TypeError("a patch and options are objects")
         if not all(isinstance(value, str | int | float | None) for value in options.values()):
             raise TypeError("an option of a plant is a number or a text")
         return ScoreFile(Score(notes, patch), str(card["plant"]), options)

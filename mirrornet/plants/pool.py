@@ -50,8 +50,8 @@ class Pool:
 
     `plant` is a name for `load_plant`, a spec, or a function that makes a plant. It is made in the
     workers only, so that even a plant that crashes when loaded leaves the caller alive. `workers`
-    defaults to the cores this process may use. `timeout_s` is the longest that one chunk, or one row on
-    its own, may take.
+    defaults to the cores this process may use. `timeout_s` is the longest that one chunk, or one
+    row on its own, may take.
 
     Raises PlantError if the plant cannot be made.
     """

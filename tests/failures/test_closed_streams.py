@@ -39,6 +39,7 @@ def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedP
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     "output", [">&-", ">&- 2>&-", ">&- 2>&- <&-", "| true", "2>&1 | head -c1", ">/dev/full 2>&1"]
@@ -49,6 +50,7 @@ def test_a_match_is_saved_though_nobody_listens(tmp_path, output):
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("command", ["plants", "--help", "--version"])
 @pytest.mark.parametrize("output", [">&-", ">&- 2>&- <&-", "| true"])
@@ -57,6 +59,7 @@ def test_a_closed_stream_is_no_error(tmp_path, command, output):
     assert (said.returncode, said.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 @posix
 def test_terminals_that_know_few_letters(tmp_path):
     ascii = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}

@@ -50,6 +50,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
     return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -64,7 +65,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         (f"match {MELODY} --out notes.txt/a", "notes.txt/a cannot be written (Not a directory)"),
         (f"match {MELODY} --out {'x' * 300}", "cannot be written (File name too long)"),
         (f"match {MELODY} --plant moog", "there is no plant 'moog'"),
-        (f"match {MELODY} --plant soundfont", "the model plays vital, not soundfont; choose that"),
+        (f"match {MELODY} --plant soundfont", "no weights ship for soundfont; learn some with"),
         (f"match {MELODY} --model gone.json", "there is no checkpoint at gone.json"),
         (f"match {MELODY} --model taken", "there is no checkpoint at taken/model.json"),
         (f"match {MELODY} --model notes.txt", "notes.txt is not the card of a mirrornet"),
@@ -78,7 +79,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("learn --targets taken --start shipped", "is no model that reads recordings"),
         ("learn --targets sounds", "must know the synthesizer: add --start shipped."),
         ("learn --targets sounds --start model.json", "is no model that reads recordings"),
-        ("learn --controls patch --start shipped", "it starts with what was learned"),
+        ("learn --controls patch --start model.json", "is no model that reads recordings"),
         ("learn --device cuda", "torch finds no CUDA GPU here; leave out --device"),
         ("experiment 1 --device cuda", "torch finds no CUDA GPU here"),
         ("render gone.json", "there is no file gone.json; give a controls.json."),

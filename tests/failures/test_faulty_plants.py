@@ -141,6 +141,7 @@ def test_sound_of_another_length_than_its_notes_is_an_error(missing: int):
         Short(missing).play([Note(60, 0.0, 1.0, KNOBS)])
 
 
+@pytest.mark.slow
 def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixture):
     controls = np.random.default_rng(0).random((16, 7, 2))
     controls[:, 0] = 0.0
@@ -174,6 +175,7 @@ def test_a_pool_refuses_bad_controls_at_once():
                 listen(spoilt(np.nan))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "reason"),
     [

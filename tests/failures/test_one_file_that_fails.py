@@ -105,6 +105,7 @@ def test_a_plant_that_can_give_no_files_costs_only_those(match, saved, tmp_path,
     assert "vital could give no files (KeyError" in page
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_saved_though_the_plant_gives_no_files(
     tmp_path, monkeypatch, capsys
 ):
@@ -156,6 +157,7 @@ def test_a_user_s_settings_neither_show_nor_change(match: Match, kind):
     assert plt.get_fignums() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["backend", "file", "no matplotlib"])
 def test_the_command_saves_whatever_matplotlib_says(tmp_path, kind):
     MirrorNet("vital", SET1).save(tmp_path / "model.json", {})

@@ -98,6 +98,7 @@ def alone() -> dict[str, np.ndarray]:
     return {model: answer_of(model) for model in ("patch", "set1")}
 
 
+@pytest.mark.slow
 @inside
 @pytest.mark.parametrize("model", ["patch", "set1"])
 def test_a_match(alone, setting, model):
@@ -108,6 +109,7 @@ def test_a_match(alone, setting, model):
     np.testing.assert_array_equal(found, alone[model])
 
 
+@pytest.mark.slow
 @inside
 def test_plants_models_and_hearing(setting):
     plant = load_plant("vital", controls="set2", sample_rate_hz=16000)
@@ -150,6 +152,7 @@ def test_what_was_set_holds_again_after_an_error():
         assert state() == before
 
 
+@pytest.mark.slow
 def test_threads_at_once_give_back_what_belongs_to_the_process():
     """Whoever comes first and whoever goes last: the default dtype, BLAS's threads, warnings."""
     expected = {renders: match(MELODY, refine=renders).controls for renders in (2, 3, 4)}
@@ -173,6 +176,7 @@ def test_threads_at_once_give_back_what_belongs_to_the_process():
         np.testing.assert_array_equal(found[renders], controls)
 
 
+@pytest.mark.slow
 def test_warnings_that_end_a_program(tmp_path):
     """What torch is late to load warns, too."""
     answer = f"mn.match({str(MELODY)!r}, model=mn.load_model())"

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mirrornet.training.trainer import Run
 
 GO_ON = """
@@ -24,6 +26,7 @@ def go_on_elsewhere(folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
+@pytest.mark.slow
 def test_two_processes_at_work_in_one_folder(tmp_path: Path):
     folder = tmp_path / "run"
     run = Run(folder, {"what": "a test"}, resume=False)

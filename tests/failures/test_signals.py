@@ -43,6 +43,7 @@ def command(folder: Path, what: str, at: str, sent: str) -> subprocess.Completed
 MATCH = f"match {MELODY} --model model.json --out out --refine 300"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_best_so_far_is_saved(tmp_path, ending):
     said = command(
@@ -58,6 +59,7 @@ def test_the_best_so_far_is_saved(tmp_path, ending):
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, *ENDINGS])
 def test_a_file_under_way_is_left_nowhere_or_whole(tmp_path, ending):
     said = command(
@@ -68,6 +70,7 @@ def test_a_file_under_way_is_left_nowhere_or_whole(tmp_path, ending):
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_learning_keeps_what_it_learned(tmp_path):
     program = """if True:
         import os, signal, sys

@@ -69,14 +69,15 @@ def learn(
     folder of recordings as `--targets`, and `--start`, it listens to these. Ctrl-C stops,
     `--resume` goes on.
     """
-    from ...plants import find_plant
+    from ...plants import find_plant, is_file
 
     kind = find_plant(plant)
+    name = kind.name if is_file(plant) else plant
     if controls is None:
         melodies = targets.isdecimal() or recipe == "paper"
         controls = usual_controls(kind.control_sets, melodies)
     if controls in kind.control_sets and not kind.control_sets[controls].is_melody:
-        place = f"{kind.name}-{controls}"
+        place = f"{name}-{controls}"
         _learn_recordings(
             recipe, budget, plant, controls, targets, start, out, resume, seed, device, place
         )
@@ -90,7 +91,7 @@ def learn(
     from ..console import Console
 
     _check_device(device)
-    out = Path("runs") / f"{kind.name}-{controls}-{recipe}-{budget}" if out is None else out
+    out = Path("runs") / f"{name}-{controls}-{recipe}-{budget}" if out is None else out
     check_folder(out, resume)
     plan, begin = plan_from(recipe, budget, start, controls)
     hearing: Any = ARCHITECTURES[plan.architecture].hearing
