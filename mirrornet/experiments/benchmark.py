@@ -164,10 +164,10 @@ def refined(
     """Ours with the decoder, and with ever more renders; what was found is kept in `answers`."""
     method = guessed.method.replace("encoder", "MirrorNet")
 
-    def imagined() -> dict[str, np.ndarray]:
+    def optimised() -> dict[str, np.ndarray]:
         return {"controls": optimise_all(ours(), heard, guessed.controls, pool.progress)}
 
-    def practised(renders: int) -> dict[str, np.ndarray]:
+    def refined_with(renders: int) -> dict[str, np.ndarray]:
         return {"controls": refine_all(ours(), pool, heard, found[0].controls, renders, seed)}
 
     def ours() -> MirrorNet:
@@ -179,7 +179,7 @@ def refined(
     found: list[Answer] = []
     for renders in (0, *marks):
         file = f"{method}, {renders} renders, {guessed.digest}.safetensors"
-        make = partial(practised, renders) if renders else imagined
+        make = partial(refined_with, renders) if renders else optimised
         question = {"sounds": heard.mean((1, 2))}
         controls = kept(answers / file, make, question)["controls"]
         found.append(Answer(method, "ours", renders, controls, cost))

@@ -178,7 +178,7 @@ def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[st
 def optimise_all(
     model: MirrorNet, heard: Heard, controls: Controls, progress: Progress
 ) -> Controls:
-    """`imagining.optimise_melody` for each melody."""
+    """`optimise_melody` for each melody."""
     found = []
     with threadpool_limits(1, "blas"), progress.stage("Imagining", len(heard)) as stage:
         for number, (sound, guess) in enumerate(zip(heard, controls, strict=True), 1):

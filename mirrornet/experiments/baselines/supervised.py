@@ -135,7 +135,7 @@ def train_supervised(
 ) -> Regressor:
     """Learn to read babbled `controls` from what was `heard`; log, state and model go to `folder`.
 
-    `heard` is as `babbling.listen` gives it, with the hearing `loudness`. Interrupted, it goes on
+    `heard` is as `dataset.listen` gives it, with the hearing `loudness`. Interrupted, it goes on
     with `resume=True` and ends with the same weights, bit for bit on a CPU with as many threads.
     Raises OutputError if the folder cannot be used.
     """
