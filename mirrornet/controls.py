@@ -19,7 +19,7 @@ from jaxtyping import Float
 from .errors import ControlError
 
 LARGEST = 1e9  # no control's range reaches so far
-MOST_ENTRIES = 1 << 16  # of a table
+MOST_ENTRIES = 1 << 16  # of a table, and of all controls of a model
 Curve = Literal["linear", "exponential"]
 Kind = Literal["continuous", "integer", "choice", "switch"]
 Scope = Literal["note", "patch"]
@@ -65,6 +65,8 @@ class Control:
     (1..127), tune (cents), vibrato_rate (Hz), vibrato_depth (cents), vibrato_start (turns)."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(self.choices))
+        object.__setattr__(self, "shape", tuple(self.shape))
         if self.kind == "choice":
             object.__setattr__(self, "high", float(max(len(self.choices) - 1, 1)))
         texts = (self.name, self.unit, self.meaning, *self.choices, self.role or "")
@@ -80,6 +82,7 @@ class Control:
             or not all(type(length) is int and length > 0 for length in self.shape)
             or self.size > MOST_ENTRIES
             or (self.curve == "exponential" and self.low <= 0)
+            or (self.kind == "integer" and any(end != int(end) for end in ends))
         ):
             raise ControlError(f"{self} is no control.")
 
@@ -123,10 +126,11 @@ class Control:
         Raises ControlError for what is none of the choices.
         """
         if self.kind == "choice":
-            names = np.asarray(value, dtype=str)
-            if unknown := set(names.ravel().tolist()) - set(self.choices):
+            names = np.asarray(value, dtype=object)
+            if unknown := [name for name in names.ravel() if name not in self.choices]:
                 raise ControlError(
-                    f"{self.name} must be one of {', '.join(self.choices)}, not {min(unknown)}."
+                    f"{self.name} must be one of {', '.join(self.choices)}, not "
+                    f"{_short(unknown[0])}."
                 )
             return np.vectorize(self.choices.index, otypes=[float])(names) / self.high
         value = np.asarray(value, dtype=np.float64)
@@ -151,10 +155,12 @@ class Control:
             ) from error
         if place.shape != self.shape or not ((place >= -1e-6) & (place <= 1 + 1e-6)).all():
             raise ControlError(f"{self.name} must lie in {self._wanted}; got {_short(value)}.")
-        clipped = self.to_physical(np.clip(place, 0, 1)) if self.shape or self.steps else value
+        if not self.shape and not self.steps:
+            return float(np.clip(np.asarray(value, dtype=np.float64), self.low, self.high))
+        clipped = self.to_physical(np.clip(place, 0, 1))
         if self.kind == "integer":
             clipped = np.rint(clipped).astype(int)
-        return clipped if self.shape or not self.steps else np.asarray(clipped).item()
+        return clipped if self.shape else np.asarray(clipped).item()
 
     @property
     def _wanted(self) -> str:
@@ -297,7 +303,9 @@ class ControlSpace(tuple[Control, ...]):
     def to_physical(
         self, controls: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch control note"]:
-        """Each control in its own unit. Raises ControlError where `check` does."""
+        """Each control in its own unit. Raises ControlError where `check` does, and for choices,
+        which are no numbers (see `from_vector`)."""
+        self._refuse_choices()
         controls = self.check(controls)
         rows = [c.to_physical(controls[..., i, :]) for i, c in enumerate(self.rows)]
         return np.stack(rows, axis=-2)
@@ -306,6 +314,7 @@ class ControlSpace(tuple[Control, ...]):
         self, values: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch control note"]:
         """The inverse of `to_physical`. Raises ControlError for values out of range."""
+        self._refuse_choices()
         values = self._within(values, [(c.low, c.high, f" {c.unit}") for c in self.rows])
         rows = [c.from_physical(values[..., i, :]) for i, c in enumerate(self.rows)]
         return np.clip(np.stack(rows, axis=-2), 0.0, 1.0)
@@ -316,6 +325,10 @@ class ControlSpace(tuple[Control, ...]):
         A rounding error of up to 1e-6 beyond 0..1 (float32 arithmetic) is clipped.
         """
         return self._within(controls, [(0.0, 1.0, "")] * len(self.rows))
+
+    def _refuse_choices(self) -> None:
+        if choices := [control.name for control in self if control.kind == "choice"]:
+            raise ControlError(f"{', '.join(choices)} cannot be in an array of physical values.")
 
     def _within(
         self, values, ranges: Sequence[tuple[float, float, str]]

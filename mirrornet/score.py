@@ -254,31 +254,6 @@ def melody_score(
     return Score(notes, {}, melody_s)
 
 
-def melody_controls(
-    space: ControlSpace, notes: Sequence[Note], melody_s: float = MELODY_S
-) -> Float[np.ndarray, "control note"]:
-    """Controls that play `notes` as a melody, values out of range clipped.
-
-    Raises ControlError for notes that are not one after another within the melody, or that lack
-    one of the plant's controls.
-    """
-    onsets_s = np.array([note.onset_s for note in notes])
-    controls = np.empty((len(space.rows), len(notes)))
-    for control in space:
-        rows = slice(space.row(control.name), space.row(control.name) + control.size)
-        if control.role == "pitch":
-            pitches = np.array([note.pitch_midi for note in notes])
-            controls[rows] = (pitches - LOWEST_PITCH_MIDI) / PITCH_SPAN
-        elif control.role == "duration":
-            controls[rows] = duration_controls(np.diff(onsets_s, append=melody_s))
-        else:
-            if any(control.name not in note.controls for note in notes):
-                raise ControlError(f"every note needs the control {control.name}.")
-            values = [ControlSpace([control]).to_vector(note.controls) for note in notes]
-            controls[rows] = np.stack(values, 1)
-    return np.clip(controls, 0.0, 1.0)
-
-
 def knob_controls(space: ControlSpace, notes: Sequence[Note]) -> Float[np.ndarray, "row note"]:
     """The controls of notes of any times, 0..1: a row for each row of the space."""
     return np.clip(np.stack([space.to_vector(note.controls) for note in notes], 1), 0.0, 1.0)

@@ -121,7 +121,7 @@ def test_a_controls_json_is_played_by_it_if_its_user_says_so(organ: str, tmp_pat
     file.write_text(json.dumps(card))
     options = ["render", str(file), "--out", str(tmp_path / "mine.wav")]
     assert main(options) == 2
-    assert f"if you trust that file, add --plant {organ}." in capsys.readouterr().err
+    assert f"if you trust that, add --plant {organ}." in capsys.readouterr().err
     assert main([*options, "--plant", organ]) == 0
     assert (tmp_path / "mine.wav").is_file()
     preset = ["--plant", organ, "--preset", str(tmp_path / "mine.vital")]

@@ -190,9 +190,9 @@ def test_a_plant_in_a_file_from_elsewhere_is_not_run_unasked(path: Path):
     plant = path.with_name("plant.py")
     plant.write_text(f"open({str(proof)!r}, 'w')")
     path.write_text(json.dumps({"plant": str(plant), "notes": [NOTE.__dict__]}))
-    with pytest.raises(PlantError, match=r"if you trust that file, add --plant .*plant\.py"):
+    with pytest.raises(PlantError, match=r"if you trust that, add --plant .*plant\.py"):
         play(read_score(path), None, 16000)
-    with pytest.raises(PlantError, match="if you trust that file"):
+    with pytest.raises(PlantError, match="if you trust that"):
         artifacts(read_score(path), None)
     assert not proof.exists()
 
@@ -249,3 +249,14 @@ def test_any_values_are_played_or_refused(tmp_path_factory, patch, options, note
     path.write_text(json.dumps(card), errors="surrogatepass")
     with contextlib.suppress(ControlError, PlantError):
         assert np.isfinite(play(read_score(path), None, 8000)).all()
+
+
+def test_a_sound_font_that_a_file_names_is_not_opened_unasked(path: Path):
+    note = Note(60, 0.0, 0.5).__dict__
+    options = {"sound_font": "/gone/organ.sf2"}
+    path.write_text(json.dumps({"plant": "soundfont", "plant_options": options, "notes": [note]}))
+    with pytest.raises(PlantError, match=r"needs soundfont with /gone/organ\.sf2; if you trust"):
+        play(read_score(path), None, 44100)
+    pytest.importorskip("tinysoundfont")
+    with pytest.raises(PlantError, match=r"there is no sound font /gone/organ\.sf2"):
+        play(read_score(path), "soundfont", 44100)

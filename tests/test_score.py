@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.errors import ControlError
-from mirrornet.score import Note, duration_controls, melody_controls, melody_score, note_spans
+from mirrornet.score import duration_controls, melody_score, note_spans
 
 SPACE = ControlSpace(
     (
@@ -107,49 +107,6 @@ def test_only_the_ratios_of_spans_matter(duration, factor):
 def test_spans_beyond_the_range_keep_the_ratios_that_can_be_kept():
     spans_s = note_spans(duration_controls(np.array([1.8, 1.2, 0.0001])), 3.0)
     np.testing.assert_allclose(spans_s / spans_s[0], [1.0, 1.2 / 1.8, 0.4 / 0.9])
-
-
-@given(melodies())
-def test_notes_to_controls_and_back_are_the_same_notes(controls):
-    notes = melody_score(SPACE, controls).notes
-    again = melody_score(SPACE, melody_controls(SPACE, notes)).notes
-    for note, other in zip(notes, again, strict=True):
-        assert other.pitch_midi == note.pitch_midi
-        assert other.onset_s == pytest.approx(note.onset_s, abs=1e-9)
-        assert other.offset_s == pytest.approx(note.offset_s, abs=1e-9)
-        assert other.controls == pytest.approx(note.controls)
-
-
-@pytest.mark.parametrize("cutoff", [199.0, 0.0, -5.0])
-@pytest.mark.filterwarnings("error")
-def test_notes_out_of_the_melodys_range_are_clipped(cutoff):
-    notes = [
-        Note(40, 0.0, 0.9, {"level": -60.0, "cutoff": cutoff}),
-        Note(90, 1.0, 1.9, {"level": 6.0, "cutoff": 9999.0}),
-    ]
-    controls = melody_controls(SPACE, notes)
-    np.testing.assert_allclose(controls[[0, 2, 3]], [[0, 1], [0, 1], [0, 1]])
-
-
-@pytest.mark.parametrize(
-    "notes",
-    [
-        [],
-        [Note(62, 0.0, 0.5, {"level": 0.0, "cutoff": 400.0})] * 2,
-        [
-            Note(62, 1.0, 1.5, {"level": 0.0, "cutoff": 400.0}),
-            Note(62, 0.0, 0.5, {"level": 0.0, "cutoff": 400.0}),
-        ],
-        [Note(62, 2.5, 3.0, {"level": 0.0, "cutoff": 400.0})],
-        [Note(62, np.nan, 3.0, {"level": 0.0, "cutoff": 400.0})],
-        [Note(62, 0.0, 0.5, {"level": 0.0})],
-    ],
-    ids=["none", "chord", "backwards", "after the end", "no time", "no cutoff"],
-)
-@pytest.mark.filterwarnings("error")
-def test_notes_that_are_no_melody_are_refused(notes):
-    with pytest.raises(ControlError):
-        melody_controls(SPACE, notes)
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (3, 5), (4, 0), (2, 4, 5)])

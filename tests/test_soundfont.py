@@ -231,9 +231,9 @@ def test_a_sound_font_cut_short(kept: int, tmp_path: Path):
 
 
 @installed
-@pytest.mark.parametrize(("name", "reason"), [("missing.sf2", "No such file"), ("", "directory")])
-def test_a_sound_font_that_cannot_be_opened(name: str, reason: str, tmp_path: Path):
-    with pytest.raises(PlantError, match=f"cannot be read .*{reason}"):
+@pytest.mark.parametrize("name", ["missing.sf2", ""], ids=["missing", "a folder"])
+def test_a_sound_font_that_cannot_be_opened(name: str, tmp_path: Path):
+    with pytest.raises(PlantError, match="there is no sound font"):
         SoundFont(sound_font=tmp_path / name)
 
 

@@ -100,12 +100,14 @@ def _plant_of(file: ScoreFile, plant: str | None, sample_rate_hz: int = 44100) -
     last_s = max(note.offset_s for note in notes)
     if last_s > LONGEST_S:
         raise ControlError(f"the notes last until {last_s:g} s; {LONGEST_S:g} s is the limit.")
-    if plant is None and is_file(file.plant):  # of a file from elsewhere, no code is run unasked
-        raise PlantError(
-            f"the file is for the plant {file.plant}; if you trust that file, add --plant "
-            f"{file.plant}."
-        )
-    options = dict(file.options) if plant is None else {}
+    options = {key: value for key, value in file.options.items() if key != "sample_rate_hz"}
+    texts = [v for key, v in options.items() if key != "controls" and isinstance(v, str)]
+    # Nothing that a stranger's file names is opened unasked: a text may be a path.
+    if plant is None and (is_file(file.plant) or texts):
+        named = " with ".join([file.plant, *texts])
+        raise PlantError(f"the file needs {named}; if you trust that, add --plant {file.plant}.")
+    if not _same(plant or file.plant, file.plant):
+        options = {}
     if "controls" not in options:
         sets = find_plant(plant or file.plant).control_sets
         given = {*file.score.patch, *notes[0].controls}
@@ -113,6 +115,12 @@ def _plant_of(file: ScoreFile, plant: str | None, sample_rate_hz: int = 44100) -
             sets, key=lambda name: (-len(_knobs(sets[name]) & given), len(sets[name]))
         )
     return load_plant(plant or file.plant, **{**options, "sample_rate_hz": sample_rate_hz})
+
+
+def _same(one: str, other: str) -> bool:
+    if is_file(one) and is_file(other):
+        return Path(one).resolve() == Path(other).resolve()
+    return one == other
 
 
 def _knobs(space: ControlSpace) -> set[str]:

@@ -83,7 +83,7 @@ def _mixed(
     for note, sound in zip(notes, sounds, strict=True):
         start = round(note.onset_s * plant.sample_rate_hz)
         room = audio[start : start + len(sound)]
-        gain = (midi_velocity(note.controls[level.name]) / 127) ** 2
+        gain = (midi_velocity(note.controls[level.name] - level.high) / 127) ** 2
         room += np.float32(gain) * sound[: len(room)]
     return audio
 

@@ -83,7 +83,8 @@ class Objective(ABC):
         circular = [row is not None and row.circular for row in self.rows]
         self.circular = np.array(circular, dtype=bool)
         self.onsets = np.array([row is None for row in self.rows], dtype=bool)
-        self.classes = np.array([row is not None and row.kind in CLASSES for row in self.rows])
+        classes = [row is not None and row.kind in CLASSES for row in self.rows]
+        self.classes = np.array(classes, dtype=bool)
         free = self.circular | self.onsets
         self.low, self.high = np.where(free, -np.inf, 0.0), np.where(free, np.inf, 1.0)
 

@@ -65,6 +65,9 @@ def match_recording(
     target_heard = hear_recording(target, rate_hz)
     transcript = read(model, target_heard)
     score = plant_score(plant, transcript, duration_s, patch)
+    unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
+    if unplayed:
+        warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
     if not score.notes:
         raise AudioError(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
@@ -139,7 +142,7 @@ def plant_score(
         note
         for note in transcript.notes
         if note.confidence >= CONFIDENT
-        and note.pitch_midi - plant.transposition in PITCHES_MIDI
+        and _has_key(plant, note)
         and on_tick(note.onset_s) < duration_s
     ]
     if not kept:
@@ -157,6 +160,10 @@ def plant_score(
             key = note.pitch_midi - plant.transposition
             notes.append(Note(key, onset_s, offset_s, controls, note.confidence))
     return as_score(space, notes, duration_s)
+
+
+def _has_key(plant: Plant, note: HeardNote) -> bool:
+    return note.pitch_midi - plant.transposition in PITCHES_MIDI
 
 
 def _own_controls(own: ControlSpace, notes: Sequence[HeardNote]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..controls import Control, ControlSpace
+from ..controls import MOST_ENTRIES, Control, ControlSpace
 from ..errors import CheckpointError, ControlError, PlantError
 from ..plants import find_plant, is_file
 from ..runtime import own_settings
@@ -177,6 +177,8 @@ def controls_of(card: Mapping[str, Any]) -> ControlSpace:
         raise ControlError("a card names a plant and a control set.")
     if "controls_sha256" in card:
         space = ControlSpace((Control.from_json(f) for f in listed), card["control_set"])
+        if len(space.rows) > MOST_ENTRIES:
+            raise ControlError("there are more controls than a model can have.")
         if space.fingerprint != card["controls_sha256"]:
             raise ControlError("the controls are not those that the card had.")
         return space

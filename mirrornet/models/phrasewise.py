@@ -39,7 +39,8 @@ class PhraseDecoder(nn.Module):
         self.vibrato = Vibrato.of(space.patch)
         self.code, self.columns = RowCode(space.patch.rows), NoteColumns(space)
         self.pitch = nn.Embedding(PITCHES, width)
-        self.knobs = nn.Linear(self.code.inputs, width)
+        if self.code.inputs:
+            self.knobs = nn.Linear(self.code.inputs, width)
         if self.columns.others:
             self.own = nn.Linear(self.columns.code.inputs, width)
         self.note = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
@@ -83,7 +84,9 @@ class PhraseDecoder(nn.Module):
         notes = notes.nan_to_num()
         pitch, onset_s, offset_s = notes[..., :TIMES].unbind(-1)
         key = (pitch.round().long() - LOWEST_MIDI).clamp(0, PITCHES - 1)
-        told = self.pitch(key) + self.knobs(self.code.input(knobs))[:, None]
+        told = self.pitch(key)
+        if self.code.inputs:
+            told = told + self.knobs(self.code.input(knobs))[:, None]
         if self.columns.others:
             told = told + self.own(self.columns.code.input(notes[..., self.columns.others]))
         note = self.note(told)

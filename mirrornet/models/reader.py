@@ -175,7 +175,7 @@ def window_layers(channels: int, width: int) -> list[nn.Module]:
 
 
 def centred_durations(spans: Float[Tensor, "batch note"]) -> Float[Tensor, "batch note"]:
-    """`melody.duration_controls` on tensors, not clipped, so that gradients pass."""
+    """`score.duration_controls` on tensors, not clipped, so that gradients pass."""
     centre = (spans.amin(-1, keepdim=True) * spans.amax(-1, keepdim=True)).sqrt()
     return (0.6 * spans / centre - 0.4) / 0.5
 

@@ -87,6 +87,12 @@ class Transcriber(nn.Module):
         """Of the part that reads the patch."""
         return [*self.note.parameters(), self.common_error]
 
+    @property
+    def reads_patches(self) -> bool:
+        """Whether there is anything to read of notes but when and how high they are."""
+        columns = self.columns
+        return bool(self.code.values or columns.others) or columns.level is not None
+
     def listen(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Frames:
         salience, tune = self.salience(heard)
         # Pitches against each other, and all against none.
@@ -141,12 +147,12 @@ class Transcriber(nn.Module):
         marks = F.binary_cross_entropy_with_logits(frames.onset_logits, target)
         peaks = onsets.nan_to_num().round().long().clamp(0, heard.shape[-1] - 1)
         late = (centroid(frames.onset_logits, peaks) - onsets).abs()[real].mean()
-        playing = held >= 0
         at = held.clamp(min=0)
         pitches = notes[..., 0].gather(1, at).nan_to_num().round().long() - LOWEST_MIDI
+        playing = (held >= 0) & (pitches >= 0) & (pitches < PITCHES)
         pitch = F.nll_loss(frames.pitch_logits, torch.where(playing, pitches, SILENT))
         tune = 2 * self.columns.tunes(notes).gather(1, at) - 1
-        read = frames.tune.gather(1, pitches.clamp(min=0)[:, None])[:, 0]
+        read = frames.tune.gather(1, pitches.clamp(0, PITCHES - 1)[:, None])[:, 0]
         out_of_tune = F.smooth_l1_loss(read[playing], tune[playing], beta=0.1)
         return 10 * marks + 0.1 * late + pitch + out_of_tune
 

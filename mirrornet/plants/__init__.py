@@ -7,6 +7,7 @@ those in a file of the user's own, named by its path.
 import hashlib
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import isabstract, signature
@@ -30,16 +31,14 @@ def plant_kinds() -> dict[str, type[Plant]]:
     """All plants that are installed, by name. One that cannot be imported is left out."""
     found = {}
     for entry in _entries():
-        try:
-            found[entry.name] = entry.load()
-        except (ImportError, AttributeError):
-            continue
+        with suppress(PlantError):
+            found[entry.name] = _loaded(entry)
     return found
 
 
 def find_plant(name: str) -> type[Plant]:
     """The kind of plant called `name`; PlantError if there is none."""
-    return _kind_and_options(name)[0]
+    return _found(name)[0]
 
 
 def load_plant(name: str = "vital", /, **options: Any) -> Plant:
@@ -49,13 +48,12 @@ def load_plant(name: str = "vital", /, **options: Any) -> Plant:
     "soundfont-40" is "soundfont" with `program=40`. Raises PlantError for a name or option that
     does not exist.
     """
-    kind, named = _kind_and_options(name)
+    kind, source, named = _found(name)
     known = signature(kind).parameters
     if unknown := options.keys() - known.keys():
         listed, choices = ", ".join(sorted(unknown)), ", ".join(known) or "none"
         raise PlantError(f"{name} has no option {listed}; choose from {choices}.")
     plant = kind(**named | options)
-    source = str(Path(name).resolve()) if is_file(name) else kind.name
     plant.spec = PlantSpec(source, plant.spec.options)
     return plant
 
@@ -70,21 +68,38 @@ def _entries() -> Iterator[EntryPoint]:
     yield from (entry for entry in entry_points(group=GROUP) if entry.name not in OURS)
 
 
-def _kind_and_options(name: str) -> tuple[type[Plant], dict[str, Any]]:
+def _loaded(entry: EntryPoint) -> type[Plant]:
+    try:
+        return _checked(entry.load(), entry.name)
+    except Exception as error:  # other people's code may raise anything
+        if isinstance(error, PlantError):
+            raise
+        raise PlantError(
+            f"the plant {entry.name} cannot be imported ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _checked(kind: Any, name: str) -> type[Plant]:
+    if not isinstance(kind, type) or not issubclass(kind, Plant):
+        raise PlantError(f"{name} is no plant: it must be a subclass of NotePlant or Plant.")
+    if not getattr(kind, "name", None) or not getattr(kind, "control_sets", None):
+        raise PlantError(f"the plant {name} needs a `name`, and its `control_sets` by name.")
+    return kind
+
+
+def _found(name: str) -> tuple[type[Plant], str, dict[str, Any]]:
+    """The kind of plant, by what name to find it again, and what options the name stands for."""
     if is_file(name):
-        return _of_file(Path(name)), {}
+        path = Path(name).resolve()
+        return _checked(_of_file(path), str(path)), str(path), {}
     entries = {entry.name: entry for entry in _entries()}
     stem, _, rest = name.partition("-")
     for known, options in ((name, None), (stem, rest)):
         if known in entries:
-            try:
-                kind = entries[known].load()
-            except (ImportError, AttributeError) as error:
-                raise PlantError(f"the plant {known} cannot be imported ({error}).") from error
-            if options is None:
-                return kind, {}
-            if (named := kind.options_of(options)) is not None:
-                return kind, named
+            kind = _loaded(entries[known])
+            named = {} if options is None else kind.options_of(options)
+            if named is not None:
+                return kind, known, named
     raise PlantError(
         f"there is no plant {name!r}; choose one of {', '.join(entries)}, or soundfont-40 and the "
         "like for other programs than the Rhodes, or the path of a Python file that defines one."
@@ -93,7 +108,6 @@ def _kind_and_options(name: str) -> tuple[type[Plant], dict[str, Any]]:
 
 def _of_file(path: Path) -> type[Plant]:
     """The one plant that a Python file defines; PlantError if it cannot be run or has not one."""
-    path = path.resolve()
     if not path.is_file():
         raise PlantError(f"there is no file {path}; give the path of a Python file with a plant.")
     # Once for what it holds, so that a file that was edited is run again.

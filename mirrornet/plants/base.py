@@ -113,7 +113,10 @@ class Plant(ABC):
     def sample(self, generator: np.random.Generator) -> Score:
         """A random score that is worth babbling: notes and patches among those that users of the
         synthesizer would play. By default every control is uniform in its range."""
-        return random_score(self.controls, PITCHES_MIDI, generator)
+        # Keys of which what is heard can be read.
+        lowest = max(PITCHES_MIDI[0], PITCHES_MIDI[0] - self.transposition)
+        highest = min(PITCHES_MIDI[-1], PITCHES_MIDI[-1] - self.transposition)
+        return random_score(self.controls, range(lowest, highest + 1), generator)
 
     def artifacts(self, score: Score) -> list[Artifact]:
         """Files with which the plant's synthesizer plays the score; none for a plant without."""
@@ -153,12 +156,14 @@ class Plant(ABC):
         if not 0 <= duration_s < np.inf:
             raise ControlError(f"the duration must be 0 s or longer, and finite; got {duration_s}.")
         sound = self._render_score(replace(score, notes=notes, patch={}), duration_s)
+        if sound.ndim != 1 or not np.isfinite(sound).all():
+            raise PlantError(f"{self.name} gave sound that is not mono, or not finite.")
         if len(sound) != round(duration_s * self.sample_rate_hz):
             raise PlantError(
                 f"{self.name} gave {len(sound)} samples for {duration_s:g} s at "
                 f"{self.sample_rate_hz} Hz."
             )
-        return sound
+        return sound.astype(np.float32, copy=False)
 
     def _checked(self, note: Note) -> Note:
         if note.pitch_midi not in PITCHES_MIDI:

@@ -290,6 +290,8 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
             try:
                 plant = plant or make()
                 answer = work(plant, rows)
+            except ControlError as error:  # of what it should not have been asked to play
+                answer = PlantError(str(error))
             except PlantError as error:
                 plant, answer = None, error  # a plant that failed once is not trusted again
             pipe.send(answer)

@@ -98,7 +98,7 @@ class SoundFont(NotePlant):
 
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
-        number = int(suffix) if suffix.isdecimal() else -1
+        number = int(suffix) if suffix.isdecimal() and len(suffix) <= 3 else -1
         return {"program": number} if number in PROGRAMS else None
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
@@ -134,6 +134,8 @@ def default_sound_font() -> Path:
 
 def _read(path: Path) -> bytes:
     """A file's bytes; PlantError if it cannot be read or was cut short."""
+    if not path.is_file():  # what is none may never end
+        raise PlantError(f"there is no sound font {path}; give an .sf2 or .sf3 file.")
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,7 +1,7 @@
 """Training on babble: the plant plays random phrases, whose notes and patches are known.
 
-No recording and no labelled music is used. Every phrase is read augmented as well (colour,
-contrast, noise, room), so that sounds from elsewhere are read, too.
+No recording and no labelled music is used. Half of the phrases are augmented where notes are
+read (harmonics, colour, contrast, noise, room), so that sounds from elsewhere are read, too.
 """
 
 import math
@@ -105,6 +105,8 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
         Part("patch", encoder.patch_weights(), recipe.patch_epochs, recipe.patch_weight_decay),
         Part("sound", [*model.decoder.parameters()], recipe.sound_epochs, recipe.weight_decay),
     ]
+    if not encoder.reads_patches:
+        parts = [part for part in parts if part.name != "patch"]
     adams = {p.name: torch.optim.AdamW(p.weights, weight_decay=p.weight_decay) for p in parts}
     plan = [
         (part, at, steps)
@@ -150,7 +152,7 @@ def half_augmented(
     notes: Float[Tensor, "batch note value"],
     chance: torch.Generator,
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """The second half of the phrases in augment, at a mean of 1 again."""
+    """The second half of the phrases augmented, at a mean of 1 again."""
     plain = len(S) // 2
     times_s = torch.from_numpy(frame_times_s(S.shape[-1])).to(S)
     begun = (notes[plain:, :, ONSET_VALUE, None] <= times_s).sum(1)

@@ -23,6 +23,7 @@ from ..matching.surrogate import note_values
 from ..matching.transcribe import CONFIDENT, Transcript, transcribe
 from ..models.mirrornet import MirrorNet
 from ..models.recording import read_patch
+from ..plants.base import PITCHES_MIDI
 from ..plants.pool import Pool
 from ..plants.prior import PHRASE_S, SHORTEST_NOTE_S
 from ..score import OFFSET_VALUE, ONSET_VALUE, PITCH_VALUE, Score, from_arrays
@@ -222,6 +223,8 @@ def _attempt(
     patches = patches + chance.normal(0, recipe.spread, patches.shape)
     patches = within(pool.controls.patch.rows, patches)
     notes[..., PITCH_VALUE] -= pool.transposition
+    keys = notes[..., PITCH_VALUE]
+    notes[(keys < PITCHES_MIDI[0]) | (keys > PITCHES_MIDI[-1])] = np.nan  # it has no such keys
 
     def scores(some: range) -> list[Score]:
         return [from_arrays(pool.controls, notes[row], patches[row]) for row in some]

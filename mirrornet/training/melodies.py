@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ..errors import MirrorNetError
+from ..errors import CheckpointError, MirrorNetError
 from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet, load_model
 from ..plants.pool import Pool
@@ -104,7 +104,10 @@ def plan_from(
         return plan, None
     if isinstance(plan, PaperRecipe):
         raise MirrorNetError(f"the recipe {recipe} starts from nothing; leave out --start.")
-    return plan.listening(), load_model(None if start == "shipped" else start, controls)
+    model = load_model(None if start == "shipped" else start, controls)
+    if model.architecture != plan.architecture:
+        raise CheckpointError(f"{start} is no model of the paper's melodies; name another --start.")
+    return plan.listening(), model
 
 
 def learn(

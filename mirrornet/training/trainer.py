@@ -129,12 +129,12 @@ class Run:
                 self._stage.at(step + 1)
                 cancelled = self.progress.cancelled
                 if cancelled or time.monotonic() - saved_s > SAVE_EVERY_S:
-                    self._save(step + 1, model, optimizers)
+                    self.save(step + 1, model, optimizers)
                     saved_s = time.monotonic()
                 if cancelled:
                     raise CancelledError(f"cancelled; {self.folder} keeps what was learned.")
         if first < total:
-            self._save(total, model, optimizers)
+            self.save(total, model, optimizers)
 
     def log(self, step: int, **values: float) -> None:
         """Append a line to the log and show the values beside the bar."""
@@ -144,9 +144,10 @@ class Run:
             self._board.add_scalar(name, value, step)
         self._stage.at(step + 1, " ".join(f"{k} {v:.3g}" for k, v in values.items()))
 
-    def _save(
+    def save(
         self, step: int, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]
     ) -> None:
+        """Write the state before step number `step`."""
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         for name, optimizer in optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
@@ -252,7 +253,11 @@ def fit(
     for step in run.steps(name, total, model, optimizers):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed * STEP_SEEDS + step)
-            loss, parts, used = losses(step)
+            try:
+                loss, parts, used = losses(step)
+            except CancelledError:  # while the plant played for it
+                run.save(step, model, optimizers)
+                raise
         descend(loss, step, *(optimizers[one] for one in used or optimizers), clip=clip)
         if step % log_every == 0 or step == total - 1:
             run.log(step, **{part: value.item() for part, value in parts.items()})

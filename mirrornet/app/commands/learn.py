@@ -82,6 +82,7 @@ def learn(
             recipe, budget, plant, controls, targets, start, out, resume, seed, device, place
         )
         return
+    from ...matching.match import check_plays
     from ...models.mirrornet import ARCHITECTURES
     from ...plants.pool import Pool
     from ...training.dataset import folder_targets, seed_targets
@@ -98,6 +99,8 @@ def learn(
     progress = Console().progress
     recordings = None if targets.isdecimal() else folder_targets(targets, hearing, progress)
     with Pool(plant, controls=controls, progress=progress) as pool:
+        if begin:
+            check_plays(begin, pool.name, pool.controls)
         if recordings is None:
             _, heard = seed_targets(pool, "targets", SEED_TARGETS, int(targets), hearing)
             about = f"{len(heard)} melodies of the plant, seed {int(targets)}"

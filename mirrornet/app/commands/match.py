@@ -246,7 +246,7 @@ def _say_found(found: "Match", played: Sequence[int]) -> None:
 
     if played:
         say(f"Played: {' '.join(map(note_name, played))}")
-    names = [note_name(note.pitch_midi) for note in found.notes]
+    names = [note_name(note.pitch_midi + found.plant.transposition) for note in found.notes]
     more = f" ... ({len(names)} notes)" if len(names) > MOST_NAMED else ""
     say(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
     for warning in found.warnings:
