@@ -219,3 +219,39 @@ def test_a_note_at_a_time_as_well(toy, sound, model):
     found = mn.match((sound, 44100), load_plant(str(toy)), model, patch="per-note", refine=12)
     assert len(found.notes) == 4
     assert not found.one_patch
+
+
+def test_notes_for_which_it_has_no_key_are_said(toy, sound, model, tmp_path):
+    low = tmp_path / "low.py"  # what is heard at MIDI 72 is played by its highest key, 96
+    low.write_text(toy.read_text().replace("transposition = 12", "transposition = -24"))
+    found = mn.match((sound, 44100), load_plant(str(low)), model)
+    assert [note.pitch_midi for note in found.notes] == [96, 96]
+    assert "2 notes that were heard lie beyond the keys of toy." in found.warnings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("octaves", [3, -3])
+def test_a_plant_far_from_its_keys_learns_from_nothing(toy, tmp_path, octaves):
+    far = tmp_path / "far.py"
+    far.write_text(toy.read_text().replace("= 12\n", f"= {12 * octaves}\n"))
+    recipe = replace(TINY, phrases=16, note_epochs=1, patch_epochs=1, sound_epochs=1)
+    with Pool(str(far), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
+        learned = train_on_babble(recipe, pool, tmp_path / "run")
+    assert all(weight.isfinite().all() for weight in learned.parameters())
+
+
+@pytest.mark.slow
+def test_knobs_for_which_midi_has_no_controller_are_named(toy, sound, tmp_path):
+    wide = tmp_path / "wide.py"
+    knobs = "".join(f'Control("knob{n}", "%", 0, 100), ' for n in range(40))
+    head = '        Control("bite"'
+    wide.write_text(toy.read_text().replace(head, f"        {knobs}\n{head}"))
+    with Pool(str(wide), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
+        reader = MirrorNet.load(shipped("patch"))
+        train_on_babble(replace(TINY, patch_epochs=1), pool, tmp_path / "run", reader=reader)
+    found = mn.match((sound, 44100), load_plant(str(wide)), tmp_path / "run", patch="per-note")
+    found.save(tmp_path / "saved")
+    page = (tmp_path / "saved" / "report.html").read_text()
+    (said,) = re.findall(r"MIDI leaves \d+ controllers free.*?: (.*) are not in melody\.mid", page)
+    assert "knob39" in said
+    assert "knob0," not in said

@@ -15,8 +15,9 @@ from faulty_plant import (
 )
 from toy_plant import Toy
 
+from mirrornet.controls import ControlSpace
 from mirrornet.errors import ControlError, PlantError
-from mirrornet.plants import load_plant
+from mirrornet.plants import Plant, load_plant
 from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note
@@ -188,3 +189,31 @@ def test_a_pool_whose_plant_cannot_be_made_leaves_nothing_behind(plant, reason):
     with pytest.raises(PlantError, match=reason):
         Pool(plant, workers=1)
     assert not multiprocessing.active_children()
+
+
+class Whole(Plant):
+    """Renders whole scores, as `sound`."""
+
+    name = "whole"
+    controls = ControlSpace((), "none")
+    sample_rate_hz = 8000
+    sound = np.zeros(8000)
+
+    def _render_score(self, score, duration_s):
+        return self.sound
+
+
+@pytest.mark.parametrize(
+    ("sound", "reason"),
+    [
+        (np.zeros((8000, 2)), "whole gave sound that is not mono"),
+        (np.full(8000, np.nan), "whole gave sound that is not mono, or not finite"),
+        (np.zeros(7999), "whole gave 7999 samples for 1 s at 8000 Hz"),
+    ],
+)
+def test_bad_sound_of_a_whole_score_is_an_error(sound, reason):
+    plant = Whole()
+    assert plant.play([], 1.0).dtype == np.float32
+    plant.sound = sound
+    with pytest.raises(PlantError, match=reason):
+        plant.play([], 1.0)
