@@ -65,7 +65,7 @@ def read_score(path: str | Path) -> ScoreFile:
     ) as error:
         raise ControlError(
             f"{path} is not a controls.json as `mirrornet match` writes it: it needs a plant and "
-            f"notes, each with pitch_midi, onset_s, offset_s and controls, all numbers."
+            f"notes, each with pitch_midi, onset_s, offset_s and controls."
         ) from error
 
 

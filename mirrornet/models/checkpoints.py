@@ -57,7 +57,10 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint at {path}; give the path of its .json card.")
+        raise CheckpointError(
+            f"there is no checkpoint at {path}; give the path of its .json card, or end its "
+            "training with --resume."
+        )
     try:
         card = json.loads(_read(path))
     except (ValueError, RecursionError):
