@@ -132,12 +132,18 @@ def test_it_plays_recordings_of_another_voice_better_through_its_decoder(model, 
 
 
 @pytest.mark.slow
-def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("stage", "done", "steps"),
+    [("Listening", 3, 3), pytest.param("Round 2", 1, 2, id="while the plant plays")],
+)
+def test_a_stopped_listening_goes_on_to_the_same_weights(
+    model, pool, heard, tmp_path, monkeypatch, stage, done, steps
+):
     excerpts = cut(model, heard, 9)
     whole = fine_tune(TINY, model, pool, excerpts, tmp_path / "whole", {})
 
     def stop(event):
-        if (event.stage, event.done) == ("Listening", 3):
+        if (event.stage, event.done) == (stage, done):
             progress.cancel()
 
     progress = Progress(stop)
@@ -150,7 +156,7 @@ def test_a_stopped_listening_goes_on_to_the_same_weights(model, pool, heard, tmp
         patched.setattr(pool, "progress", progress)
         with pytest.raises(CancelledError):
             fine_tune(*again, resume=True)
-    assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == 3
+    assert json.loads((tmp_path / "stopped" / "state.json").read_text())["step"] == steps
     found = fine_tune(*again, resume=True)
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(tensor, found.state_dict()[name], msg=name)
