@@ -1,4 +1,4 @@
-"""`mirrornet learn`, `experiment` and `bench`: what takes minutes to hours, and can be resumed."""
+"""`mirrornet learn`, `experiment` and `bench`: long work that can be interrupted and resumed."""
 
 import json
 import os
@@ -32,15 +32,16 @@ if TYPE_CHECKING:
     from ...models.mirrornet import MirrorNet
 
 SEED_TARGETS = 400  # as in the paper
-# From nothing to a model, on two cores: quick as measured, full in proportion to its steps.
+# From random weights, on two cores: quick as measured, full in proportion to its steps.
 ABOUT = {
     ("mirror", "quick"): "12 minutes",
     ("mirror", "full"): "45 minutes",
     ("paper", "quick"): "25 minutes",
     ("paper", "full"): "3 hours",
 }
-ABOUT_STARTED = "4 minutes"  # one that knows the plant, and only listens
+ABOUT_STARTED = "4 minutes"  # from a model of the plant: fine-tuning only
 ABOUT_PHRASES = {"quick": "25 minutes", "full": "100 minutes"}
+ABOUT_PATCH = {"quick": "10 minutes", "full": "40 minutes"}  # notes are not learned, with --start
 ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
     (1, "quick"): "30 minutes",
     (1, "full"): "4 hours",
@@ -61,13 +62,13 @@ def learn(
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Learn to play a synthesizer by listening to it.
+    """Train a model for a synthesizer.
 
-    The synthesizer babbles, the networks learn what its knobs do, and with that to play the
-    targets. No target comes with its knob settings. With controls that are not a melody's, as
-    `--controls patch`, it babbles phrases, and learns to read recordings, of whatever kind. With a
-    folder of recordings as `--targets`, and `--start`, it listens to these. Ctrl-C stops,
-    `--resume` goes on.
+    The synthesizer renders random scores (babble). The networks learn from these, and then from
+    the targets, whose controls are never known. With controls for recordings, as `--controls
+    patch`, the babble is phrases, and the model reads any recording. With a folder of recordings
+    as `--targets`, and `--start`, a model is fine-tuned on these. Ctrl-C stops, `--resume`
+    continues.
     """
     from ...plants import find_plant, is_file
 
@@ -133,9 +134,8 @@ def _learn_recordings(
 ) -> None:
     if recipe != "mirror" or (targets.isdecimal() and targets != "0"):
         raise MirrorNetError(
-            f"with --controls {controls} a model learns from babble alone, or it starts with what "
-            "was learned (--start shipped) and listens to a folder of recordings (--targets "
-            "FOLDER); leave out all else."
+            f"with --controls {controls} a model is trained on babble alone, or fine-tuned (--start "
+            "shipped) on a folder of recordings (--targets FOLDER); leave out the other options."
         )
     from ...features import RECORDING_RATE_HZ
     from ...plants.pool import Pool
@@ -146,7 +146,7 @@ def _learn_recordings(
     _check_device(device)
     if not targets.isdecimal():
         if budget != "quick":
-            raise MirrorNetError("listening to recordings has one budget; leave out --budget.")
+            raise MirrorNetError("fine-tuning on recordings has one budget; leave out --budget.")
         _listen_to_folder(plant, controls, Path(targets), start, out, resume, seed, device)
         return
     out = Path("runs") / f"{place}-{budget}" if out is None else out
@@ -156,10 +156,10 @@ def _learn_recordings(
         plan, reader = replace(plan, note_epochs=0), _recording_model(start)
     options = {"controls": controls, "sample_rate_hz": RECORDING_RATE_HZ}
     with Pool(plant, progress=Console().progress, **options) as pool:
-        about = ABOUT_PHRASES[budget]
+        about = (ABOUT_PHRASES if start is None else ABOUT_PATCH)[budget]
         say(
-            f"{pool.name} babbles {plan.phrases} phrases; learning takes {about} on two cores at "
-            "most. Ctrl-C stops it and keeps what was learned.",
+            f"{pool.name} babbles {plan.phrases} phrases; learning takes about {about} on two "
+            "cores, if the plant is as fast as Vital. Ctrl-C stops it and keeps what was learned.",
         )
         train_on_babble(plan, pool, out, seed, resume, device, reader)
     _say_learned(plant, out)
@@ -171,7 +171,7 @@ def _say_learned(plant: str, out: Path) -> None:
 
 
 def _recording_model(start: str) -> "MirrorNet":
-    """The model to start as, "shipped" or a path; CheckpointError unless it reads recordings."""
+    """The model "shipped", or at a path; CheckpointError unless it reads recordings."""
     from ...models.mirrornet import load_model
 
     model = load_model(None if start == "shipped" else start, "patch")
@@ -241,12 +241,12 @@ def experiment(
     resume: Resume = False,
     device: Device = "auto",
 ) -> None:
-    """Run an experiment of the MirrorNet paper: learn, and score on held-out sounds.
+    """Run an experiment of the MirrorNet paper: train, and score on held-out sounds.
 
     1: melodies of the synthesizer itself. 2: melodies with vibrato, learned with it (variants ten,
     ten-paper) or without (seven, seven-paper). 3: another instrument (rhodes, strings, flute,
-    organ, trumpet, guitar). The table, the figure's panels and sounds go into results/, the
-    learning into runs/.
+    organ, trumpet, guitar). Scores, panels and sounds are written to results/, the training to
+    runs/.
     """
     from ...experiments.run import run_experiment
     from ...experiments.settings import find_setting
@@ -273,14 +273,13 @@ def bench(
 ) -> None:
     """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
 
-    Learned peers hear the same babble for the same time; searches play the synthesizer at least
-    twice as often as ours, with --budget full CMA-ES ten times as often again for another
-    instrument. 1: melodies of the
-    synthesizer itself. 3: another instrument (rhodes, strings, flute, organ, trumpet, guitar).
-    With --recordings: how well notes are read, against pYIN with onset detection, and how close the
-    patch is, against CMA-ES and the nearest of the babble in the same time.
+    Learned baselines train on the same babble for the same time. Searches render at least twice as
+    often as ours; with --budget full and another instrument, CMA-ES ten times as often again. 1:
+    melodies of the synthesizer itself. 3: another instrument (rhodes, strings, flute, organ,
+    trumpet, guitar). With --recordings: the notes are compared with those of pYIN and onset
+    detection, the patch with those of CMA-ES and of the nearest babble, at equal time.
 
-    Needs mirrornet[bench]. Tables and a picture go into results/, what is learned and found into
+    Needs mirrornet[bench]. Scores and a picture are written to results/, trainings and searches to
     runs/.
     """
     from ..console import Console
