@@ -1,14 +1,14 @@
-"""What each part of the learning earns: leave one out at a time, and learn again.
+"""Ablations of the training: train again with one part left out or changed at a time.
 
-Small runs, all alike but for what is named: babble, then four short rounds of listening, to 400
-melodies of the plant itself and to 400 of the Rhodes of experiment 3. Without babble the rounds are
-more, for as many steps. Scored on tuning melodies, as what to keep is decided by this: how far the
-synthesizer playing the encoder's answers is from the input.
+Small runs that differ only in what is named: training on babble, then four short rounds on targets:
+400 melodies of the plant itself, and 400 of the Rhodes of experiment 3. Without babble there are
+more rounds, for the same number of steps. The score is the match error of the encoder's answers. It
+is on the tuning melodies, since these results decided which parts to keep.
 
     python bench/ablations.py        # writes results/ablations-seed-0.json; resumes by itself
 
-It keeps what is learned in runs/ablations-seed-0, and rows that are done beside the results, where
-they are not measured again. About two hours on one core.
+Models are kept in runs/ablations-seed-0. Finished rows are kept beside the results and not measured
+again. About two hours on one core.
 """
 
 import json
@@ -48,12 +48,13 @@ SOUNDS = {"own": find_setting(1), "rhodes": find_setting(3)}
 
 @contextmanager
 def no_change() -> Iterator[None]:
+    """Change nothing."""
     yield
 
 
 @contextmanager
 def random_attempts() -> Iterator[None]:
-    """In every round, as many renders of random controls in place of the encoder's guesses."""
+    """In every round, render as many random controls instead of the encoder's estimates."""
 
     def attempt(
         run: Any,
@@ -74,7 +75,8 @@ def random_attempts() -> Iterator[None]:
 
 @contextmanager
 def paper_networks() -> Iterator[None]:
-    """They hear what ours hear; their encoder reads babble back as a regression."""
+    """Train the paper's networks with our features and, for the encoder on babble, a regression
+    loss without augmentation."""
 
     def babble_loss(self: PaperEncoder, heard: Tensor, controls: Tensor, *_: object) -> Tensor:
         return 10 * F.mse_loss(self(heard), controls)
@@ -92,6 +94,8 @@ def paper_networks() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Ablation:
+    """A row of the table: a recipe, and a change of the code while it is trained."""
+
     what: str
     recipe: MirrorRecipe
     change: Callable[[], Any] = no_change
@@ -142,7 +146,7 @@ def main() -> None:
 def measure_all(ablations: Sequence[Ablation]) -> None:
     sounds = {name: targets_and_tuning(setting) for name, setting in SOUNDS.items()}
     with Pool("vital", controls="set1", progress=Console().progress) as pool:
-        most = max(ablation.recipe.babble for ablation in ABLATIONS)  # so shards fit every row
+        most = max(ablation.recipe.babble for ablation in ABLATIONS)  # so that rows share shards
         controls = random_melodies(pool.controls, "babble", most, SEED)
         (RUNS / "babble").mkdir(parents=True, exist_ok=True)
         babble = listen(pool, controls, name="Babbling", folder=RUNS / "babble")
@@ -164,7 +168,7 @@ def measure(
     babble: melodies.Babble,
     sounds: Mapping[str, tuple[np.ndarray, Melodies]],
 ) -> None:
-    """Learn and score one row."""
+    """Train and score one row, and save it."""
     recipe = ablation.recipe
     folder = RUNS / ablation.name
     folder.mkdir(exist_ok=True)

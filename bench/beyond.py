@@ -1,7 +1,7 @@
-"""How often a match warns of chords, and of notes beyond C1 to C7, rightly and wrongly.
+"""Rates of warnings: how often `match` warns of chords and of notes outside C1 to C7.
 
-Melodies, chords and notes of General MIDI instruments: the twenty that the thresholds were chosen
-by, and the ten that nothing was. Melodies and notes within the range should never be warned of.
+Melodies, chords and notes of General MIDI instruments: the twenty on which the thresholds were
+tuned, and ten on which nothing was. Warnings on melodies and on notes within the range are false.
 
     python bench/beyond.py        # writes results/beyond-seed-0.json; about a minute on one core
 """
@@ -37,7 +37,7 @@ CHORDS = {
 }
 BELOW, WITHIN, ABOVE = range(15, 24, 2), range(30, 91, 10), range(97, 109, 2)
 NOTE_S, STEP_S, NOTES = 0.5, 0.6, 3
-RT60_S, ROOM = 0.9, 0.5  # of noise that dies away, and its share of the level
+RT60_S, ROOM = 0.9, 0.5  # reverberation time, and level of the reverberation relative to the sound
 
 Sound = Float[np.ndarray, " sample"]
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]:
-    """How many sounds, or notes, of each kind were warned of, and how many there were."""
+    """Count the sounds, or notes, of each kind: those with a warning, and all."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
 
     def count(what: str, warned: int, total: int = 1) -> None:
@@ -67,7 +67,7 @@ def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]
         for kind, pitches in (("below C1", BELOW), ("within", WITHIN), ("above C7", ABOVE)):
             for pitch in pitches:
                 sound = repeated(plant, pitch)
-                if not np.abs(sound).max() > 1e-3:  # not every instrument plays it
+                if not np.abs(sound).max() > 1e-3:  # some instruments do not have the pitch
                     continue
                 read = transcribe(model, hear_recording(sound, RATE_HZ)).notes
                 notes = [
@@ -83,6 +83,7 @@ def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]
 
 
 def phrases(plant: SoundFont, program: int) -> Iterator[tuple[str, Sound]]:
+    """Generate melodies and chords of one instrument, each with its kind."""
     for number in range(PHRASES):
         chance = np.random.default_rng((SEED, program, number))
         melody = tune(chance, 50, 84, 0.15)
@@ -95,6 +96,7 @@ def phrases(plant: SoundFont, program: int) -> Iterator[tuple[str, Sound]]:
 
 
 def chords(chance: np.random.Generator, shapes: tuple[tuple[int, ...], ...]) -> list[Note]:
+    """Draw successive chords of the `shapes` (semitones above the root) with random roots."""
     notes, at_s = [], chance.uniform(0, 0.3)
     while at_s < SOUND_S - 1.2:
         span_s, root = chance.uniform(0.35, 1.2), chance.integers(48, 68)
@@ -105,6 +107,7 @@ def chords(chance: np.random.Generator, shapes: tuple[tuple[int, ...], ...]) -> 
 
 
 def in_a_room(sound: Sound, chance: np.random.Generator) -> Sound:
+    """Add reverberation: the sound convolved with exponentially decaying noise."""
     length = round(RT60_S * RATE_HZ)
     echo = chance.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     size = len(sound) + length
@@ -113,7 +116,7 @@ def in_a_room(sound: Sound, chance: np.random.Generator) -> Sound:
 
 
 def repeated(plant: SoundFont, pitch_midi: int) -> Sound:
-    """A note played a few times, also beyond what plants play."""
+    """Render a note `NOTES` times, also at pitches that `render` refuses."""
     sound = np.zeros(round((NOTES * STEP_S + 0.3) * RATE_HZ), np.float32)
     for number in range(NOTES):
         start = round((number * STEP_S + 0.05) * RATE_HZ)

@@ -1,9 +1,9 @@
-"""How long the cochlea takes: ours, a port of `wav2aud` to scipy's lfilter, and naplib.
+"""CPU time of the auditory front end: ours, a port of `wav2aud` to scipy's lfilter, and naplib.
 
 One thread. 2 s of noise per melody, batches of 1 and 64, single precision for ours; the other two
-know neither batches nor single precision, so they take one melody after another in double. naplib
-hears at 16 kHz only. The time is the thread's own processor time, so that other work on the machine
-counts little; rounds alternate between the contestants, and each one's best counts.
+support neither batches nor single precision, so they process one melody after another in double
+precision. naplib supports 16 kHz only. Times are CPU times of the thread, so that other work on the
+machine matters little; rounds alternate between the contestants, and each one's best time counts.
 
     python bench/cochlea.py [--with-naplib]        # writes results/bench-cochlea.json
 """
@@ -30,7 +30,7 @@ ROUNDS = {1: 20, 64: 3}  # for each batch size
 
 
 def scipy_port(sample_rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
-    """`wav2aud` as its text reads: each filter a recursion, channel by channel from the top."""
+    """`wav2aud` as published: each filter as a recursion, channel by channel from the highest."""
     with files("mirrornet").joinpath("data/cochlear_filters.npz").open("rb") as file:
         stored = np.load(file)
         filters = [
@@ -53,6 +53,7 @@ def scipy_port(sample_rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def naplib_or_none() -> Callable[[np.ndarray], np.ndarray] | None:
+    """naplib's front end at 16 kHz; None if naplib is not installed."""
     try:
         from naplib.features import auditory_spectrogram  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -61,7 +62,7 @@ def naplib_or_none() -> Callable[[np.ndarray], np.ndarray] | None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Processor time of this thread."""
+    """Measure the CPU time of this thread in s."""
     start = time.thread_time()
     work()
     return time.thread_time() - start

@@ -1,11 +1,11 @@
-"""What listening to a folder of recordings is worth: of each instrument a folder, a fifth held out.
+"""Effect of fine-tuning on a folder of recordings of one instrument, a fifth of it held out.
 
     python bench/listening.py        # writes results/listening-seed-0.json; resumes by itself
 
-Instruments that nobody tuned on and a voice, 24 phrases each, from seeds that the recordings
-benchmark does not use. Each folder is learned from as `mirrornet learn --targets FOLDER --start
-shipped` does, and the files held out are matched before and after, without refinement. About five
-minutes of one core each; folders, models and pages to listen to are kept in runs/listening-seed-0.
+Instruments on which nothing was tuned, and a voice: 24 phrases each, from seeds that the recordings
+benchmark does not use. Models are fine-tuned by `mirrornet learn --targets FOLDER --start shipped`,
+and the held-out files are matched before and after, without refinement. About five minutes on one
+core each. Folders, models and pages with the sounds are kept in runs/listening-seed-0.
 """
 
 import json
@@ -29,7 +29,7 @@ from mirrornet.models.checkpoints import provenance
 from mirrornet.storage import write_atomically
 
 SEED = 0
-SEEDS = (1001, 1002)  # of phrases
+SEEDS = (1001, 1002)  # of the phrases
 PROGRAMS = (24, 40, 56, 73)
 RESULT = Path(__file__).parent.parent / "results" / f"listening-seed-{SEED}.json"
 RUNS = RESULT.parent.parent / "runs" / RESULT.stem
@@ -37,6 +37,7 @@ VOICE = "a voice"
 
 
 def phrases(name: str) -> list[Recording]:
+    """Generate the recordings of one instrument, or of the voice."""
     programs = {INSTRUMENTS[program]: program for program in PROGRAMS}
     if name == VOICE:
         return [one for seed in SEEDS for one in voice_phrases(seed, sung)]
@@ -44,6 +45,7 @@ def phrases(name: str) -> list[Recording]:
 
 
 def listened(name: str) -> dict[str, object]:
+    """Fine-tune on one folder and return its row of the results."""
     folder, out = RUNS / "sounds" / name, RUNS / name
     if not folder.is_dir():
         making = folder.with_suffix(".part")

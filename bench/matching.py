@@ -1,7 +1,7 @@
-"""How long `mirrornet match` takes, and how much memory, from its start to its last file.
+"""Time and memory of `mirrornet match`, from the start of the process to its end.
 
-One process, one core, no refinement; tunes of the Vital synthesizer with plain patches, of which a
-longer recording holds more. Nothing else should run on the machine meanwhile.
+One process, one core, no refinement; tunes of the Vital synthesizer with plain patches, more of
+them in a longer recording. Nothing else should run on the machine meanwhile.
 
     python bench/matching.py        # writes results/bench-matching.json
 """
@@ -39,7 +39,7 @@ def main() -> None:
             for s in LENGTHS_S
         ]
         rows = [measured(path, path.with_suffix("")) for path in paths]
-        match(paths[0])  # loads all
+        match(paths[0])  # loads the model and the plant
         for path, length_s, row in zip(paths, LENGTHS_S, rows, strict=True):
             row |= {"length_s": length_s, "matching_cpu_s": matching_cpu_s(path)}
             print(row)
@@ -49,7 +49,8 @@ def main() -> None:
 
 
 def measured(sound: Path, out: Path) -> dict[str, float]:
-    """`mirrornet match` in a process of its own, until it says what it heard and until it ends."""
+    """Run `mirrornet match` in a process of its own; measure the time until it prints the notes and
+    until it ends, CPU time and peak memory."""
     command = [sys.executable, "-P", "-m", "mirrornet", "match", str(sound), "--out", str(out)]
     start_s = time.perf_counter()
     process = subprocess.Popen(
@@ -72,7 +73,7 @@ def measured(sound: Path, out: Path) -> dict[str, float]:
 
 
 def matching_cpu_s(sound: Path) -> float:
-    """What `mirrornet.match` alone takes where all is loaded."""
+    """Measure the CPU time in s of `mirrornet.match` alone, with everything loaded."""
     start_s = time.process_time()
     match(sound)
     return round(time.process_time() - start_s, 1)

@@ -1,11 +1,11 @@
-"""What this version gives, as numbers, to hold against another version's.
+"""Regression check: write this version's outputs as numbers, or compare those of two versions.
 
     python bench/outputs.py before.json              in a checkout of one version
-    python bench/outputs.py after.json               in one of another
+    python bench/outputs.py after.json               in a checkout of another
     python bench/outputs.py --compare before.json after.json
 
-Matches of several kinds, their files, random draws, four tiny trainings and a tiny experiment. On
-one machine the same code gives the same numbers.
+The outputs are of matches of several kinds with their files, random draws, four tiny trainings and
+a tiny experiment. On one machine the same code gives the same numbers.
 """
 
 import argparse
@@ -40,11 +40,11 @@ MIRROR = MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=2, round
 PAPER = PaperRecipe(rounds=2, decoder_epochs=1, encoder_epochs=1)
 PHRASES = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, sound_epochs=2, batch=3)
 LISTENING = FineTuningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
-CLOSE = 1e-6
+CLOSE = 1e-6  # absolute and relative tolerance
 
 
 def outputs() -> Iterator[tuple[str, Any]]:
-    """Names and JSON-ready values."""
+    """Compute all outputs; yield their names and JSON-ready values."""
     space = mn.load_plant("vital", controls="set2").controls
     for kind in ("babble", "targets", "held-out"):
         yield f"draws, {kind}", random_melodies(space, kind, 2, 3).tolist()
@@ -122,7 +122,7 @@ def experiment(folder: Path) -> dict[str, Any]:
 
 
 def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
-    """Where two outputs differ by more than `CLOSE`, and by how much."""
+    """Describe each place where two outputs differ by more than `CLOSE`."""
     match before, after:
         case dict(), dict():
             for key in before.keys() | after.keys():

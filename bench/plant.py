@@ -1,8 +1,8 @@
-"""How fast a pool plays and hears the Vital synthesizer: one worker against one per core.
+"""Throughput of renders and spectrograms of the Vital synthesizer: one worker, and one per core.
 
-Random set-2 melodies, 2 s and 5 notes each. Workers are started and warm before the clock, a wall
-clock; rounds alternate between the contestants and each one's best counts. Nothing else should run
-on the machine meanwhile: the result keeps the load before and after.
+Random set-2 melodies, 2 s and 5 notes each. Workers are started and warmed up before the timing, in
+wall time; rounds alternate between the contestants, and each one's best time counts. Nothing else
+should run on the machine meanwhile: the result records the load before and after.
 
     python bench/plant.py        # writes results/bench-plant.json
 """
@@ -29,10 +29,11 @@ RESULT = Path(__file__).parent.parent / "results" / "bench-plant.json"
 MELODIES = 256
 ROUNDS = 3
 SEED = 0
-BUSY_LOAD = 0.5
+BUSY_LOAD = 0.5  # one-minute load average above which a warning is printed
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """Measure the wall time in s."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,12 +1,12 @@
-"""The same tuning for everyone who learns: three learning rates each.
+"""Equal tuning of all learned methods: three learning rates each.
 
-What MirrorNet, the CNN and the AST learn from 2,000 babbled melodies, in the benchmark's time, is
-scored on tuning melodies that no table shows otherwise. The peers' recipes carry their best rates,
-ours one that is safe in longer runs, too.
+MirrorNet, the CNN and the AST train on 2,000 babbled melodies, for the benchmark's time, and are
+scored on tuning melodies, which are not the benchmark's held-out ones. The baselines' recipes have
+their best rates; MirrorNet's rate is one that is also stable in longer runs.
 
     python bench/tuning.py        # writes results/tuning-seed-0.json; resumes by itself
 
-It keeps what is learned in runs/tuning-seed-0. About an hour and a half on one core.
+Models are kept in runs/tuning-seed-0. About an hour and a half on one core.
 """
 
 import json
@@ -29,7 +29,7 @@ from mirrornet.training.melodies import Babble, MirrorRecipe, learn
 from mirrornet.training.sampling import random_melodies
 
 SEED, BABBLE, SCORED = 0, 2000, 80
-FACTORS = (0.3, 1.0, 3.0)  # of the rates that the recipes carry
+FACTORS = (0.3, 1.0, 3.0)  # multiples of the recipes' learning rates
 NAME = f"tuning-seed-{SEED}"
 RESULT = Path(__file__).parent.parent / "results" / f"{NAME}.json"
 RUNS = Path("runs") / NAME
@@ -55,7 +55,7 @@ def main() -> None:
 def measure(
     method: str, factor: float, pool: Pool, babble: Babble, true: Melodies
 ) -> dict[str, Any]:
-    """Learn at one rate and score, unless it was done before."""
+    """Train with one learning rate and score, unless the row is kept; return the row."""
     folder = RUNS / f"{method}-{factor}"
     kept = RUNS / f"{method}-{factor}.json"
     if kept.is_file():

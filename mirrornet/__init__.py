@@ -1,4 +1,4 @@
-"""mirrornet learns to play a real synthesizer by listening.
+"""mirrornet: an autoencoder that learns to play a real synthesizer (arXiv 2110.05695).
 
           audio ──► cochlea ──► spectrogram ──► ENCODER ────► score ───► PLANT ──► audio'
                                      ▲          (inverse      │       (real synth)    │
@@ -7,8 +7,9 @@
                                               ▲                                       │
                                               └────────────── e_d ──────────── spectrogram'
 
-The decoder learns what the plant does (e_d); the encoder learns to play the target, by sending its
-error back through the decoder (e_c). No target ever comes with its controls.
+The decoder learns to predict the plant's spectrogram (e_d). The encoder learns to reproduce the
+target by backpropagating its error through the frozen decoder (e_c). No target is paired with its
+controls.
 
     import mirrornet as mn
     match = mn.match("sound.wav")
@@ -78,8 +79,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562): torch takes seconds, and
-    `mirrornet --help`, `mirrornet doctor` and the workers of a pool should not wait for all."""
+    """Import a public name on first access (PEP 562): torch takes seconds to import, and
+    `mirrornet --help`, `mirrornet doctor` and pool workers do not need every module."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

@@ -1,8 +1,8 @@
-"""`python -m mirrornet` is `mirrornet`."""
+"""`python -m mirrornet`: the same as the command `mirrornet`."""
 
 import sys
 
 from .app.cli import main
 
-if __name__ == "__main__":  # workers import this module again
+if __name__ == "__main__":  # worker processes import this module again
     sys.exit(main())

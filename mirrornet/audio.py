@@ -1,11 +1,11 @@
-"""Sounds in and out: the only reader and writer of sound files, and the only resampler.
+"""Reading, writing and resampling audio; no other module does.
 
-Every sound that enters is checked here once, so the rest may rely on it: one channel of finite
-float32 samples, at the rate asked for, at least 0.1 s long, and not silent. Levels are kept: +-1
-is full scale, and a float file may go beyond it.
+Every input sound is checked here once, so other modules may assume one channel of finite float32
+samples at the requested rate, at least 0.1 s long and not silent. Levels are kept: full scale is
++-1, and a float file may exceed it.
 
-Sounds are decoded in blocks, mixed down and resampled as they come. A header is believed only
-where it makes a sound be refused; it never decides how much memory is taken.
+Sounds are decoded, mixed down and resampled block by block. A header can only cause a sound to be
+refused; it never decides how much memory is allocated.
 """
 
 import io
@@ -30,14 +30,14 @@ LOWEST_RATE_HZ = 8000
 HIGHEST_RATE_HZ = 192000
 SHORTEST_S = 0.1
 MOST_CHANNELS = 64
-SILENCE = 10 ** (-90 / 20)  # 1 is full scale
-# No integer format reaches further, so what does is not sound (and would overflow when squared).
+SILENCE = 10 ** (-90 / 20)  # full scale is 1
+# No integer format exceeds this, so larger samples are not audio (and overflow when squared).
 LARGEST_SAMPLE = 2.0**31
-# One of 64 channels leaves 1/64 of itself in the average; only opposite phases leave less.
+# The average of 64 channels keeps 1/64 of a single one; only opposite phases leave less.
 CANCELLED = 0.01
-OFFSET = 0.01  # of the peak: less can neither be heard nor mistaken for a note
-QUIET_FRAMES, QUIETEST = 1024, 0.05  # length of a part, and the share of those that are quiet
-TOLERANCE_S = 0.05  # by which a header may be wrong, since codecs fill up their last frame
+OFFSET = 0.01  # of the peak; a smaller offset is inaudible and not mistaken for a note
+QUIET_FRAMES, QUIETEST = 1024, 0.05  # length of a part; share of the parts taken as quietest
+TOLERANCE_S = 0.05  # error allowed in a header's length, as codecs pad their last frame
 
 Sound = str | Path | tuple[ArrayLike, float]
 
@@ -45,24 +45,24 @@ Sound = str | Path | tuple[ArrayLike, float]
 def resample(
     audio: Float[np.ndarray, " sample"], sample_rate_hz: int, to_hz: int
 ) -> Float[np.ndarray, " resampled"]:
-    """soxr at high quality: aliases below -140 dB. The same samples as `load_audio` makes."""
+    """Resample with soxr at high quality (aliases below -140 dB), exactly as `load_audio` does."""
     return soxr.resample(audio, sample_rate_hz, to_hz, quality="HQ")
 
 
 def load_audio(
     path: str | Path, sample_rate_hz: int = 8000, longest_s: float = 600.0
 ) -> Float[np.ndarray, " sample"]:
-    """A sound file as mono float32 at `sample_rate_hz`.
+    """Read a sound file as mono float32 samples at `sample_rate_hz`.
 
-    Reads what libsndfile or FFmpeg do (WAV, FLAC, OGG, MP3, M4A and most others, and the sound of
-    videos), 8 to 192 kHz, up to 64 channels. Channels are averaged; where that cancels them
-    (opposite phases, the mix 40 dB below the loudest channel), the loudest channel is taken alone.
-    A constant offset is removed. A file that is cut short gives what it still holds, as far as its
-    format can be decoded without its end.
+    Reads WAV, FLAC, OGG, MP3, M4A, most other formats and the audio of videos, by libsndfile or
+    FFmpeg; 8 to 192 kHz, up to 64 channels. Channels are averaged; where that cancels them
+    (opposite phases: the mix is 40 dB below the loudest channel), the loudest channel is used.
+    A DC offset is removed. A truncated file gives what it still holds, as far as its format can be
+    decoded without its end.
 
-    Raises AudioError for a file that is missing, unreadable, no sound or damaged; for samples that
+    Raises AudioError for a file that is missing, unreadable, damaged or not audio; for samples that
     are not finite or beyond 2**31; for a sound shorter than 0.1 s, longer than `longest_s`, silent
-    (below -90 dB of full scale), or without anything below half of `sample_rate_hz`.
+    (below -90 dB of full scale), or without content below half of `sample_rate_hz`.
     """
     return take_sound(path, sample_rate_hz, longest_s)[0]
 
@@ -70,8 +70,10 @@ def load_audio(
 def take_sound(
     sound: Sound, sample_rate_hz: int = 8000, longest_s: float = 600.0
 ) -> tuple[Float[np.ndarray, " sample"], list[str]]:
-    """A sound file as `load_audio` gives it, or `(samples, sample_rate_hz)` as `from_samples` does;
-    and what to know of it, in sentences: that the file is cut.
+    """Read a path as `load_audio` does, or `(samples, sample_rate_hz)` as `from_samples` does.
+
+    Returns the samples, and warnings for the user: a sentence if the file is truncated. Raises
+    AudioError as these functions do, and for any other argument.
     """
     match sound:
         case str() | Path():
@@ -89,12 +91,13 @@ def from_samples(
     longest_s: float = 600.0,
     name: str = "the sound",
 ) -> Float[np.ndarray, " sample"]:
-    """Samples that a user holds, checked and converted as `load_audio` does with a file.
+    """Check and convert samples in memory as `load_audio` does those of a file.
 
-    `samples` has the shape `(sample,)` or `(sample, channel)`. Floats are taken as they are;
-    integers are scaled by the full range of their type, unsigned ones around its middle.
+    `samples` has the shape `(sample,)` or `(sample, channel)`. Floats are not scaled; integers are
+    scaled by the full range of their type, unsigned ones around its middle. Error messages call
+    the sound `name`.
 
-    Raises AudioError as `load_audio` does, and for another shape or type; it speaks of `name`.
+    Raises AudioError as `load_audio` does, and for any other shape or data type.
 
     >>> from_samples(np.array([0, 16384, 0, -16384] * 200, np.int16), 8000).max()
     np.float32(0.5)
@@ -117,18 +120,18 @@ def from_samples(
 
 
 def peak(audio: Float[np.ndarray, " sample"]) -> float:
-    """The largest magnitude; 0 of no samples. (`np.abs` would copy what may be ten minutes.)"""
+    """The largest magnitude; 0 for no samples. (`np.abs` would copy up to ten minutes of audio.)"""
     return max(float(audio.max(initial=0.0)), -float(audio.min(initial=0.0)))
 
 
 def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rate_hz: int) -> Path:
-    """Write mono `audio` as a 24-bit WAV file, complete or not at all, and return its path.
+    """Write mono `audio` atomically as a 24-bit WAV file and return its path.
 
-    Nothing is clipped: a sound that goes beyond full scale is turned down as a whole, to a peak of
-    0.99. An older file at `path` is replaced.
+    Nothing is clipped: a sound beyond full scale is scaled to a peak of 0.99. An existing file at
+    `path` is replaced.
 
-    Raises AudioError for samples that are not finite or not `(sample,)`, OutputError for a place
-    that cannot be written or a name that does not end in `.wav`.
+    Raises AudioError for samples that are not finite or not of the shape `(sample,)` and for an
+    invalid sample rate; OutputError if `path` cannot be written or does not end in `.wav`.
     """
     path = Path(path)
     check_wav(path)
@@ -153,7 +156,7 @@ def save_audio(path: str | Path, audio: Float[np.ndarray, " sample"], sample_rat
 
 
 def check_wav(path: Path) -> None:
-    """OutputError unless the name ends in `.wav`."""
+    """Raise OutputError unless the name of `path` ends in `.wav`."""
     if path.suffix.lower() != ".wav":
         raise OutputError(f"sounds are written as WAV, so {path} must end in .wav.")
 
@@ -193,15 +196,15 @@ def _too_long(name: str, longest_s: float) -> AudioError:
 
 
 def _check_file(path: Path) -> None:
-    """AudioError unless `path` is a file that can be opened and holds something."""
+    """Raise AudioError unless `path` is a readable, non-empty regular file, and not .raw."""
     try:
         status = path.stat()
-        # Pipes and devices may never end, and opening them may never return.
+        # Pipes and devices may never end, and opening one may block forever.
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
             raise AudioError(f"{path} is {kind}; give the path of one sound file.")
         path.open("rb").close()
-        str(path).encode()  # or it cannot be said
+        str(path).encode()  # or error messages cannot be encoded
     except UnicodeEncodeError as error:
         raise AudioError(f"the name {str(path)!r} is not valid text; rename the file.") from error
     except OSError as error:
@@ -216,7 +219,7 @@ def _check_file(path: Path) -> None:
 
 def _check_rate(sample_rate_hz: float, name: str) -> int:
     if isinstance(sample_rate_hz, np.ndarray) and sample_rate_hz.ndim == 0:
-        sample_rate_hz = sample_rate_hz.item()  # as a file of numpy's holds it
+        sample_rate_hz = sample_rate_hz.item()  # as read from an .npz file
     if (
         isinstance(sample_rate_hz, int | float | np.integer | np.floating)
         and LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ
@@ -234,7 +237,7 @@ def _blocks(samples: Shaped[np.ndarray, "sample channel"]) -> Iterator[np.ndarra
 
 
 def _as_array(samples: ArrayLike, name: str) -> Shaped[np.ndarray, "..."]:
-    """Anything numpy understands, lists and tensors too, if it holds real numbers."""
+    """Convert arrays, lists or tensors of real numbers; AudioError for anything else."""
     try:
         array = np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -245,7 +248,7 @@ def _as_array(samples: ArrayLike, name: str) -> Shaped[np.ndarray, "..."]:
 
 
 def _as_floats(samples: Shaped[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """float32, full scale at +-1; what float32 cannot hold becomes infinite."""
+    """Convert to float32, integers scaled to +-1; values beyond float32 become infinite."""
     if samples.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return samples.astype(np.float32)
@@ -263,8 +266,8 @@ def _one_channel(
     longest_s: float,
     name: str,
 ) -> Float[np.ndarray, " sample"]:
-    """Average the channels, or take the loudest where they cancel, without a constant offset; each
-    pass calls `blocks`."""
+    """Mix down to one channel at `to_hz`, without DC offset: the average, or the loudest channel
+    where the average cancels. Each pass calls `blocks`."""
     if not 1 <= channels <= MOST_CHANNELS:
         raise AudioError(
             f"{name} has {channels} channels, but 1 to {MOST_CHANNELS} can be used; mix it down, "
@@ -280,7 +283,7 @@ def _one_channel(
     if mixed.peak < CANCELLED * mixed.peaks.max():
         weights = (np.arange(channels) == mixed.peaks.argmax()).astype(np.float32)
         mixed = mix(weights)
-    if abs(mixed.offset) > OFFSET * mixed.peak:  # taken away here, or its ends ring when resampled
+    if abs(mixed.offset) > OFFSET * mixed.peak:  # subtracted before resampling, or the ends ring
         mixed = mix(weights, mixed.offset)
     if 0.5 * np.ptp(mixed.audio) < SILENCE:
         raise AudioError(
@@ -291,12 +294,12 @@ def _one_channel(
 
 
 class Mix(NamedTuple):
-    """Channels as one; a peak is half the span from the lowest to the highest sample."""
+    """Channels mixed to one. A peak is half the span from the lowest to the highest sample."""
 
     audio: Float[np.ndarray, " sample"]
     peak: float
     offset: float
-    """Constant in it. As `peak`, before it was resampled, and before an offset was taken away."""
+    """DC offset; as `peak`, measured before resampling and before an offset is subtracted."""
     peaks: Float[np.ndarray, " channel"]
 
 
@@ -309,7 +312,7 @@ def _mix(
     longest_s: float,
     name: str,
 ) -> Mix:
-    """The weighted sum of the channels, less an offset, at `to_hz`."""
+    """The weighted sum of the channels, less `offset`, resampled to `to_hz`."""
     resampler = soxr.ResampleStream(rate_hz, to_hz, 1, dtype="float32", quality="HQ")
     parts, quiet, frames, total = [], [], 0, 0.0
     low, high = np.full(len(weights) + 1, np.inf), np.full(len(weights) + 1, -np.inf)
@@ -317,7 +320,7 @@ def _mix(
         frames += len(block)
         if frames > longest_s * rate_hz:
             raise _too_long(name, longest_s)
-        if not np.abs(block).max() <= LARGEST_SAMPLE:  # true for NaN, too
+        if not np.abs(block).max() <= LARGEST_SAMPLE:  # also true for NaN
             raise AudioError(
                 f"{name} holds samples that are NaN, infinite or far too large; export it again."
             )
@@ -339,8 +342,9 @@ def _mix(
 
 
 def _offset(quiet: list[Float[np.ndarray, "2 part"]], mean: float) -> float:
-    """What a sound and the quietest of its parts, of which spread and mean are given, have in
-    common: a deep tone may have a mean in a part, and brass on the whole."""
+    """The DC offset that a sound and its quietest parts share, given the sound's mean, and the
+    standard deviation and mean of each part. A low tone has a mean in a part, brass on the whole.
+    """
     spread, means = np.concatenate(quiet, 1)
     quietest = means[np.argsort(spread)[: math.ceil(QUIETEST * len(spread))]]
     own = float(quietest.mean(dtype=np.float64)) if len(quietest) else 0.0

@@ -1,4 +1,4 @@
-"""How often a plant may be played to improve an answer, and for how long."""
+"""Limits on the renders and the time that are spent on improving an answer."""
 
 import math
 import time
@@ -11,9 +11,9 @@ NO_END = 1 << 60
 
 
 class Budget:
-    """A number of renders, a time, or both: whichever ends first. With neither, no end.
+    """A limit on renders, on seconds, or both, whichever is reached first; with neither, no limit.
 
-    What is spent is reported to `stage`; once that was cancelled, nothing is left.
+    Spending is reported to `stage`; once its work is cancelled, nothing is left.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """Renders that may still be spent; of a time, as many as the pace so far promises."""
+        """Renders that may still be spent; under a time limit, estimated from the pace so far."""
         if self.cancelled:
             return 0
         left = NO_END if self._renders is None else self._renders - self.spent
@@ -44,6 +44,7 @@ class Budget:
 
     @property
     def cancelled(self) -> bool:
+        """Whether the work was cancelled; reports it to the stage once."""
         cancelled = bool(self._stage and self._stage.progress.cancelled)
         if cancelled and self._stage and not self._said:
             self._said = True
@@ -51,8 +52,8 @@ class Budget:
         return cancelled
 
     def spend(self, error: float, best: Callable[[], Best] | None = None) -> None:
-        """Count a render, and how far off it was, as a share of the target's variance; `best` gives
-        it, and is asked if it is the best so far."""
+        """Count a render and its error, a share of the target's variance; `best` is called for the
+        answer to report if the error is the lowest so far."""
         self.spent += 1
         better = error < self._least
         self._least = min(self._least, error)
@@ -70,7 +71,7 @@ class Budget:
 def budgeted(
     progress: Progress, renders: int | None, seconds: float | None, name: str = "Refining"
 ) -> Iterator[Budget]:
-    """A budget whose spending is a stage of the work, with the best so far."""
+    """A context with a `Budget` whose spending is reported as the stage `name`."""
     name, total = (f"{name} (s)", seconds or 0) if renders is None else (name, renders)
     with progress.stage(name, total, ends_well=True) as stage:
         yield Budget(renders, seconds, stage)

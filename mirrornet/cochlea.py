@@ -1,34 +1,34 @@
-"""The auditory front end: sound as the brain first sees it.
+"""The auditory front end: from sound to auditory spectrogram, as NSL `wav2aud`.
 
-An auditory spectrogram follows a sound from the cochlea to the midbrain, as `wav2aud` of the NSL
-toolbox (Neural Systems Laboratory, University of Maryland) does. It has four stages, each a model
-of one station on the way:
+An auditory spectrogram models a sound on its way from the cochlea to the midbrain, as `wav2aud` of
+the NSL toolbox (Neural Systems Laboratory, University of Maryland) does. It has four stages, each a
+model of one part of the auditory pathway:
 
-1. **Filter bank: the basilar membrane.** A wave travels along the cochlea and each place resonates
-   at its own frequency: 129 filters, 24 to the octave, from 90 to 3623 Hz in sound sampled at
-   8 kHz, an octave higher at 16 kHz. They are constant-Q: low places ring long, high ones briefly.
-   So they serve at 32 kHz, too, an octave higher again; the toolbox stops before.
-2. **Hair cells: transduction.** Inner hair cells turn motion into current through channels that
-   open in one direction and saturate. Their membrane, a leaky capacitor of 0.5 ms, is too slow for
-   the fastest cycles. The linear cell, the default, leaves out both.
-3. **Lateral inhibition: the cochlear nucleus.** Each place is inhibited by its higher neighbour,
-   and firing rates are never negative: `max(y[c] - y[c + 1], 0)`. Filters roll off gently below
-   and steeply above their frequency, so 129 wide filters become 128 narrow channels.
-4. **Leaky integration: the midbrain.** Neurons here no longer lock to the waveform but follow its
-   envelope: `v[n] = u[n] + exp(-1 / time constant) v[n - 1]`, read at the end of each frame.
+1. **Filter bank: the basilar membrane.** Each place along the cochlea resonates at its own
+   frequency: 129 filters, 24 per octave, from 90 to 3623 Hz for sound sampled at 8 kHz, an octave
+   higher at 16 kHz. They are constant-Q: low ones ring long, high ones briefly. So they can also be
+   used at 32 kHz, another octave higher, which the toolbox does not offer.
+2. **Hair cells: transduction.** Inner hair cells turn motion into current through ion channels that
+   open in one direction and saturate. Their membrane, a leaky integrator with a time constant of
+   0.5 ms, attenuates the fastest cycles. The linear hair cell, the default, omits both.
+3. **Lateral inhibition: the cochlear nucleus.** Each filter is inhibited by its higher neighbour,
+   and firing rates are never negative: `max(y[c] - y[c + 1], 0)`. The filters' slopes are gentle
+   below and steep above their frequency, so 129 wide filters become 128 narrow channels.
+4. **Leaky integration: the midbrain.** Neurons here do not follow the waveform but its envelope:
+   `v[n] = u[n] + exp(-1 / time constant) v[n - 1]`, sampled at the end of each frame.
 
-How it is computed, to be exact and quick at once:
+Computation, for accuracy and speed:
 
 - The filters are recursive, of order up to 24, and in single precision the recursion errs by 5 %.
-  So their impulse responses are taken once in double precision and cut where next to nothing
-  remains; fast Fourier transforms then apply them, and these are safe in single precision.
-- With linear hair cells all is linear up to the rectifier, so the difference of two neighbours is
-  one filter: 128 of them in place of 129, and no stage 3 to compute.
-- The lowest filters ring for 1.6 s, the highest for 50 ms. So the cochlea is cut into bands of
-  16 channels, and each band hears the sound in blocks (overlap-save) of a length that suits its
-  ringing. Blocks fit the cache, and recordings of any length need little memory.
-- Stage 4 is wanted at frame ends only. What a frame adds is a weighted sum of its samples, a matrix
-  product; the same leak then runs from frame to frame.
+  So their impulse responses are computed once in double precision, truncated where the remainder
+  is negligible, and applied by fast Fourier transforms, which are accurate in single precision.
+- With linear hair cells, everything before the rectifier is linear, so the difference of two
+  neighbours is one filter: 128 filters instead of 129, and only the rectifier is left of stage 3.
+- The lowest filters ring for 1.6 s, the highest for 50 ms. So channels are computed in bands of
+  16, each in blocks (overlap-save) of a length that suits its impulse responses. Blocks fit the
+  cache, and recordings of any length need little memory.
+- Stage 4 is needed at frame ends only. The contribution of a frame is a weighted sum of its
+  samples, a matrix product; the same leak is then applied from frame to frame.
 
 References:
     X. Yang, K. Wang, S. A. Shamma, "Auditory representations of acoustic signals", IEEE
@@ -55,8 +55,8 @@ RATES_HZ = (8000, 16000, 32000)
 HAIR_CELLS = ("linear", "half-wave", "hard-limit")
 
 _MEMBRANE_MS = 0.5  # time constant of the hair cell's membrane
-_REMAINDER = 1e-9  # of an impulse response where it is cut: sum of magnitudes, for a peak gain of 1
-_SILENT = 1e-12  # of a sound's peak: below it, the sign of a response is rounding
+_REMAINDER = 1e-9  # truncated tail of an impulse response: sum of magnitudes, at a peak gain of 1
+_SILENT = 1e-12  # of a sound's peak; below it, the sign of a response is a rounding error
 _BAND = 16  # channels that share one block length
 _SHORTEST_BLOCK = 4096  # samples; shorter transforms gain nothing
 
@@ -64,16 +64,15 @@ _SHORTEST_BLOCK = 4096  # samples; shorter transforms gain nothing
 class Cochlea(nn.Module):
     """Auditory spectrogram: NSL `wav2aud`, batched and differentiable.
 
-    Shape: `(*batch, sample)` to `(*batch, channel, frame)`, lowest first, 128 channels less those
-    left out. There are
-    `ceil(sample / frame_length)` frames; zeros complete the last one. No samples give no frames and
-    silence gives zeros. Values are 0 or more and scale with the sound when hair cells are
-    linear or half-wave. Dtype (float32 or float64) and device are the sound's; the module has
-    neither weights nor state.
+    Shape: `(*batch, sample)` to `(*batch, channel, frame)`, lowest channel first, 128 channels less
+    those omitted. There are `ceil(sample / frame_length)` frames, the last one zero-padded. No
+    samples give no frames, and silence gives zeros. Values are 0 or more and, with linear or
+    half-wave hair cells, proportional to the amplitude. Dtype (float32 or float64) and device are
+    those of the sound; the module has neither weights nor state.
 
     Args:
         sample_rate_hz: 8000 or 16000, the rates the filters are designed for, or 32000.
-        lowest_channel: leaves out channels below this, a multiple of 16, as well as their cost.
+        lowest_channel: the first channel to compute, a multiple of 16; lower ones cost nothing.
         frame_ms: time from one frame to the next.
         time_constant_ms: of the leaky integration; 0 takes each frame's mean instead.
         hair_cell: "linear", "half-wave", "hard-limit", or the critical level of the sigmoid
@@ -85,9 +84,9 @@ class Cochlea(nn.Module):
         ValueError: an argument is out of range, or the sound is not float32 or float64.
 
     Results are within 1e-6 of the toolbox's in both precisions, relative to the largest value (with
-    a sigmoid, from a level of 0.1), but for one thing: a sound of whole frames loses its last
-    sample in the toolbox (its zero padding overwrites it), not here. Samples that are not finite
-    spoil their block. Ten minutes at 8 kHz take 0.25 GB; with gradients it is 7 MB per second.
+    a sigmoid, for levels of 0.1 and above). One exception: of a sound of whole frames, the
+    toolbox's zero padding overwrites the last sample; here it is kept. Non-finite samples corrupt
+    their block. Ten minutes at 8 kHz take 0.25 GB; with gradients, 7 MB per second of sound.
 
     >>> Cochlea()(torch.zeros(2, 16000)).shape
     torch.Size([2, 128, 250])
@@ -132,7 +131,7 @@ class Cochlea(nn.Module):
 
     @property
     def frequencies_hz(self) -> Float[np.ndarray, "channel"]:
-        """The characteristic frequency of each channel."""
+        """The characteristic frequency of each channel in Hz."""
         channels = np.arange(self.lowest_channel, CHANNELS)
         return 440 * 2 ** ((channels - 31) / 24) * self.sample_rate_hz / 16000
 
@@ -156,9 +155,9 @@ class Cochlea(nn.Module):
     def _within_frames(
         self, sound: Float[Tensor, "item sample"]
     ) -> Float[Tensor, "item channel frame"]:
-        """Stages 1 to 3, and what stage 4 gathers within each frame."""
+        """Stages 1 to 3, and the contribution of each frame to stage 4."""
         if self.hair_cell == "hard-limit":
-            # Only signs count, the faintest response's too: any scale will do, but every digit.
+            # Only signs matter, even of the faintest response: normalise, and use double precision.
             peak = sound.abs().amax(-1, keepdim=True)
             sound = sound.double() / peak.where(peak > 0, 1)
         linear = self.hair_cell == "linear"
@@ -170,7 +169,7 @@ class Cochlea(nn.Module):
     def _hear(
         self, sound: Float[Tensor, "item sample"], band: "_Band"
     ) -> Float[Tensor, "item channel frame"]:
-        """One band, block by block: overlap-save, each block preceded by `band.history` samples."""
+        """One band by overlap-save: each block is preceded by `band.history` samples."""
         hop = band.block - band.history
         count = -(-sound.shape[-1] // hop)
         inputs = sound[:, None]
@@ -179,12 +178,12 @@ class Cochlea(nn.Module):
         inputs = functional.pad(inputs, (band.history, count * hop - sound.shape[-1]))
         blocks = inputs.unfold(-1, band.block, hop).transpose(1, 2).flatten(0, 1)
         window = self._window(sound)
-        # Filled in place: small results between large temporaries would tear the heap to pieces.
+        # Filled in place: small results between large temporaries would fragment the heap.
         known = sound.new_empty(len(blocks), _BAND, band.block // self.frame_length)
         start = 0
         for x in blocks.split(max(1, _working_set(sound.device) // (_BAND * band.block))):
             y = torch.fft.rfft(x[:, :1]) * band.spectra
-            y = torch.fft.irfft(y, band.block, norm="forward")  # 1 / block is in the spectra
+            y = torch.fft.irfft(y, band.block, norm="forward")  # the spectra include 1 / block
             if len(band.drift):
                 y[:, band.drifting] += band.drift @ x[:, 1:]
             if self.hair_cell != "linear":
@@ -197,7 +196,7 @@ class Cochlea(nn.Module):
         return known[..., : sound.shape[-1] // self.frame_length]
 
     def _current(self, motion: Tensor) -> Tensor:
-        """The channels of the hair cell: from motion to current."""
+        """The ion channels of the hair cell: from motion to current."""
         if self.hair_cell == "half-wave":
             return motion.relu()
         if self.hair_cell == "hard-limit":
@@ -205,21 +204,21 @@ class Cochlea(nn.Module):
         return torch.sigmoid(motion / float(self.hair_cell))
 
     def _window(self, like: Tensor) -> Float[Tensor, "sample"]:
-        """What each sample of a frame still weighs at the end of the frame."""
+        """The weight of each sample of a frame at the end of the frame."""
         age = np.arange(self.frame_length)[::-1]
         weights = self.leak**age if self.leak else np.full(age.size, 1 / age.size)
         return torch.tensor(weights, dtype=like.dtype, device=like.device)
 
 
 def unit_sequence(audio: Float[Tensor, "*batch sample"]) -> Float[Tensor, "*batch sample"]:
-    """Give each sound zero mean and unit variance, as NSL `unitseq` does.
+    """Normalise each sound to zero mean and unit variance, as NSL `unitseq` does.
 
-    It is the sample variance, over N - 1. Silence gives zeros, and so does a constant.
+    The variance is the sample variance (N - 1). Silence and other constants give zeros.
     """
     if audio.numel() == 0:
         return audio
     peak = audio.detach().abs().amax(-1, keepdim=True)
-    centred = audio / peak.where(peak > 0, 1)  # the squares of a faint sound would vanish
+    centred = audio / peak.where(peak > 0, 1)  # squares of a faint sound would underflow
     centred = centred - centred.mean(-1, keepdim=True)
     variance = centred.square().sum(-1, keepdim=True) / max(audio.shape[-1] - 1, 1)
     return centred / variance.where(variance > 0, 1).sqrt()
@@ -228,10 +227,10 @@ def unit_sequence(audio: Float[Tensor, "*batch sample"]) -> Float[Tensor, "*batc
 def loudness_compress(
     S: Float[Tensor, "*batch channel frame"],
 ) -> Float[Tensor, "*batch channel frame"]:
-    """Bring a spectrogram to the scale on which sounds are compared: `log1p(4 S / mean(S)) / 4`.
+    """Compress a spectrogram to the scale on which sounds are compared: `log1p(4 S / mean(S)) / 4`.
 
-    The mean is over channels and frames of each item, so the level of a sound does not matter.
-    Silence gives zeros.
+    The mean is over channels and frames of each item, which removes the overall level. Silence
+    gives zeros.
     """
     if S.numel() == 0:
         return S
@@ -240,24 +239,24 @@ def loudness_compress(
 
 
 class _Band(NamedTuple):
-    """Neighbouring filters that share one block length."""
+    """Adjacent filters that share one block length."""
 
-    history: int  # samples before a block that its filters remember, in whole frames
+    history: int  # samples of context before a block, in whole frames
     block: int  # samples of one Fourier transform, history included, in whole frames
     spectra: Complex[Tensor, "filter bin"]  # of the impulse responses, over the block length
-    drifting: slice  # filters with a slow mode
-    drift: Float[Tensor, "filter 2"]  # and the gains of the two slow modes in them
+    drifting: slice  # the filters with a slow mode
+    drift: Float[Tensor, "filter 2"]  # gains of the two slow modes in these filters
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept must serve training too, whoever asks first
+@torch.inference_mode(False)  # cached tensors must be usable in training, too
 def _filter_bank(
     linear: bool, frame_length: int, settling: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[_Band, ...]:
     """The bands from low to high; with linear hair cells, each filter less its higher neighbour.
 
-    Blocks are a frame length times a power of two, quick to transform, and at most half history.
-    `settling` is the time the hair cell's membrane needs to forget what came before its block.
+    Block lengths are a frame length times a power of two, fast to transform, and at most half of a
+    block is history. `settling` is the number of samples in which the hair cell's membrane decays.
     """
     responses, _, gains = _impulse_responses()
     if linear:
@@ -284,15 +283,15 @@ def _filter_bank(
 def _impulse_responses() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Impulse responses (129, sample) of the filters; poles (2,) and gains (129, 2) of slow modes.
 
-    Filters 75 and 76 each have a pole within 3e-7 of z = 1, all but cancelled by a zero. What is
-    left, `gain * pole**n`, is 1e-8 small and lasts for minutes: too long to be part of an impulse
-    response, too loud to be dropped (3e-6 of the spectrogram of noise). It is taken out here and
-    added to the response as a running sum of the sound.
+    Filters 75 and 76 each have a pole within 3e-7 of z = 1, nearly cancelled by a zero. The
+    remainder, `gain * pole**n`, has a magnitude of 1e-8 and lasts for minutes: too long to be part
+    of an impulse response, too large to be dropped (3e-6 of the spectrogram of noise). It is
+    subtracted here and added to the response as a running sum of the sound.
     """
     with files("mirrornet").joinpath("data/cochlear_filters.npz").open("rb") as file:
         stored = np.load(file)
         numerators, denominators = stored["numerator"], stored["denominator"]
-    n = np.arange(2**14)  # by then all other modes have died out
+    n = np.arange(2**14)  # by then all other modes have decayed
     responses = np.array(
         [lfilter(b, a, n == 0) for b, a in zip(numerators, denominators, strict=True)]
     )
@@ -315,8 +314,8 @@ def _slow_modes(sound: Float[Tensor, "item sample"]) -> Float[Tensor, "item 2 sa
 def _leaky_sum(x: Float[Tensor, "*batch time"], leak: float) -> Float[Tensor, "*batch time"]:
     """`y[n] = x[n] + leak * y[n - 1]`, by recursive doubling.
 
-    When each y[n] holds the last `reach` inputs, adding what y[n - reach] holds doubles the reach.
-    Inputs that weigh less than rounding need not be reached.
+    If each y[n] sums the last `reach` inputs, adding the weighted y[n - reach] doubles the reach.
+    Inputs that weigh less than a rounding error are omitted.
     """
     reach = 1
     while reach < x.shape[-1] and leak**reach > 1e-17:
@@ -326,5 +325,5 @@ def _leaky_sum(x: Float[Tensor, "*batch time"], leak: float) -> Float[Tensor, "*
 
 
 def _working_set(device: torch.device) -> int:
-    """Samples computed at once: what a cache holds, or what keeps an accelerator busy."""
+    """Number of samples to compute at once: as fits a CPU's cache, or keeps an accelerator busy."""
     return 2**19 if device.type == "cpu" else 2**26

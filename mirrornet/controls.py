@@ -1,9 +1,8 @@
-"""Controls: what can be set on a plant, 0..1 in arrays and physical in a score.
+"""Controls: the parameters of a plant, 0..1 in arrays and in physical units in a score.
 
-A control knows its name, unit, range and curve, of what kind it is, whether it belongs to each note
-or to the whole patch, and, where generic code should know, its role. A `ControlSpace` is the
-ordered list of a plant's controls. In an array each control has a row, or, where it is a table, one
-for each of its entries.
+A `Control` has a name, unit, range, curve and kind, a scope (each note or the whole patch) and,
+where generic code needs it, a role. A `ControlSpace` is the ordered list of a plant's controls. In
+an array each control has one row, and a table has one row for each entry.
 """
 
 import hashlib
@@ -18,20 +17,20 @@ from jaxtyping import Float
 
 from .errors import ControlError
 
-LARGEST = 1e9  # no control's range reaches so far
-MOST_ENTRIES = 1 << 16  # of a table, and of all controls of a model
+LARGEST = 1e9  # bound on the magnitude of a range's ends
+MOST_ENTRIES = 1 << 16  # most rows of a table, and of all controls of a model
 Curve = Literal["linear", "exponential"]
 Kind = Literal["continuous", "integer", "choice", "switch"]
 Scope = Literal["note", "patch"]
-# What a control stands at, in physical terms: a number, of a choice its name, of a switch whether
-# it is on; of a table, nested sequences of these.
+# The physical value of a control: a number, the name of a choice, a bool for a switch; for a table,
+# nested sequences of these.
 Value = Any
 MEANINGFUL = ("name", "low", "high", "curve", "circular", "scope", "kind", "choices", "shape")
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control. `curve` says how 0..1 spreads over `low..high`, both in `unit`.
+    """One control. `curve` maps 0..1 to `low..high`, both in `unit`.
 
     >>> cutoff = Control("cutoff", "Hz", 200.0, 3200.0, "exponential")
     >>> float(cutoff.to_physical(0.5))
@@ -41,7 +40,7 @@ class Control:
     >>> str(Control("wave", kind="choice", choices=("sine", "saw", "square")).to_physical(0.5))
     'saw'
 
-    Raises ControlError for a range, kind, shape or choices that make no control.
+    Raises ControlError if range, kind, shape, choices or other fields are invalid.
     """
 
     name: str
@@ -51,17 +50,17 @@ class Control:
     curve: Curve = "linear"
     meaning: str = ""
     circular: bool = False
-    """Whether 0 and 1 are the same, as for a phase."""
+    """Whether 0 and 1 are the same value, as for a phase."""
     scope: Scope = "note"
-    """Whether it may differ from note to note, or is set once for all: the patch."""
+    """Whether it may differ between notes, or is set once for all notes: the patch."""
     kind: Kind = "continuous"
-    """An `integer` may stand between whole numbers, and is rounded when it is played."""
+    """An `integer` may take fractional values, and is rounded when it is rendered."""
     choices: tuple[str, ...] = ()
     """The names of a `choice`, in order."""
     shape: tuple[int, ...] = ()
-    """Of a table, such as harmonics by times; `()` for a knob."""
+    """The shape of a table, such as (harmonic, time); `()` for a scalar."""
     role: str | None = None
-    """What generic code may take it for, whatever its name: pitch, duration, level (dB), velocity
+    """Its meaning to generic code, whatever its name: pitch, duration, level (dB), velocity
     (1..127), tune (cents), vibrato_rate (Hz), vibrato_depth (cents), vibrato_start (turns)."""
 
     def __post_init__(self) -> None:
@@ -69,36 +68,48 @@ class Control:
         object.__setattr__(self, "shape", tuple(self.shape))
         if self.kind == "choice":
             object.__setattr__(self, "high", float(max(len(self.choices) - 1, 1)))
+        if problem := self._problem():
+            raise ControlError(f"the control {self.name!r} {problem}.")
+
+    def _problem(self) -> str | None:
+        """What is wrong with its definition, if anything is."""
         texts = (self.name, self.unit, self.meaning, *self.choices, self.role or "")
+        if not all(isinstance(text, str) for text in texts):
+            return "needs texts for name, unit, meaning, choices and role"
+        for key, allowed in (("curve", Curve), ("scope", Scope), ("kind", Kind)):
+            if getattr(self, key) not in get_args(allowed):
+                listed = ", ".join(get_args(allowed))
+                return f"has the {key} {getattr(self, key)!r}; choose one of {listed}"
         ends = (self.low, self.high)
-        if (
-            not all(isinstance(text, str) for text in texts)
-            or not all(type(end) in (int, float) and abs(end) < LARGEST for end in ends)
-            or self.low >= self.high
-            or self.curve not in get_args(Curve)
-            or self.scope not in get_args(Scope)
-            or self.kind not in get_args(Kind)
-            or (self.kind == "choice") != (len(set(self.choices)) > 1)
-            or not all(type(length) is int and length > 0 for length in self.shape)
-            or self.size > MOST_ENTRIES
-            or (self.curve == "exponential" and self.low <= 0)
-            or (self.kind == "integer" and any(end != int(end) for end in ends))
-        ):
-            raise ControlError(f"{self} is no control.")
+        if not all(type(end) in (int, float) and abs(end) < LARGEST for end in ends):
+            return f"needs finite numbers for low and high; got {self.low!r} and {self.high!r}"
+        if self.low >= self.high:
+            return f"needs a low below its high; got {self.low:g} and {self.high:g}"
+        if self.curve == "exponential" and self.low <= 0:
+            return f"is exponential, so its low must be above 0; got {self.low:g}"
+        if self.kind == "integer" and any(end != int(end) for end in ends):
+            return f"is an integer, so low and high must be; got {self.low:g} and {self.high:g}"
+        if (self.kind == "choice") != (len(set(self.choices)) > 1):
+            return "needs the kind choice and two or more choices, or neither"
+        if not all(type(length) is int and length > 0 for length in self.shape):
+            return f"needs whole numbers above 0 as its shape; got {self.shape}"
+        if self.size > MOST_ENTRIES:
+            return f"has {self.size} entries; {MOST_ENTRIES} are the most"
+        return None
 
     @property
     def label(self) -> str:
-        """Name with its unit, as a column heading."""
+        """Name and unit, as a column heading."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     @property
     def size(self) -> int:
-        """How many rows it takes in an array."""
+        """The number of its rows in an array."""
         return math.prod(self.shape)
 
     @property
     def steps(self) -> int | None:
-        """How many values it can take, if they are few."""
+        """The number of values it can take; None if it is continuous."""
         match self.kind:
             case "continuous":
                 return None
@@ -110,7 +121,7 @@ class Control:
                 return 2
 
     def to_physical(self, value):
-        """0..1 to the physical value; elementwise, arrays or numbers."""
+        """Convert 0..1 to physical values, elementwise; arrays or numbers."""
         value = np.asarray(value)
         if self.kind == "choice":
             return np.array(self.choices)[np.rint(value * self.high).astype(int)]
@@ -121,9 +132,9 @@ class Control:
         return self.low + (self.high - self.low) * value
 
     def from_physical(self, value):
-        """Physical value to 0..1 (outside it where the value is out of range).
+        """Convert physical values to 0..1, elementwise; values out of range give results outside.
 
-        Raises ControlError for what is none of the choices.
+        Raises ControlError for a name that is not among the choices.
         """
         if self.kind == "choice":
             names = np.asarray(value, dtype=object)
@@ -135,16 +146,16 @@ class Control:
             return np.vectorize(self.choices.index, otypes=[float])(names) / self.high
         value = np.asarray(value, dtype=np.float64)
         if self.curve == "exponential":
-            # What has no logarithm is as far below the range as can be.
+            # Values without a logarithm map to far below the range.
             positive = np.maximum(value, np.finfo(np.float64).tiny)
             return np.log(positive / self.low) / np.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def check(self, value: Value) -> Value:
-        """A physical value as a plant gets it: what is a rounding error (1e-6 of the range) out of
-        range clipped, whole numbers rounded, tables as arrays.
+        """Convert a physical value to what a plant receives: integers rounded, tables as arrays,
+        values out of range by a rounding error (1e-6 of the range) clipped.
 
-        Raises ControlError for another type or shape, NaN, or what is out of range.
+        Raises ControlError for a wrong type or shape, NaN, or a value out of range.
         """
         try:
             with np.errstate(all="ignore"):
@@ -172,7 +183,7 @@ class Control:
         return f"{self.low:g}..{self.high:g} {self.unit}{shape}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields but for those that are as usual."""
+        """Name, unit, low and high, and all fields that differ from their defaults."""
         usual = Control("any")
         return {
             key: value
@@ -182,7 +193,7 @@ class Control:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Control":
-        """The inverse of `as_json`. Raises ControlError or TypeError for what is no control."""
+        """The inverse of `as_json`. Raises ControlError or TypeError for invalid fields."""
         tuples = {
             key: tuple(fields[key])
             for key in ("choices", "shape")
@@ -197,7 +208,7 @@ def _short(value: Value) -> str:
 
 
 class ControlSpace(tuple[Control, ...]):
-    """The controls of a plant, in order. `len()` says how many; `name` is the control set's."""
+    """The controls of a plant, in order; `name` is that of the control set."""
 
     name: str
 
@@ -208,10 +219,12 @@ class ControlSpace(tuple[Control, ...]):
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The name of each control."""
         return tuple(control.name for control in self)
 
     @property
     def units(self) -> dict[str, str]:
+        """The unit of each control, by name."""
         return {control.name: control.unit for control in self}
 
     @property
@@ -221,12 +234,12 @@ class ControlSpace(tuple[Control, ...]):
 
     @property
     def patch(self) -> "ControlSpace":
-        """Those that are set once for all notes."""
+        """The controls that are set once for all notes."""
         return ControlSpace((c for c in self if c.scope == "patch"), self.name)
 
     @property
     def own(self) -> "ControlSpace":
-        """Those that each note has for itself, beside pitch and duration."""
+        """The controls that may differ between notes, without pitch and duration."""
         times = ("pitch", "duration")
         return ControlSpace(
             (c for c in self if c.scope == "note" and c.role not in times), self.name
@@ -234,22 +247,22 @@ class ControlSpace(tuple[Control, ...]):
 
     @property
     def knobs(self) -> "ControlSpace":
-        """All but pitch and duration."""
+        """All controls but pitch and duration."""
         return ControlSpace((c for c in self if c.role not in ("pitch", "duration")), self.name)
 
     @property
     def is_melody(self) -> bool:
-        """Whether arrays of its controls are melodies of the paper, with pitch and duration."""
+        """Whether it has pitch and duration, so that its arrays are melodies of the paper."""
         return {"pitch", "duration"} <= {control.role for control in self}
 
     @property
     def fingerprint(self) -> str:
-        """A sha256 of all that numbers in an array depend on; not of units, meanings and roles."""
+        """A sha256 of all that values in an array depend on; not of units, meanings and roles."""
         facts = [[getattr(control, key) for key in MEANINGFUL] for control in self]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def differences(self, other: "ControlSpace") -> list[str]:
-        """In what `other` differs, as far as the fingerprint goes: phrases such as "cutoff: high is
+        """How `other` differs in what the fingerprint covers, as phrases such as "cutoff: high is
         12000, not 8000"."""
         mine, theirs = ({c.name: c for c in space} for space in (self, other))
         found = [f"{name} is missing" for name in mine if name not in theirs]
@@ -264,33 +277,33 @@ class ControlSpace(tuple[Control, ...]):
         return sorted(found)
 
     def named(self, name: str) -> Control:
-        """The control `name`; ControlError if there is none."""
+        """The control `name`. Raises ControlError if there is none."""
         for control in self:
             if control.name == name:
                 return control
         raise ControlError(f"there is no control {name!r}; choose one of {', '.join(self.names)}.")
 
     def of_role(self, role: str) -> Control | None:
-        """The control with a role, if there is one."""
+        """The control with a role; None if there is none."""
         return next((control for control in self if control.role == role), None)
 
     def row(self, name: str) -> int:
-        """Where the control `name` begins in an array; ControlError if there is none."""
+        """Index of the first row of the control `name`. Raises ControlError if there is none."""
         return sum(control.size for control in self[: self.index(self.named(name))])
 
     def row_of_role(self, role: str) -> int:
-        """Where the control with a role begins in an array; ControlError if there is none."""
+        """Index of the first row of the control with a role. Raises ControlError without one."""
         if (control := self.of_role(role)) is None:
             raise ControlError(f"none of the controls {', '.join(self.names)} is the {role}.")
         return self.row(control.name)
 
     def to_vector(self, values: Mapping[str, Value]) -> Float[np.ndarray, " row"]:
-        """Physical values by name as rows of 0..1; beyond, where they are out of range."""
+        """Convert physical values by name to rows of 0..1 (outside for values out of range)."""
         parts = [np.ravel(control.from_physical(values[control.name])) for control in self]
         return np.concatenate([np.empty(0), *parts])
 
     def from_vector(self, rows: Float[np.ndarray, " row"]) -> dict[str, Value]:
-        """The inverse of `to_vector`, rows clipped to 0..1."""
+        """The inverse of `to_vector`; rows are clipped to 0..1."""
         values: dict[str, Value] = {}
         at = 0
         for control in self:
@@ -303,8 +316,8 @@ class ControlSpace(tuple[Control, ...]):
     def to_physical(
         self, controls: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch control note"]:
-        """Each control in its own unit. Raises ControlError where `check` does, and for choices,
-        which are no numbers (see `from_vector`)."""
+        """Convert arrays of 0..1 to physical units. Raises ControlError where `check` does, and for
+        spaces with choices, which are not numbers (see `from_vector`)."""
         self._refuse_choices()
         controls = self.check(controls)
         rows = [c.to_physical(controls[..., i, :]) for i, c in enumerate(self.rows)]
@@ -313,16 +326,17 @@ class ControlSpace(tuple[Control, ...]):
     def from_physical(
         self, values: Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch control note"]:
-        """The inverse of `to_physical`. Raises ControlError for values out of range."""
+        """The inverse of `to_physical`. Raises ControlError for choices and values out of range."""
         self._refuse_choices()
         values = self._within(values, [(c.low, c.high, f" {c.unit}") for c in self.rows])
         rows = [c.from_physical(values[..., i, :]) for i, c in enumerate(self.rows)]
         return np.clip(np.stack(rows, axis=-2), 0.0, 1.0)
 
     def check(self, controls) -> Float[np.ndarray, "*batch control note"]:
-        """`controls` as float64, or ControlError for a wrong shape, NaN, or values outside 0..1.
+        """Check that `controls` have the right shape and lie in 0..1; return them as float64.
 
-        A rounding error of up to 1e-6 beyond 0..1 (float32 arithmetic) is clipped.
+        A rounding error of up to 1e-6 beyond 0..1 (float32 arithmetic) is clipped. Raises
+        ControlError for a wrong shape, NaN, infinity, or values out of range.
         """
         return self._within(controls, [(0.0, 1.0, "")] * len(self.rows))
 
@@ -333,7 +347,7 @@ class ControlSpace(tuple[Control, ...]):
     def _within(
         self, values, ranges: Sequence[tuple[float, float, str]]
     ) -> Float[np.ndarray, "*batch control note"]:
-        """A copy of `values`, each control within its `(low, high, unit)`; or ControlError."""
+        """A copy of `values`, each row within its `(low, high, unit)`; ControlError otherwise."""
         try:
             values = np.asarray(values, dtype=np.float64).copy()
         except (TypeError, ValueError, RuntimeError) as error:
@@ -360,7 +374,7 @@ class ControlSpace(tuple[Control, ...]):
 def within(
     rows: Sequence[Control], values: Float[np.ndarray, "*batch row"]
 ) -> Float[np.ndarray, "*batch row"]:
-    """Values in 0..1: clipped, or around the circle."""
+    """Bring values into 0..1: circular controls wrap around, others are clipped."""
     circular = [control.circular for control in rows]
     return np.where(circular, values % 1, np.clip(values, 0, 1))
 
@@ -370,6 +384,6 @@ def way(
     start: Float[np.ndarray, "*batch row"],
     end: Float[np.ndarray, "*batch row"],
 ) -> Float[np.ndarray, "*batch row"]:
-    """From values to others, around a circle the shorter way."""
+    """The difference `end - start`; for circular controls, the shorter way around."""
     circular = [control.circular for control in rows]
     return end - start - np.where(circular, np.rint(end - start), 0)

@@ -1,8 +1,8 @@
-"""Sound files as blocks of samples: libsndfile decodes, and FFmpeg what libsndfile cannot.
+"""Decoding sound files to blocks of samples, by libsndfile, or by FFmpeg what libsndfile cannot.
 
-Files are read to their end, whatever their headers say; what headers promise only tells whether
-files were cut. FFmpeg is given one open file, and looks for `FORMATS` only: none of these leads to
-another file, as playlists do.
+Files are read to their end, whatever their headers say; the lengths in headers only serve to detect
+truncated files. FFmpeg is given one open file and tries `FORMATS` only: none of these refers to
+other files, as playlists do.
 """
 
 import io
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 BLOCK_FRAMES = 65536
-# What is written to a pipe cannot say how long it became, and claims the most that it can.
+# The header of a file that was written to a pipe holds no length, but the largest possible one.
 UNKNOWN_BYTES = 2**31 - 2**25
-# libsndfile's note on a file that was cut: "data : 640000 (should be 383982)". A comment in a file
-# stands on a line that begins with other words.
+# libsndfile's log on a truncated file: "data : 640000 (should be 383982)". Comments in a file are
+# logged on lines that begin with other words.
 CUT = re.compile(
     r"^ *(?:RIFF|riff|Riff size|data|FORM|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)$", re.M
 )
@@ -43,13 +43,14 @@ Block = Float[np.ndarray, "frame channel"]
 
 
 class UndecodableError(Exception):
-    """Why a decoder cannot decode a file; another one may."""
+    """A decoder cannot decode a file; another one may. The message is the reason."""
 
 
 class Libsndfile:
-    """A file that libsndfile decodes. Raises UndecodableError, also while it does.
+    """A file decoded by libsndfile. Raises UndecodableError, also while decoding.
 
-    Its `held_s` are sure to be there, and 0 if that is unknown; `promised_s` by its header.
+    `held_s` is the length that is certainly present, 0 if unknown; `promised_s` the length that the
+    header gives, infinite if that is unknown and the file is truncated.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,8 +58,8 @@ class Libsndfile:
         with path.open("rb") as file:
             start = file.read(18)
             last_page = _last_ogg_page(file) if start.startswith(b"OggS") else b""
-        # An MP3 would be read as far as its header says, even if several are joined, with clicks
-        # where it is seeked, and warnings on stderr; of joined Ogg streams, the first.
+        # libsndfile reads an MP3 only as far as its header says, even if several are joined, with
+        # clicks at seeks and warnings on stderr; of joined Ogg streams, it reads the first.
         if path.suffix.lower() == ".mp3" or re.match(rb"ID3|\xff[\xe0-\xff]", start):
             raise UndecodableError("it is MP3")
         if last_page and last_page[14:18] != start[14:18]:
@@ -78,7 +79,7 @@ class Libsndfile:
             self.promised_s = math.inf
 
     def blocks(self) -> Iterator[Block]:
-        """All samples; decodes from the beginning."""
+        """Decode all samples, from the beginning."""
         with self._opened() as sound:
             while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
                 yield block
@@ -93,8 +94,8 @@ class Libsndfile:
 
 
 class FFmpeg:
-    """The same by FFmpeg, which leaves out what it cannot decode. Raises AudioError, too: of a file
-    without sound, and of joined files of several kinds."""
+    """A file decoded by FFmpeg, which omits what it cannot decode. Raises UndecodableError, and
+    AudioError for a file without audio and for joined files of different rates or channels."""
 
     held_s = 0.0
 
@@ -108,14 +109,14 @@ class FFmpeg:
             self.promised_s = _promised_s(container, stream, self.sample_rate_hz)
 
     def blocks(self) -> Iterator[Block]:
-        """All samples; decodes from the beginning."""
+        """Decode all samples, from the beginning."""
         from av import AudioResampler
 
-        # Makes floats of samples, and large blocks of a codec's frames. (A frame's own `to_ndarray`
-        # crashes with 8 channels.)
+        # Converts samples to floats, and the codec's frames to large blocks. (`to_ndarray` of a
+        # frame crashes with 8 channels.)
         floats = AudioResampler(format="flt", frame_size=BLOCK_FRAMES)
         with self._opened() as (container, stream):
-            for frame in chain(self._frames(container, stream), [None]):  # in the end, the rest
+            for frame in chain(self._frames(container, stream), [None]):  # None: flush
                 try:
                     parts = floats.resample(frame)
                 except ValueError as error:
@@ -128,7 +129,7 @@ class FFmpeg:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple["InputContainer", "AudioStream"]]:
-        import av  # loads libraries that few sounds need
+        import av  # loads libraries that are rarely needed
         from av.error import FFmpegError
 
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
@@ -145,25 +146,25 @@ class FFmpeg:
             raise UndecodableError(error.strerror) from error
 
     def _frames(self, container: "InputContainer", stream: "AudioStream") -> Iterator["AudioFrame"]:
-        """What can be decoded."""
+        """All frames that can be decoded. A damaged end makes an unknown `promised_s` infinite."""
         from av.error import FFmpegError
 
         cut = False
         try:
             for packet in container.demux(stream):
-                cut = cut and not packet.size  # the last is empty, to flush the decoder
+                cut = cut and not packet.size  # the last one is empty and flushes the decoder
                 try:
                     yield from packet.decode()
-                except FFmpegError:  # that is no sound: what lies between joined files, or a part
+                except FFmpegError:  # not audio: data between joined files, or a partial packet
                     cut = True
-        except (FFmpegError, IndexError):  # PyAV miscounts streams that turn up part way
+        except (FFmpegError, IndexError):  # PyAV miscounts streams that begin part way
             cut = True
         if cut and not self.promised_s:
             self.promised_s = math.inf
 
 
 class _File(io.FileIO):
-    """PyAV prints the error that it would get where FFmpeg, led by damage, seeks out of a file."""
+    """Failed seeks, which damaged files cause, return -1: PyAV would print the error."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
@@ -177,12 +178,12 @@ def _no_sound(path: Path) -> AudioError:
 
 
 def _promised_s(container: "InputContainer", stream: "AudioStream", sample_rate_hz: int) -> float:
-    """The length of a stream as its header has it; 0 if there is none."""
+    """The length of a stream in its header; 0 if there is none."""
     if stream.duration is None or stream.time_base is None:
-        # Matroska knows the length of the whole, which in a video may be that of its pictures.
+        # Matroska stores the length of the whole, which in a video may be that of its pictures.
         return (container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
     length_s = stream.duration * stream.time_base
-    # What FFmpeg estimates from a bit rate is no whole number of samples.
+    # A length that FFmpeg estimated from a bit rate is not a whole number of samples.
     return float(length_s) if (length_s * sample_rate_hz).denominator == 1 else 0.0
 
 
@@ -193,6 +194,6 @@ def _last_ogg_page(file: BinaryIO) -> bytes:
 
 
 def _is_cut(page: bytes) -> bool:
-    """Whether an Ogg page, which says how long its parts are, is not all there."""
+    """Whether an Ogg page, whose header gives the lengths of its segments, is incomplete."""
     lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
     return not lengths or len(page) < 27 + len(lengths) + sum(lengths)

@@ -1,8 +1,8 @@
-"""Errors a user can act on: each message says what is wrong and what to do."""
+"""Errors that a user can act on: each message says what is wrong and what to do."""
 
 
 class MirrorNetError(Exception):
-    """Base of every error this package raises on purpose; the command line exits with 2."""
+    """Base of all errors that this package raises on purpose; the command line exits with 2."""
 
 
 class AudioError(MirrorNetError):
@@ -10,15 +10,15 @@ class AudioError(MirrorNetError):
 
 
 class ControlError(MirrorNetError, ValueError):
-    """Controls or notes that a plant must not play."""
+    """Controls, notes or options that are not allowed."""
 
 
 class PlantError(MirrorNetError):
-    """A plant that could not be loaded, crashed, hung, or gave sound that is not finite."""
+    """A plant that could not be loaded, crashed, hung, or returned invalid sound."""
 
 
 class CheckpointError(MirrorNetError):
-    """A checkpoint that is missing, damaged, or belongs to something else."""
+    """A checkpoint that is missing, damaged, or does not fit the plant or its controls."""
 
 
 class OutputError(MirrorNetError):
@@ -26,4 +26,4 @@ class OutputError(MirrorNetError):
 
 
 class CancelledError(Exception):
-    """Work that was cancelled and has nothing to give; what was saved can be resumed."""
+    """Work that was cancelled and has no result; training that was saved can be resumed."""

@@ -1,7 +1,7 @@
-"""What long work reports while it is under way, and how it is asked to stop.
+"""Progress reports and cancellation of long work.
 
-Work is given a `Progress`. It reports to that, and asks it whether to go on; it draws nothing and
-handles no signals, so it runs on any thread. A console, a page or nobody listens.
+Long work takes a `Progress`: it reports events to it and asks it whether it was cancelled. It draws
+nothing and handles no signals, so it runs on any thread. A listener (e.g. a console) is optional.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,10 +20,10 @@ from .score import Note
 
 @dataclass(frozen=True)
 class Best:
-    """The best answer so far, of a part of the target or all of it."""
+    """The best answer so far, for a part of the target or all of it."""
 
     error: float
-    """Spectrogram error: a share of the target's variance."""
+    """Spectrogram error, as a share of the target's variance."""
     notes: list[Note]
     audio: Float[np.ndarray, " sample"] = field(repr=False)
     sample_rate_hz: int
@@ -34,8 +34,8 @@ Kind = Literal["begin", "advance", "end", "say"]
 
 @dataclass(frozen=True)
 class Event:
-    """Where a stage of the work stands, or a sentence for people (`say`). `number` tells stages of
-    one name apart."""
+    """The state of a stage of the work, or a sentence for the user (`say`). `number` distinguishes
+    stages of the same name."""
 
     kind: Kind
     text: str = ""
@@ -44,10 +44,10 @@ class Event:
     done: float = 0.0
     total: float = 0.0
     note: str = ""
-    """A few figures, such as losses, for people."""
+    """A few figures for the user, such as losses."""
     best: Best | None = None
     ends_well: bool = False
-    """Whether the stage, when it is cancelled, ends with what was reached so far."""
+    """Whether the stage, when cancelled, ends with the result so far."""
 
 
 Listener = Callable[[Event], None]
@@ -55,9 +55,9 @@ _NUMBERS = count()
 
 
 class Progress:
-    """Where work reports, and whether it was cancelled.
+    """Receives the reports of work, and tells it whether it was cancelled.
 
-    `listener` is called on the thread that works, with every event in order. `cancel` may be called
+    `listener` is called on the working thread with every event, in order. `cancel` may be called
     from any thread, also by the listener.
     """
 
@@ -66,8 +66,8 @@ class Progress:
         self._cancelled = Flag()
 
     def cancel(self) -> None:
-        """Ask the work to stop. What improves an answer ends with the best so far; a training saves
-        its state and raises CancelledError; anything else raises CancelledError."""
+        """Cancel the work. Refinement ends with the best answer so far; training saves its state
+        and raises CancelledError; all other work raises CancelledError."""
         self._cancelled.set()
 
     @property
@@ -80,11 +80,12 @@ class Progress:
             raise CancelledError("the work was cancelled.")
 
     def say(self, text: str) -> None:
+        """Report a sentence for the user."""
         self._tell(Event("say", text))
 
     @contextmanager
     def stage(self, name: str, total: float, ends_well: bool = False) -> Iterator["Stage"]:
-        """A part of the work, within a `with` block."""
+        """A context manager for a stage of the work; `Stage.at` counts up to `total`."""
         stage = Stage(self, name, total, ends_well)
         stage.tell("begin")
         try:
@@ -98,7 +99,7 @@ class Progress:
 
 
 class Stage:
-    """A part of the work under way; made by `Progress.stage`."""
+    """A stage of the work in progress; made by `Progress.stage`."""
 
     def __init__(self, progress: Progress, name: str, total: float, ends_well: bool):
         self.progress, self._name, self._total = progress, name, total
@@ -107,9 +108,9 @@ class Stage:
         self._best: Best | None = None
 
     def at(self, done: float, note: str | None = None, best: Best | None = None) -> None:
-        """`done` of the total are done; note and best stay where none is given.
+        """Report that `done` of the total are done; `note` and `best` are kept if not given.
 
-        Raises CancelledError if the work was cancelled, unless the stage ends well by itself.
+        Raises CancelledError if the work was cancelled, unless the stage `ends_well`.
         """
         self._done, self._best = done, best or self._best
         self._note = self._note if note is None else note
@@ -121,6 +122,7 @@ class Stage:
         self.progress.say(text)
 
     def tell(self, kind: Kind) -> None:
+        """Report the state of the stage as an event of this kind."""
         self.progress._tell(
             Event(
                 kind,

@@ -1,14 +1,15 @@
-"""What the networks hear: any sound as an auditory spectrogram, its overall gain removed.
+"""Auditory spectrograms as the networks' input, with the overall gain removed.
 
-One resampler, one front end, for targets and plants alike, and two ways to remove the gain:
+Targets and plants share one resampler and one front end. The gain is removed in one of two ways:
 
-- `loudness`, for the default networks: the spectrogram divided by its mean, and compressed.
-- `unit-sequence`, as in the paper: the spectrogram of the unit-sequence melody, not compressed.
+- `loudness`, for the default networks: the spectrogram is divided by its mean and compressed.
+- `unit-sequence`, as in the paper: the spectrogram of the sound at zero mean and unit variance, not
+  compressed.
 
-`linear` is the spectrogram itself, gain and all.
+`linear` is the spectrogram itself, with its gain.
 
-Of recordings more is heard, two octaves higher: `hear_wide`. And they may be mostly silence, so
-their gain is that of the parts that sound: `hear_recording`.
+Spectrograms of recordings extend two octaves higher (`hear_wide`). Recordings may be mostly
+silence, so their gain is measured on the parts that sound (`hear_recording`).
 """
 
 from typing import Literal
@@ -23,8 +24,8 @@ from .runtime import own_settings
 
 Hearing = Literal["loudness", "unit-sequence", "linear"]
 HEARING_RATE_HZ = 8000
-RECORDING_RATE_HZ = 32000  # of sounds that hold all that is heard of recordings
-HIGHER = 48  # channels of recordings beyond those heard at 8 kHz: 24 an octave, up to 14.5 kHz
+RECORDING_RATE_HZ = 32000  # the sample rate that covers all channels of recordings
+HIGHER = 48  # channels of recordings above those at 8 kHz: 24 per octave, up to 14.5 kHz
 RECORDING_CHANNELS = CHANNELS + HIGHER
 
 FRAME_S = 0.008
@@ -32,12 +33,12 @@ SOUNDING_MEAN = 2.4
 
 
 def frequencies_hz(channels: int) -> Float[np.ndarray, " channel"]:
-    """Where the channels lie, 24 to the octave: 128 of most sounds, 176 of recordings."""
+    """Characteristic frequencies of the channels: 128 of most sounds, 176 of recordings."""
     return 220 * 2 ** ((np.arange(channels) - 31) / 24)
 
 
 def frame_times_s(frames: int) -> Float[np.ndarray, " frame"]:
-    """When each frame is heard: NSL's `wav2aud` samples at a frame's end."""
+    """The time of each frame: NSL's `wav2aud` samples at a frame's end."""
     return FRAME_S * np.arange(1, frames + 1)
 
 
@@ -46,7 +47,7 @@ def frame_times_s(frames: int) -> Float[np.ndarray, " frame"]:
 def hear(
     audio: Float[np.ndarray, "*batch sample"], sample_rate_hz: int, hearing: Hearing = "loudness"
 ) -> Float[np.ndarray, "*batch channel=128 frame"]:
-    """The auditory spectrogram of sounds at any rate, as the networks learn on it; float32."""
+    """Compute auditory spectrograms of sounds at any rate, as the networks' input; float32."""
     batch, samples = audio.shape[:-1], audio.shape[-1]
     wanted = round(samples * HEARING_RATE_HZ / sample_rate_hz)
     sounds = [
@@ -67,7 +68,7 @@ def hear(
 def _resampled(
     sound: Float[np.ndarray, " sample"], rate_hz: int, wanted_hz: int, wanted: int
 ) -> Float[np.ndarray, " wanted"]:
-    """The sound at another rate, so many samples of it; float32."""
+    """The sound at another rate, cut or zero-padded to `wanted` samples; float32."""
     resampled = resample(np.asarray(sound, np.float32), rate_hz, wanted_hz)[:wanted]
     return np.pad(resampled, (0, wanted - len(resampled)))
 
@@ -77,16 +78,16 @@ def _resampled(
 def hear_wide(
     audio: Float[np.ndarray, " sample"], sample_rate_hz: int
 ) -> Float[np.ndarray, "channel=176 frame"]:
-    """The auditory spectrogram of a sound up to 14.5 kHz, not compressed; float32.
+    """Compute the auditory spectrogram of a sound up to 14.5 kHz, not compressed; float32.
 
-    A sound four times as fast is heard by the same filters two octaves higher.
+    The upper 48 channels are the same filters at four times the sample rate: two octaves higher.
     """
     low = hear(audio, sample_rate_hz, "linear")
     faster = RECORDING_RATE_HZ // HEARING_RATE_HZ
     wanted = faster * round(len(audio) * HEARING_RATE_HZ / sample_rate_hz)
     sound = _resampled(audio, sample_rate_hz, RECORDING_RATE_HZ, wanted)
     cochlea = Cochlea(sample_rate_hz=RECORDING_RATE_HZ, lowest_channel=CHANNELS - HIGHER)
-    # What is heard is a sum over samples, of which there are more.
+    # The spectrogram is a sum over samples, of which there are more.
     return np.concatenate([low, cochlea(torch.from_numpy(sound)).numpy() / faster])
 
 
@@ -94,23 +95,23 @@ def hear_wide(
 def hear_recording(
     audio: Float[np.ndarray, " sample"], sample_rate_hz: int
 ) -> Float[np.ndarray, "channel=176 frame"]:
-    """A recording's loudness-compressed auditory spectrogram; float32.
+    """Compute a recording's loudness-compressed auditory spectrogram; float32.
 
-    Its loudness is the mean of what is heard below 4 kHz, weighted by itself: silence and a little
-    noise, however long, do not count. Babbled phrases, which the networks know, have a mean of 1,
-    their silences included; weighted so, it is about `SOUNDING_MEAN`.
+    The mean that it is divided by is `sounding_mean`, on which silence and faint noise, however
+    long, have no effect. Babbled phrases, on which the networks were trained, are scaled to a mean
+    of 1, silences included; their `sounding_mean` is then about `SOUNDING_MEAN`.
     """
     S = hear_wide(audio, sample_rate_hz)
     return np.log1p(S * np.float32(4 * SOUNDING_MEAN / sounding_mean(S))) / 4
 
 
 def sounding_mean(S: Float[np.ndarray, "channel=176 frame"]) -> float:
-    """The mean loudness of what sounds below 4 kHz; 1 of silence."""
+    """The mean loudness below 4 kHz, frames weighted by their own loudness; 1 for silence."""
     loudness = S[:CHANNELS].mean(0, dtype=np.float64)
     mean = np.square(loudness).sum() / (loudness.sum() or 1.0)
     return float(mean) or 1.0
 
 
 def uncompressed(heard: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channel frame"]:
-    """Before `loudness_compress`, as a multiple of what was taken as the mean."""
+    """Invert `loudness_compress`: the spectrogram as a multiple of the mean it was divided by."""
     return np.expm1(4 * heard) / 4

@@ -1,20 +1,20 @@
-"""How good controls and sounds are.
+"""Metrics of controls and of sounds.
 
 Conventions: controls are `(melody, control, note)` in 0..1 of one control space; spectrograms are
 loudness-compressed auditory spectrograms `(melody, channel, frame)`; sounds are mono, `(sample,)`
-at 44.1 kHz, 1 is full scale. What is true, or the target, comes first. Every metric checks that
-both have the same shape and hold finite numbers, and raises ValueError if not.
+at 44.1 kHz, and full scale is 1. The first argument is the true one, or the target. Every metric
+raises ValueError unless both have the same shape and hold finite numbers.
 
-What cannot be heard is not scored: spans only matter relative to their sum, so times are in
+Inaudible differences are not scored: spans only matter relative to their sum, so times are in
 seconds after decoding; levels only matter relative to each other, so they are compared in dB with
 the mean over the melody's notes removed.
 
 Sounds are scored by the four metrics of the sound-matching field, as defined by Hayes, Saitis and
 Fazekas, "Audio synthesizer inversion in symmetric parameter spaces with approximately equivariant
 flow matching", ISMIR 2025 (arXiv 2506.07199), and computed by the script published with it. That
-script's conventions hold here: windows and hops are cut down to whole samples, windows are Hann,
-frames are centred with zeros beyond both ends, mels are librosa's. These four need librosa, which
-comes with mirrornet[bench]; without it they raise MirrorNetError.
+script's conventions are used here: windows and hops are truncated to whole samples, windows are
+Hann, frames are centred with zero padding at both ends, mels are librosa's. These four need
+librosa, which comes with mirrornet[bench]; without it they raise MirrorNetError.
 """
 
 from collections.abc import Mapping
@@ -38,21 +38,21 @@ MSS_SCALES = ((10, 5, 32), (25, 10, 64), (100, 50, 128))  # window in ms, hop in
 
 
 def spectrogram_error(true: Spectrograms, other: Spectrograms) -> float:
-    """Mean squared difference, as a share of the variance of the true ones; 0 is perfect, and
-    answering with their overall mean scores 1."""
+    """Mean squared difference, as a share of the variance of the true spectrograms: 0 is perfect,
+    and their overall mean as the answer scores 1."""
     true, other = _checked(true, other)
     return float(np.mean((true - other) ** 2) / np.var(true))
 
 
 def notes_right(true: Controls, other: Controls, space: ControlSpace) -> float:
-    """Share of notes with the right MIDI pitch."""
+    """Share of notes with the correct MIDI pitch."""
     true, other = _checked(true, other)
     row = space.row_of_role("pitch")
     return float(np.mean(_semitones(true[:, row]) == _semitones(other[:, row])))
 
 
 def onset_error_ms(true: Controls, other: Controls, space: ControlSpace) -> float:
-    """Mean absolute error of note starts, the first (always at 0) left out."""
+    """Mean absolute error of note onsets, without the first (always at 0); 0 for single notes."""
     true, other = _checked(true, other)
     starts = [
         note_spans(x[:, space.row_of_role("duration")]).cumsum(-1)[:, :-1] for x in (true, other)
@@ -61,7 +61,7 @@ def onset_error_ms(true: Controls, other: Controls, space: ControlSpace) -> floa
 
 
 def duration_error_ms(true: Controls, other: Controls, space: ControlSpace) -> float:
-    """Mean absolute error of the time from each note's start to the next one's."""
+    """Mean absolute error of the time from each note's onset to the next one's."""
     true, other = _checked(true, other)
     row = space.row_of_role("duration")
     return float(1e3 * np.mean(np.abs(note_spans(true[:, row]) - note_spans(other[:, row]))))
@@ -73,12 +73,12 @@ def control_errors(
     space: ControlSpace,
     audible: Mapping[str, Bool[np.ndarray, "melody note"]] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """For every control but pitch and duration: mean absolute error in 0..1 (`mae`), the same in
-    the control's unit (`mae_physical`), and the share of variance explained (`r2`; NaN where the
-    true ones do not vary). Circular controls differ the short way round.
+    """Errors of every control but pitch and duration, by its name: mean absolute error in 0..1
+    (`mae`) and in the control's unit (`mae_physical`), and share of variance explained (`r2`; NaN
+    where the true values do not vary). Differences of circular controls go the shorter way around.
 
-    For controls named in `audible`, also the share explained on the notes said to be audible
-    (`r2_audible`), and the share of notes that are (`audible`).
+    For controls named in `audible`, also the share of variance explained on the notes marked as
+    audible (`r2_audible`), and the share of such notes (`audible`).
     """
     true, other = _checked(true, other)
     errors = {}
@@ -108,7 +108,7 @@ def control_errors(
 
 
 def field_metrics(target: Sound, prediction: Sound) -> dict[str, float]:
-    """The field's four metrics by name; identical sounds give 0, 0, 0 and 1."""
+    """The four metrics of sounds, by name; identical sounds give 0, 0, 0 and 1."""
     metrics = (mss_db, wmfcc, sot, rms_cosine)
     return {metric.__name__: metric(target, prediction) for metric in metrics}
 
@@ -117,9 +117,10 @@ def mss_db(target: Sound, prediction: Sound) -> float:
     """Multi-scale spectral distance in dB, 0 to 80: mean absolute difference of mel spectrograms in
     dB, averaged over three resolutions (Hayes et al. 2025).
 
-    Each spectrogram is in dB below its own maximum and ends at -80 dB, so level is not seen. Mel
-    power below 1e-10 counts as 1e-10, however: peaks of 0.01 and less cost some dB, and silence is
-    flat at 0 dB, so as far from a sound as that lies below its own maximum, about 50 dB.
+    Each spectrogram is in dB re its own maximum with a floor at -80 dB, so level has no effect.
+    However, mel power below 1e-10 is raised to 1e-10: peaks of 0.01 and less cost some dB, and
+    silence is flat at 0 dB, so its distance from a sound is how far the sound lies below its own
+    maximum on average, about 50 dB.
     """
     target, prediction = _checked_sounds(target, prediction)
     distances = []
@@ -130,11 +131,11 @@ def mss_db(target: Sound, prediction: Sound) -> float:
 
 
 def wmfcc(target: Sound, prediction: Sound) -> float:
-    """Distance of 20 mel-frequency cepstral coefficients once the times of the two sounds are
-    warped onto each other; 0 or more (Hayes et al. 2025). Level is seen, by the first coefficient.
+    """Distance of 20 mel-frequency cepstral coefficients after dynamic time warping; 0 or more
+    (Hayes et al. 2025). Level has an effect, by the first coefficient.
 
-    Windows of 50 ms every 10 ms, 128 mels in dB. Frames differ by the mean absolute difference of
-    their coefficients. A diagonal step of the warping counts twice and the sum is divided by the
+    Windows of 50 ms every 10 ms, 128 mels in dB. The distance of two frames is the mean absolute
+    difference of their coefficients. A diagonal step counts twice, and the sum is divided by the
     frames of both sounds together: "symmetric2" of Sakoe and Chiba, "Dynamic programming algorithm
     optimization for spoken word recognition", IEEE TASSP 1978, and of the package dtw-python.
     """
@@ -155,9 +156,9 @@ def sot(target: Sound, prediction: Sound) -> float:
 
     Wasserstein-1 distance of magnitudes that add up to 1, windows of 50 ms every 20 ms (Hayes et
     al. 2025, after Torres, Peeters and Richard, "Unsupervised harmonic parameter estimation using
-    differentiable DSP and spectral optimal transport", ICASSP 2024). Level is not seen. Magnitudes
-    that add up to less than 1e-6 are left below 1: a silent frame costs nothing beside another, and
-    nearly 1 beside a low note.
+    differentiable DSP and spectral optimal transport", ICASSP 2024). Level has no effect.
+    Magnitudes that add up to less than 1e-6 are divided by 1e-6: the distance of two silent frames
+    is 0, that of a silent frame and a low note nearly 1.
     """
     target, prediction = _checked_sounds(target, prediction)
     cumulated = []
@@ -169,9 +170,9 @@ def sot(target: Sound, prediction: Sound) -> float:
 
 
 def rms_cosine(target: Sound, prediction: Sound) -> float:
-    """Cosine similarity of the envelopes, 0 to 1 (the same but for level): root mean square of
-    50 ms every 25 ms (Hayes et al. 2025). Two silences are alike, 1; silence and a sound are not, 0
-    (the published script divides 0 by 0)."""
+    """Cosine similarity of the envelopes, 0 to 1 (equal but for level): root mean square of 50 ms
+    every 25 ms (Hayes et al. 2025). Two silences score 1; silence and a sound score 0 (the
+    published script divides 0 by 0)."""
     target, prediction = _checked_sounds(target, prediction)
     rms = _librosa().feature.rms
     window, hop = _samples(50), _samples(25)
@@ -183,10 +184,10 @@ def rms_cosine(target: Sound, prediction: Sound) -> float:
 
 
 def _mel_db(sound: Sound, window_ms: float, hop_ms: float, mels: int, ref: Any) -> np.ndarray:
-    """Mel power in dB re `ref`, from the maximum down to 80 dB below it: `(mel, frame)`."""
+    """Mel power in dB re `ref`, with a floor 80 dB below the maximum: `(mel, frame)`."""
     librosa = _librosa()
     power, window = _magnitude(sound, window_ms, hop_ms) ** 2, _samples(window_ms)
-    # Left to guess, librosa takes an odd window for the even one below it.
+    # Without `n_fft`, librosa infers the even length below an odd one.
     mel = librosa.feature.melspectrogram(S=power, sr=SOUND_RATE_HZ, n_fft=window, n_mels=mels)
     return librosa.power_to_db(mel, ref=ref)
 
@@ -194,7 +195,7 @@ def _mel_db(sound: Sound, window_ms: float, hop_ms: float, mels: int, ref: Any) 
 def _magnitude(sound: Sound, window_ms: float, hop_ms: float) -> np.ndarray:
     """Magnitudes of the short-time Fourier transform: `(bin, frame)`."""
     window, hop = _samples(window_ms), _samples(hop_ms)
-    # librosa centres frames just so, but warns of sounds shorter than a window.
+    # As librosa's own centring, which warns of sounds shorter than a window.
     padded = np.pad(sound, window // 2)
     return np.abs(_librosa().stft(padded, n_fft=window, hop_length=hop, center=False))
 
@@ -204,7 +205,7 @@ def _samples(duration_ms: float) -> int:
 
 
 def _librosa() -> Any:
-    """Imported when needed: it is optional and takes seconds to import."""
+    """Import librosa on demand: it is optional and takes seconds to import."""
     try:
         return import_module("librosa")
     except ModuleNotFoundError as error:
@@ -215,7 +216,7 @@ def _librosa() -> Any:
 
 
 def _explained(true: np.ndarray, other: np.ndarray) -> float:
-    """Share of variance."""
+    """Share of variance explained; NaN if the true values do not vary."""
     if true.size == 0 or np.var(true) == 0:
         return float("nan")
     return float(1 - np.mean((true - other) ** 2) / np.var(true))
@@ -242,5 +243,5 @@ def _checked_sounds(target: Sound, prediction: Sound) -> tuple[Sound, Sound]:
         raise ValueError(f"both must be mono sounds, (sample,); got {target.shape}.")
     if max(np.abs(target).max(), np.abs(prediction).max()) > LARGEST_SAMPLE:
         raise ValueError("both must be sounds; 1 is full scale, and nothing goes beyond 2**31.")
-    # As in the published script; double precision moves SOT by up to 3e-5 of its value.
+    # As in the published script; double precision changes SOT by up to 3e-5 of its value.
     return target.astype(np.float32), prediction.astype(np.float32)

@@ -1,7 +1,7 @@
-"""The process we work in: the cores and the memory it may use, and settings that are its own.
+"""The process: cores and memory it may use, and library settings that apply during our work.
 
-In a container both may be less than the machine has. Of torch, numpy and warnings the program
-around us has settings of its own; while we work, ours hold.
+A container may have fewer cores and less memory than the machine. The calling program has its own
+settings of torch, numpy and warnings; ours apply while this package works.
 """
 
 import math
@@ -18,15 +18,15 @@ import torch
 from threadpoolctl import threadpool_limits
 
 MEMORY = Path("/proc/meminfo")
-CGROUP = Path("/proc/self/cgroup")  # in which control groups this process is
-CGROUPS = Path("/sys/fs/cgroup")  # where these are described
+CGROUP = Path("/proc/self/cgroup")  # the control groups of this process
+CGROUPS = Path("/sys/fs/cgroup")  # their files
 
 Thing = TypeVar("Thing")
 
 
 def usable_cores() -> int:
-    """How many cores this process may use: those it may run on, and no more than the share of time
-    that its container has."""
+    """The number of cores this process may use: its CPU affinity, limited by the CPU quota of its
+    container (rounded up)."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
@@ -34,15 +34,15 @@ def usable_cores() -> int:
 
 
 def free_memory() -> float:
-    """How many bytes this process may still take, from the machine and from its container;
-    infinite where it cannot be told."""
+    """The bytes that this process may still allocate, limited by the machine and its container;
+    infinite where that is unknown."""
     words = _words(MEMORY)
     free = [1024 * int(words[words.index("MemAvailable:") + 1])] if words else []
     return min([math.inf, *free, *_left()])
 
 
 def _quotas() -> Iterator[float]:
-    """Of each group, how many cores' time it may take; as cgroup v2 says it, or v1."""
+    """The CPU quota of each control group in cores, in the form of cgroup v2 or v1."""
     for group in _groups("cpu"):
         names = ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")
         match [word for name in names for word in _words(group / name)]:
@@ -51,7 +51,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _left() -> Iterator[int]:
-    """Of each group, the memory it has left. What it keeps of files can be had back."""
+    """The bytes left to each control group. Its inactive file cache counts as free."""
     for group in _groups("memory"):
         names = ("memory.max", "memory.limit_in_bytes", "memory.current", "memory.usage_in_bytes")
         match [word for name in names for word in _words(group / name)]:
@@ -63,11 +63,11 @@ def _left() -> Iterator[int]:
 
 
 def _groups(controller: str) -> Iterator[Path]:
-    """The groups that hold this process, the inmost first. Inside a container only the outer ones
-    of those may be there to see."""
+    """The control groups of this process, innermost first. In a container only the outer ones may
+    be visible."""
     for line in _read(CGROUP).splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers == "" or controller in controllers.split(","):  # of v2, of v1
+        if controllers == "" or controller in controllers.split(","):  # cgroup v2, v1
             top = CGROUPS / controller if controllers else CGROUPS
             group = top / path.lstrip("/")
             yield group
@@ -79,7 +79,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _read(file: Path) -> str:
-    """Nothing, where there is no such file here, or it is not for everyone."""
+    """The text of a file; empty if there is none, or it is not readable."""
     try:
         return file.read_text()
     except OSError:
@@ -87,8 +87,8 @@ def _read(file: Path) -> str:
 
 
 class Shared(Generic[Thing]):
-    """A context manager that any number of threads may be inside of: the first to come in enters
-    what `make` makes, and the last to go out leaves it."""
+    """A context manager shared by any number of threads: the first thread in enters the context
+    that `make` returns, and the last one out exits it."""
 
     def __init__(self, make: Callable[[], AbstractContextManager[Thing]]):
         self._make, self._lock, self._inside = make, RLock(), 0
@@ -110,16 +110,16 @@ class Shared(Generic[Thing]):
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Inside, all behaves as where nothing was set: float32 tensors on the CPU, gradients where
-    they are asked for, no word on numbers that are too small, and warnings that are no errors. What
-    the caller had set holds again outside.
+    """Apply default library settings within the context: float32 tensors on the CPU, no autocast,
+    gradients where requested, numpy floating-point errors ignored, warnings that do not raise.
+    The caller's settings are restored at the end.
 
-    The default dtype and what becomes of warnings belong to the process: where they are others,
+    The default dtype and the warning filters belong to the process: where they differ from ours,
     they change for all its threads.
     """
     with ExitStack() as ours:
         ours.enter_context(np.errstate(all="ignore"))
-        ours.enter_context(torch.inference_mode(False))  # and with it, gradients
+        ours.enter_context(torch.inference_mode(False))  # also enables gradients
         ours.enter_context(torch.autocast("cpu", enabled=False))
         if torch.get_default_device().type != "cpu":
             ours.enter_context(torch.device("cpu"))
@@ -144,5 +144,5 @@ def _warnings() -> AbstractContextManager[object]:
 
 
 _FLOAT32, _WARNINGS = Shared(_float32), Shared(_warnings)
-# The products in refinement are too small for more threads, which would wait for each other.
+# The matrix products in refinement are small: more threads would only wait for each other.
 ONE_THREAD = Shared(lambda: threadpool_limits(1, "blas"))

@@ -1,13 +1,13 @@
-"""Scores: all that a plant is told. Notes, and the patch that plays them.
+"""Scores: the input of a plant. Notes, and the patch that plays them.
 
-A score speaks in physical terms: seconds, MIDI pitches, and controls in their own units. Networks
-and refinement work on arrays of 0..1. The conversions are here, of two kinds:
+A score is in physical units: seconds, MIDI pitches, and controls in their own units. Networks and
+refinement work on arrays of 0..1. All conversions are in this module, of two kinds:
 
 - any score: a row of values for each note, and the rows of its patch (`ScoreArrays`);
-- the paper's melody: `(control, note)`, in which `pitch` and `duration` are controls like others
-  and the notes fill two seconds. Decoding is as in the code of its authors: midi = rint(12 p) + 62;
-  durations in proportion to 0.5 d + 0.4, scaled to fill the melody; each note is let go 0.1 s
-  before the next.
+- a melody of the paper: `(control, note)`, in which `pitch` and `duration` are controls like others
+  and the notes fill two seconds. Decoding is as in the authors' code: midi = rint(12 p) + 62;
+  durations in proportion to 0.5 d + 0.4, scaled to fill the melody; each note ends 0.1 s before the
+  next begins.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ TICKS_PER_BEAT = 960  # of MIDI files
 BEATS_PER_MINUTE = 120
 TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60  # a tick is 0.52 ms
 PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-PITCH_VALUE, ONSET_VALUE, OFFSET_VALUE, TIMES = 0, 1, 2, 3  # of a note in `ScoreArrays`
+PITCH_VALUE, ONSET_VALUE, OFFSET_VALUE, TIMES = 0, 1, 2, 3  # columns of `ScoreArrays.notes`
 
-# The two controls of every plant that plays melodies.
+# The two controls that every plant for melodies has.
 PITCH = Control(
     "pitch",
     "MIDI",
@@ -50,7 +50,7 @@ DURATION = Control(
 
 
 def note_name(pitch_midi: int) -> str:
-    """The name musicians use, middle C being C4.
+    """The name of a MIDI pitch; middle C is C4.
 
     >>> note_name(62), note_name(61), note_name(24)
     ('D4', 'C#4', 'C1')
@@ -61,39 +61,39 @@ def note_name(pitch_midi: int) -> str:
 
 @dataclass(frozen=True)
 class Note:
-    """One note: the MIDI pitch of its key, start and end in seconds, and controls of its own in
-    their physical units, by name; what is not among them is the patch's."""
+    """One note: the MIDI pitch of its key, onset and offset in seconds, and its own controls by
+    name, in physical units. The patch gives the other controls."""
 
     pitch_midi: int
     onset_s: float
     offset_s: float
     controls: dict[str, Value] = field(default_factory=dict)
     confidence: float | None = None
-    """How likely it is that there was such a note, 0..1, where it was read from a recording."""
+    """The probability, 0..1, that this note was played, if it was read from a recording."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Notes, and the controls that they share unless they have their own."""
+    """Notes, and the patch: controls of all notes that do not have their own."""
 
     notes: Sequence[Note]
     patch: dict[str, Value] = field(default_factory=dict)
     duration_s: float | None = None
-    """Of the whole; None: until the last note has ended and rung."""
+    """Length of the sound; None: until the last note and its release have ended."""
 
     @property
     def resolved(self) -> list[Note]:
-        """The notes with all their controls, the patch's too."""
+        """The notes with all their controls, including those of the patch."""
         return [replace(note, controls={**self.patch, **note.controls}) for note in self.notes]
 
     @property
     def one_patch(self) -> bool:
-        """Whether all notes are played with the same preset, as a musician would."""
+        """Whether there is a patch of which no note overrides a control: one preset for all."""
         own = {name for note in self.notes for name in note.controls}
         return bool(self.patch) and not own & self.patch.keys()
 
     def with_patch(self, patch: dict[str, Value]) -> "Score":
-        """The same notes, all played with another patch."""
+        """The same notes with another patch, which replaces their own values of its controls."""
         notes = [
             replace(note, controls={k: v for k, v in note.controls.items() if k not in patch})
             for note in self.notes
@@ -101,13 +101,13 @@ class Score:
         return replace(self, notes=notes, patch=patch)
 
     def common(self, name: str) -> float:
-        """Where a control of the notes stands for most of them: the median."""
+        """The median of a control over the notes."""
         return float(np.median([note.controls[name] for note in self.resolved]))
 
 
 def as_score(space: ControlSpace, notes: Sequence[Note], duration_s: float | None = None) -> Score:
-    """A score of notes that have all their controls: those of the patch are its patch, if they are
-    the same for all notes."""
+    """Make a score of notes that have all their controls. The controls with the scope `patch`
+    become its patch if they are equal in all notes."""
     names = space.patch.names
     score = Score(list(notes), {}, duration_s)
     if not names or not notes:
@@ -119,7 +119,7 @@ def as_score(space: ControlSpace, notes: Sequence[Note], duration_s: float | Non
 
 
 def one_voice(notes: Sequence[Note]) -> list[Note]:
-    """The notes as they are heard: each until the next starts, though it may ring on."""
+    """Make notes monophonic: each ends when the next begins, at the latest (it may ring on)."""
     ends_s = [note.onset_s for note in notes[1:]] + [np.inf]
     return [
         replace(note, offset_s=min(note.offset_s, end_s))
@@ -128,17 +128,17 @@ def one_voice(notes: Sequence[Note]) -> list[Note]:
 
 
 class ScoreArrays(NamedTuple):
-    """A score of one patch as numbers."""
+    """A score with one patch as arrays."""
 
     notes: Float[np.ndarray, "note value"]
-    """MIDI pitch, onset and offset in seconds (as one voice), then the rows of its own controls,
-    0..1. Rows beyond the last note are NaN."""
+    """MIDI pitch, onset and offset in seconds (monophonic), then the rows of the note's own
+    controls, 0..1. Rows after the last note are NaN."""
     patch: Float[np.ndarray, " row"]
     """The rows of the patch, 0..1."""
 
 
 def to_arrays(space: ControlSpace, score: Score, most_notes: int | None = None) -> ScoreArrays:
-    """A score as numbers, room for `most_notes` notes. The pitches are those of the keys."""
+    """Convert a score to arrays, cut or padded to `most_notes`. Pitches are those of the keys."""
     own = space.own
     resolved = one_voice(score.resolved)[:most_notes]
     length = len(resolved) if most_notes is None else most_notes
@@ -170,20 +170,20 @@ def from_arrays(
 
 
 def midi_velocity(level_db: float) -> int:
-    """The velocity, 1 to 127, of a level in dB below the loudest: 40 log10(velocity / 127) dB, as
+    """The MIDI velocity, 1 to 127, of a level in dB re the loudest: 40 log10(velocity / 127) dB, as
     recommended in General MIDI 1 (RP-003)."""
     return min(max(round(127 * 10 ** (level_db / 40)), 1), 127)
 
 
 def on_tick(time_s: float) -> float:
-    """The nearest time that a MIDI file can say."""
+    """Round a time to a tick of a MIDI file, at 0 or later."""
     return round(max(time_s, 0.0) * TICKS_PER_S) / TICKS_PER_S
 
 
 def note_spans(duration, melody_s: float = MELODY_S):
-    """Seconds from each note's start to the next one's, from the control `duration` in 0..1.
+    """Seconds from each note's onset to the next one's, from the control `duration` in 0..1.
 
-    Works on numpy arrays and torch tensors alike and keeps gradients.
+    Accepts numpy arrays and torch tensors, and keeps gradients.
 
     Shape: `(*batch, note) -> (*batch, note)`, summing to `melody_s`.
 
@@ -199,7 +199,7 @@ def sounding_note(
     times_s: Float[np.ndarray, " time"],
     melody_s: float = MELODY_S,
 ) -> Int[np.ndarray, " time"]:
-    """Which note of a melody a moment belongs to, from each note's start to the next one's.
+    """The index of the melody's note at each time; a note lasts until the next one's onset.
 
     >>> sounding_note(np.array([0.0, 1.0, 0.2]), np.array([0.1, 0.5, 1.4, 1.5, 9.9]))
     array([0, 1, 1, 2, 2])
@@ -210,11 +210,11 @@ def sounding_note(
 def duration_controls(
     spans_s: Float[np.ndarray, "*batch note"],
 ) -> Float[np.ndarray, "*batch note"]:
-    """A `duration` control that gives these spans: the inverse of `note_spans`.
+    """Values of the control `duration` that give these spans: the inverse of `note_spans`.
 
-    Only ratios of spans can be heard, so one degree of freedom is free; it is fixed by centring
+    Only ratios of spans are audible, which leaves one degree of freedom; it is fixed by centring
     the longest and shortest in the control's range. Spans shorter than 0.4 / 0.9 of the longest
-    are taken as that long. Raises ControlError unless all are positive.
+    are raised to that. Raises ControlError unless all are positive.
     """
     spans_s = np.asarray(spans_s, dtype=np.float64)
     if spans_s.shape[-1] == 0 or not (np.isfinite(spans_s) & (spans_s > 0)).all():
@@ -230,7 +230,7 @@ def duration_controls(
 def melody_score(
     space: ControlSpace, controls: Float[np.ndarray, "control note"], melody_s: float = MELODY_S
 ) -> Score:
-    """A melody of the paper as a score; ControlError for controls the plant must not play."""
+    """Convert a melody of the paper to a score. Raises ControlError for invalid controls."""
     controls = space.check(controls)
     if controls.ndim != 2:
         raise ControlError(f"one melody has the shape (control, note); got {controls.shape}.")
@@ -238,7 +238,7 @@ def melody_score(
     pitches = np.rint(PITCH_SPAN * pitch).astype(int) + LOWEST_PITCH_MIDI
     ends_s = np.cumsum(note_spans(duration, melody_s))
     onsets_s = np.concatenate([[0.0], ends_s[:-1]])
-    # A crowded melody has no room for the whole gap: a note sounds for half its span at least.
+    # A short span has no room for the whole gap: a note lasts for at least half its span.
     offsets_s = ends_s - np.minimum(GAP_S, 0.5 * (ends_s - onsets_s))
     knobs = space.knobs
     rows = [row for row, control in enumerate(space.rows) if control in knobs]
@@ -255,5 +255,5 @@ def melody_score(
 
 
 def knob_controls(space: ControlSpace, notes: Sequence[Note]) -> Float[np.ndarray, "row note"]:
-    """The controls of notes of any times, 0..1: a row for each row of the space."""
+    """The controls of notes, 0..1, clipped: a row for each row of the space."""
     return np.clip(np.stack([space.to_vector(note.controls) for note in notes], 1), 0.0, 1.0)

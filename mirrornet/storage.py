@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written beside their place, synced, then renamed into it."""
+"""Atomic writing: a file is written beside its destination, synced, then renamed to it."""
 
 import errno
 import os
@@ -12,21 +12,21 @@ from safetensors.numpy import save
 
 from .errors import OutputError
 
-# What `fsync` says where a file system (CIFS, FUSE) cannot sync; what was written is as good as it
-# gets there. Other errors, as of a full disk, mean that it may be lost.
+# Errors of `fsync` where a file system (CIFS, FUSE) cannot sync; data are as safe as they can be
+# there. Other errors, such as of a full disk, mean that data may be lost.
 CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a temporary file beside `path`, sync it to disk and rename it to `path`.
+    """Write `path` atomically: `write` fills a temporary file, which is synced and renamed.
 
-    The temporary file keeps the suffix of `path`, so writers that choose a format by name work.
-    If `write` fails, nothing is left behind and an older file at `path` stays as it was.
+    The temporary file is beside `path` and has its suffix, for writers that choose a format by
+    name. If `write` fails, nothing is left behind and an existing file at `path` is unchanged.
     """
     path = Path(path)
     temporary = _hidden(path.parent, path.suffix)
     try:
-        # With the permissions that the user's umask gives to any new file.
+        # With the permissions that the user's umask gives new files.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         write(temporary)
         with temporary.open("rb+") as file:
@@ -38,16 +38,16 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write named arrays as safetensors, complete or absent; OSError where the disk is full."""
-    content = save(dict(arrays))  # its `save_file` has an error of its own for a full disk
+    """Write named arrays atomically as safetensors. Raises OSError if the disk is full."""
+    content = save(dict(arrays))  # its `save_file` raises another error for a full disk
     return write_atomically(path, lambda file: file.write_bytes(content))
 
 
 def check_place(path: Path, parents: bool = True, instead: str = "choose another place") -> None:
-    """See before the work that `path` can be made, with its `parents` if they are missing: names
-    are short enough, folders and files can be made there and renamed. Leaves nothing behind.
+    """Check before the work that `path` can be created, with its missing `parents`: names are short
+    enough, and folders and files can be created there and renamed. Leaves nothing behind.
 
-    Raises OutputError, which says what to do `instead`, if not.
+    Raises OutputError if not; its message says what to do `instead`.
     """
     try:
         whole = Path(os.path.realpath(path))

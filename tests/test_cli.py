@@ -233,6 +233,30 @@ def test_plants_lists_every_control_with_its_unit_and_sets(capsys):
         assert ("set1 set2" in line) == (control in SET1)
 
 
+def test_plants_lists_the_choices_switches_and_tables_of_one_file(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        """from mirrornet.controls import Control, ControlSpace
+from mirrornet.plants import NotePlant
+
+class Mine(NotePlant):
+    name = "mine"
+    control_sets = {"all": ControlSpace((
+        Control("wave", kind="choice", choices=("saw", "square")),
+        Control("sync", kind="switch"),
+        Control("harmonics", "%", 0, 100, shape=(8, 4)),
+    ), "all")}
+
+    def note_sound(self, note):
+        raise NotImplementedError
+"""
+    )
+    assert main(["plants", "--plant", str(tmp_path / "mine.py")]) == 0
+    printed = capsys.readouterr().out
+    assert "Plant vital" not in printed
+    for text in ("saw, square", "off, on", "0 to 100 %, 8 x 4 values"):
+        assert text in printed
+
+
 # Learn and experiment
 
 

@@ -110,3 +110,24 @@ def test_physical_values_out_of_range_are_refused_in_their_unit(value):
 def test_what_is_no_array_of_numbers_is_refused(controls):
     with pytest.raises(ControlError):
         SPACE.check(controls)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"low": 1, "high": 1}, "needs a low below its high; got 1 and 1"),
+        ({"low": 0, "high": float("nan")}, "needs finite numbers for low and high"),
+        ({"low": 0, "high": 9, "curve": "exponential"}, "its low must be above 0; got 0"),
+        ({"curve": "cubic"}, "the curve 'cubic'; choose one of linear, exponential"),
+        ({"kind": "knob"}, "the kind 'knob'; choose one of continuous, integer, choice, switch"),
+        ({"kind": "integer", "high": 1.5}, "is an integer, so low and high must be"),
+        ({"kind": "choice", "choices": ("saw",)}, "two or more choices"),
+        ({"choices": ("saw", "sine")}, "needs the kind choice"),
+        ({"shape": (0,)}, "whole numbers above 0 as its shape"),
+        ({"shape": (10**6, 10**6)}, "entries"),
+        ({"unit": 3}, "needs texts"),
+    ],
+)
+def test_a_control_that_makes_no_sense_is_refused_with_the_reason(wrong, says):
+    with pytest.raises(ControlError, match=rf"the control 'cutoff' .*{says}"):
+        Control("cutoff", **wrong)

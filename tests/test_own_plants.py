@@ -107,6 +107,11 @@ def test_workers_make_it_again_and_draw_what_it_can_play(organ: str):
     assert isinstance(heard[0], np.ndarray)
 
 
+def test_play_is_for_notes_and_render_for_scores(organ: str):
+    with pytest.raises(ControlError, match="give a whole score to `render`"):
+        load_plant(organ).play(SCORE)  # pyright: ignore[reportArgumentType]
+
+
 def test_at_another_rate_it_is_the_same_plant(organ: str):
     plant = load_plant(organ, detune=1.0).at_rate(8000)
     assert (plant.sample_rate_hz, len(plant.render(SCORE))) == (8000, 1.05 * 8000)

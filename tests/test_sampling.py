@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mirrornet.controls import Control, ControlSpace
+from mirrornet.plants.prior import random_score
 from mirrornet.plants.vital import SET1
 from mirrornet.training.sampling import SCALE_SEMITONES, random_melodies
 
@@ -35,3 +37,20 @@ def test_babble_explores_every_semitone_and_targets_keep_to_the_scale():
     for melodies in (babble, targets):
         assert melodies[:, 1:].min() < 0.01
         assert melodies[:, 1:].max() > 0.99
+
+
+def test_all_values_of_a_choice_a_switch_or_an_integer_are_equally_likely():
+    space = ControlSpace(
+        (
+            Control("wave", kind="choice", choices=("sine", "saw", "square"), scope="patch"),
+            Control("sync", kind="switch", scope="patch"),
+            Control("voices", low=1, high=4, kind="integer", scope="patch"),
+        )
+    )
+    generator = np.random.default_rng(0)
+    patches = [random_score(space, range(60, 73), generator, 0.5).patch for _ in range(2000)]
+    for control, steps in zip(space, (3, 2, 4), strict=True):
+        values = [control.from_physical(patch[control.name]) for patch in patches]
+        values = np.rint(np.array(values, float) * (steps - 1))
+        shares = np.unique(values, return_counts=True)[1] / len(patches)
+        np.testing.assert_allclose(shares, 1 / steps, atol=0.04)

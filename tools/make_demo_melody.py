@@ -1,12 +1,12 @@
-"""Make the sound of the demo, `mirrornet/data/demo-melody.flac`, and the truth about it (`.json`).
+"""Make the sound of the demo, `mirrornet/data/demo-melody.flac`, and its ground truth (`.json`).
 
-A tune of five notes by an electric piano, an instrument that no plant of this package contains.
+A tune of five notes on an electric piano of a sound font that no plant of this package contains.
 It needs FluidSynth and the FluidR3 sound font, both from Debian:
 
     apt-get install fluidsynth fluid-soundfont-gm
     python tools/make_demo_melody.py
 
-Played dry (no reverb, no chorus). FluidSynth starts notes on a grid of 64 samples (1.5 ms).
+Rendered dry (no reverb, no chorus). FluidSynth starts notes on a grid of 64 samples (1.5 ms).
 """
 
 import json
@@ -28,15 +28,15 @@ SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 ELECTRIC_PIANO_1 = 4  # General MIDI program, counted from 0: much like a Fender Rhodes
 DATA = Path(__file__).resolve().parent.parent / "mirrornet" / "data"
 PEAK = 10 ** (-3 / 20)  # 1 is full scale
-FADE_OUT_S = 0.005  # the last note still rings where the melody is cut
+FADE_OUT_S = 0.005  # as the last note still sounds at the end
 
 PITCHES_MIDI = (62, 65, 69, 72, 69)  # D4 F4 A4 C5 A4
-SPANS_S = (0.5, 0.35, 0.35, 0.35, 0.45)  # from each note's start to the next one's
+SPANS_S = (0.5, 0.35, 0.35, 0.35, 0.45)  # from each note's onset to the next one's
 VELOCITIES = (100, 96, 99, 106, 98)
 
 
 def midi_file(notes: Sequence[Note], velocities: Sequence[int], program: int) -> mido.MidiFile:
-    """The notes, one after another, for one General MIDI program (0..127); a tick is 1 ms."""
+    """Make a MIDI file of successive notes for a General MIDI program (0..127); a tick is 1 ms."""
     file = mido.MidiFile(type=0, ticks_per_beat=500)  # a beat is 0.5 s unless a tempo is set
     track = file.add_track()
     track.append(mido.Message("program_change", program=program))
@@ -54,7 +54,7 @@ def midi_file(notes: Sequence[Note], velocities: Sequence[int], program: int) ->
 
 
 def play(midi: mido.MidiFile, sound_font: Path = SOUND_FONT) -> Float[np.ndarray, " sample"]:
-    """The first two seconds of `midi`, played by FluidSynth without effects, channels averaged."""
+    """Render the first 2 s of `midi` with FluidSynth, without effects, channels averaged."""
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder, "melody.mid"), Path(folder, "melody.wav")
         midi.save(score)

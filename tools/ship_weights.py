@@ -1,4 +1,4 @@
-"""Make the weights that ship with the package: what a run knew of the plant before any target.
+"""Make the weights that ship with the package, from runs trained on babble only.
 
     mirrornet experiment 1 --budget full
     python tools/ship_weights.py experiment-1-own-mirror-full-seed-0
@@ -6,7 +6,8 @@
     python tools/ship_weights.py vital-patch-full
 
 Writes `mirrornet/data/vital-SET.json`, the card with seed, budget and results, and the weights in
-half precision beside it. It prints what halving the precision does to the encoder's controls.
+half precision beside it. For melodies, it prints the largest change of the demo's controls that
+half precision causes; for recordings, the size of the weights.
 """
 
 import json
@@ -24,6 +25,7 @@ KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "
 
 
 def ship(name: str) -> None:
+    """Make the shipped weights from the run `runs/NAME`."""
     run = Path("runs") / name
     model = MirrorNet.load(run / "model.json")
     if model.architecture == "recording":
@@ -33,6 +35,7 @@ def ship(name: str) -> None:
 
 
 def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
+    """Write the weights for recordings, with an excerpt of the run's card."""
     kept = ("learned", "learning_minutes", "learning_cpu_s", "machine", "versions", "git_commit")
     about = {"made_by": "mirrornet learn --controls patch --budget full"}
     path = model.save(shipped("patch"), about | {key: card[key] for key in kept}, half=True)
@@ -42,6 +45,7 @@ def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
 
 
 def ship_for_melodies(name: str) -> None:
+    """Write the weights for melodies that experiment `name` had before training on targets."""
     result = json.loads((Path("results") / f"{name}.json").read_bytes())
     run = Path("runs") / name
     model = MirrorNet.load(run / "babbled" / "model.json")

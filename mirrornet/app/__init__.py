@@ -1,1 +1,1 @@
-"""The program: the command line, the terminal as a listener, folders of sounds, the doctor."""
+"""The application: command line, progress on the terminal, folders of sounds, self-test."""

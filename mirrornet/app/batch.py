@@ -1,8 +1,8 @@
-"""A folder of recordings, each matched by a process of its own, and one page for all of them.
+"""Match a folder of recordings, each in a process of its own, with a summary page.
 
-A file that cannot be used, or that ends its process, is reported and the others go on. What is
-done is not done again, so an interrupted folder goes on where it stopped. No process outlives the
-one that started it.
+A file that cannot be used, or that crashes its process, is reported, and the others are still
+matched. Finished files are not matched again, so an interrupted folder can be resumed. No child
+process outlives its parent.
 """
 
 import hashlib
@@ -35,23 +35,23 @@ KINDS = (
     "oga ogg opus tta w64 wav webm wma wv"
 )
 SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
-NOTED = "sound.sha256"  # beside an answer: which sound it answers
-# Results are known by what one of their files says.
+NOTED = "sound.sha256"  # in the folder of a result: the sha256 of its sound file
+# Folders of results are recognised by one of these files, a JSON object with these keys.
 RESULTS = {
     "controls.json": {"plant", "notes", "controls_0_to_1"},
     "options.json": {"folder", "options", "weights"},
 }
-OURS = {"index.html", "options.json", "summary.csv"}  # in `out`, beside the folders
+OURS = {"index.html", "options.json", "summary.csv"}  # files in `out`, beside the folders
 COLUMNS = ("notes", "difference", "in words", "problem")
-LONGEST_S = 3600.0  # that a process may take; then it is asked to end with its best so far
-GRACE_S = 120.0  # in which it has to
-LOOK_S = 0.1  # how often a process is asked whether it is done
-MATCH_BYTES = 1e9  # that a process takes for a minute of sound; for ten, half as much again
+LONGEST_S = 3600.0  # time limit of a process; then it is interrupted and saves its best so far
+GRACE_S = 120.0  # time for saving, before it is killed
+LOOK_S = 0.1  # polling interval
+MATCH_BYTES = 1e9  # memory of a process for a minute of sound; for ten minutes, 1.5 times as much
 
 
 @dataclass(frozen=True)
 class Matched:
-    """What became of one file: what is known of its match, by `COLUMNS`, or why there is none."""
+    """The outcome for one file: `facts` on its match, by `COLUMNS`, or the `problem`."""
 
     file: Path
     folder: Path
@@ -67,12 +67,25 @@ def match_folder(
     weights: str = "",
     progress: Progress | None = None,
 ) -> list[Matched]:
-    """Match every sound file in `folder`, and in the folders inside; `options` are those of
-    `mirrornet match`, `weights` is a fingerprint of its model's.
+    """Match every sound file in `folder` and its subfolders.
 
-    Results go into `out`, a folder for each file named as the file is, with `index.html` and
-    `summary.csv`. On Ctrl-C what is under way is given up, and the summary is of what is done.
-    Raises AudioError if there is no sound file, OutputError if `out` cannot be used.
+    On Ctrl-C the running matches are abandoned, and the summary is of the finished ones.
+
+    Args:
+        folder: the folder of sound files.
+        out: for results: a folder for each sound file, named like it, `index.html` and
+            `summary.csv`.
+        options: command-line options of `mirrornet match`.
+        workers: number of processes at a time.
+        weights: fingerprint of the model, so that results of another one are not continued.
+        progress: receives progress events and can cancel the work.
+
+    Returns:
+        The outcome for each file, and for each folder that cannot be opened.
+
+    Raises:
+        AudioError: when there is no sound file, or one has the name of a file of the results.
+        OutputError: when `out` cannot be used.
     """
     folder, out = Path(os.path.realpath(folder)), Path(os.path.realpath(out))
     if out == folder or out in folder.parents:
@@ -100,7 +113,7 @@ def match_folder(
             def one(file: Path) -> None:
                 matched = _match_file(file, out / file.relative_to(folder), options, stopped)
                 if stopped.is_set() and matched.problem:
-                    return  # it was given up
+                    return  # it was abandoned
                 with lock:
                     found[file] = matched
                     stage.at(len(found))
@@ -111,7 +124,7 @@ def match_folder(
             try:
                 list(threads.map(one, files))
             finally:
-                stopped.set()  # on Ctrl-C, nothing goes on alone
+                stopped.set()  # on Ctrl-C, ends the processes of all threads
     finally:
         done = [found[place] for place in sorted(found)]
         if done:
@@ -120,16 +133,17 @@ def match_folder(
 
 
 def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
-    """The sound files in `folder` and in the folders inside, but for hidden ones and those that are
-    results; and of folders inside that cannot be opened, why.
+    """List the sound files in `folder` and its subfolders, except hidden files and folders, `out`,
+    and folders of results; and the reasons why subfolders cannot be opened, by path.
 
-    Links are followed, into each folder once. Raises AudioError if there are no sound files.
+    Symbolic links are followed, into each folder once. Raises AudioError if there are no sound
+    files.
     """
     if not folder.is_dir():
         raise AudioError(f"{folder.name} is no folder; give a folder of sound files.")
     files: list[Path] = []
     closed: dict[Path, str] = {}
-    seen = {out, *folder.parents}  # a link to one of these would lead round in a circle
+    seen = {out, *folder.parents}  # a link to one of these would be a cycle
     places = deque([folder])
     while places:
         place = places.popleft()
@@ -138,7 +152,7 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
             continue
         seen.add(real)
         try:
-            os.stat(f"{place}/.")  # what may only be listed is closed, too
+            os.stat(f"{place}/.")  # fails for folders that may be listed but not entered
             inside = sorted(place.iterdir())
         except OSError as error:
             closed[place] = error.strerror or str(error)
@@ -149,7 +163,7 @@ def sound_files(folder: Path, out: Path) -> tuple[list[Path], dict[Path, str]]:
             if not os.path.isdir(path):
                 files += [path] if path.suffix.lower() in SUFFIXES else []
             elif path.is_symlink():
-                places.append(path)  # last, so that what is there without a link has its own name
+                places.append(path)  # last, so that files keep their names without links
             else:
                 places.appendleft(path)
     if closed and not files:
@@ -170,7 +184,7 @@ def _holds_results(folder: Path) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The JSON object in a file; an empty one if it holds something else."""
+    """The JSON object in a file; empty if the file is missing or holds something else."""
     try:
         held = json.loads(file.read_bytes()) if file.is_file() else {}
     except (OSError, RecursionError, ValueError):
@@ -179,7 +193,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _claim(out: Path, matches: dict[str, Any]) -> None:
-    """Note in `out` which `matches` it holds; OutputError if it holds anything else already."""
+    """Record in `out` which `matches` it holds; OutputError if it already holds anything else."""
     about = out / "options.json"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -210,10 +224,10 @@ def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event
                 return _matched(file, folder)
             return Matched(file, folder, f"it changed since; delete {folder}.")
         code, asked, said = _run_match(file, folder, options, stopped)
-    except OSError as error:  # of the file, or of a machine that starts no more processes
+    except OSError as error:  # of the file, or since no more processes can be started
         return Matched(file, folder, f"it cannot be matched ({error.strerror}).")
     if code == 0 or done.is_file():
-        with suppress(OSError):  # then times tell whether the sound changed
+        with suppress(OSError):  # without it, `_answers` compares times
             write_atomically(folder / NOTED, lambda path: path.write_text(f"{content}\n"))
         return _matched(file, folder)
     if asked:
@@ -225,8 +239,8 @@ def _match_file(file: Path, folder: Path, options: Sequence[str], stopped: Event
 def _run_match(
     file: Path, folder: Path, options: Sequence[str], stopped: Event
 ) -> tuple[int, bool, str]:
-    """Match one file in a process of its own: its exit code, whether it was asked to end, and what
-    it said on its error stream."""
+    """Match one file in a process of its own. Returns its exit code, whether it was interrupted,
+    and its stderr."""
     command = [sys.executable, "-P", "-c", _program(), "match", str(file), "--out", str(folder)]
     with (
         tempfile.TemporaryFile() as errors,
@@ -236,7 +250,7 @@ def _run_match(
             stdout=subprocess.DEVNULL,
             stderr=errors,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C is for us to handle
+            start_new_session=True,  # so that Ctrl-C reaches only this process
         ) as process,
     ):
         latest_s, asked = time.monotonic() + LONGEST_S, 0
@@ -248,7 +262,7 @@ def _run_match(
                 late = time.monotonic() > latest_s
                 if asked and late:
                     process.kill()
-                # At the first Ctrl-C it saves its best so far, at the second it gives that up.
+                # The first Ctrl-C makes it save its best so far; the second one aborts that.
                 elif asked < (2 if stopped.is_set() else late):
                     process.send_signal(signal.SIGINT)
                     latest_s, asked = time.monotonic() + GRACE_S, asked + 1
@@ -257,7 +271,7 @@ def _run_match(
 
 
 def _sha256(file: Path) -> str:
-    """Of what a file holds; of what is no file (and may never end), nothing."""
+    """Hash of a regular file; empty for anything else, which may be endless."""
     if not file.is_file():
         return ""
     with file.open("rb") as content:
@@ -265,8 +279,8 @@ def _sha256(file: Path) -> str:
 
 
 def _answers(folder: Path, file: Path, content: str) -> bool:
-    """Whether the answer in `folder` is one to `file` as it is. An answer that does not say which
-    sound it answers, as earlier versions gave, is if it is younger."""
+    """Whether the result in `folder` is of `file` in its present state. Without a recorded hash, as
+    in results of earlier versions: whether the result is newer."""
     noted = folder / NOTED
     if noted.is_file():
         return noted.read_text(errors="replace").strip() == content
@@ -290,8 +304,8 @@ def _matched(file: Path, folder: Path) -> Matched:
 
 
 def _program() -> str:
-    """What the process of one file runs. It finds what we find: nothing of the current folder
-    (`-P`), unless that is on our own path."""
+    """The Python program of a child process. It has this process's import path; with `-P`, the
+    current folder is on it only if it is on ours."""
     path = ascii([str(place) for place in sys.path])
     run = "from mirrornet.app.one_sound import match_one; match_one()"
     return f"import sys; sys.path[:] = {path}; {run}"
@@ -313,5 +327,5 @@ def _write_summary(folder: Path, out: Path, found: Sequence[Matched]) -> None:
         rows += f"</tr>\n<tr><td>{shown}</td>{cells}"
     page = table_page(f"{len(found)} sounds", f"<table><tr>{rows}</tr></table>")
     for file, text in (("summary.csv", csv_text(table)), ("index.html", page)):
-        content = text.encode("utf-8", "backslashreplace")  # a file's name need not be text
+        content = text.encode("utf-8", "backslashreplace")  # file names may be invalid Unicode
         write_atomically(out / file, lambda path, content=content: path.write_bytes(content))

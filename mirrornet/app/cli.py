@@ -1,5 +1,5 @@
 """The command line. Each command is a function; its arguments are the options and its docstring is
-the help. Commands import what they need when they run, so that `mirrornet --help` answers at once.
+the help. Commands import what they need when they run, so that `mirrornet --help` is fast.
 """
 
 import os
@@ -15,6 +15,7 @@ from ..errors import CancelledError, MirrorNetError
 from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
 from .interrupts import endings_interrupt
+from .options import PlantsToList
 from .streams import GONE, forgiving_output
 from .terminal import printable, say
 
@@ -22,24 +23,36 @@ if TYPE_CHECKING:
     from ..controls import Control
 
 
-def plants() -> None:
+def plants(plant: PlantsToList = None) -> None:
     """List the synthesizers, and their controls with units, ranges and meaning."""
-    from ..plants import plant_kinds
+    from ..plants import find_plant, plant_kinds
 
-    for name, kind in plant_kinds().items():
-        sets: dict[Control, list[str]] = {}  # a control may be another one in another set
+    kinds = plant_kinds() if plant is None else {plant: find_plant(plant)}
+    for name, kind in kinds.items():
+        sets: dict[Control, list[str]] = {}  # one name may stand for different controls
         for space in kind.control_sets.values():
             for control in space:
                 sets.setdefault(control, []).append(space.name)
         print(f"Plant {name}\n{'control':14} {'range':22} {'curve':12} {'control sets':16} meaning")
         for control, names in sets.items():
-            reach = f"{control.low:g} to {control.high:g} {control.unit}"
-            in_sets = " ".join(names)
-            print(f"{control.name:14} {reach:22} {control.curve:12} {in_sets:16} {control.meaning}")
+            print(
+                f"{control.name:14} {_reach(control):22} {control.curve:12} "
+                f"{' '.join(names):16} {control.meaning}"
+            )
+
+
+def _reach(control: "Control") -> str:
+    """The values of a control, in a few words."""
+    if control.kind == "choice":
+        return ", ".join(control.choices)
+    if control.kind == "switch":
+        return "off, on"
+    table = f", {' x '.join(map(str, control.shape))} values" if control.shape else ""
+    return f"{control.low:g} to {control.high:g} {control.unit}".rstrip() + table
 
 
 def doctor() -> int:
-    """Check that all that mirrornet needs works here, and say what to do where it does not."""
+    """Check that everything that mirrornet needs works here, and say how to fix what does not."""
     from .doctor import examine
 
     return examine()
@@ -57,19 +70,20 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
 }
 
 
-PRINTED = ("plants", "doctor", "--version")  # whose result is what they print
+PRINTED = ("plants", "doctor", "--version")  # commands whose result is their output
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code.
+    """Run one command and return its exit code.
 
-    0: done. 1: done in part: the doctor found a problem, or of a folder some sounds could not be
-    matched. 2: an error, explained in a sentence on stderr. 130: stopped by Ctrl-C; 128 and the
-    signal's number, as is usual, by another one: 143 by SIGTERM, 129 by SIGHUP, which do what
-    Ctrl-C does. Output that nobody reads changes nothing. A command line that is no command ends in
-    SystemExit with 2.
+    0: success. 1: partial success: the doctor found a problem, or some sounds of a folder could not
+    be matched. 2: an error, explained in a sentence on stderr. 128 plus the signal's number if
+    interrupted: 130 by Ctrl-C, 143 by SIGTERM and 129 by SIGHUP, which act like Ctrl-C. A closed
+    pipe or terminal does not change the exit code.
+
+    Raises SystemExit(2) for invalid arguments.
     """
-    if argv is None:  # the process is ours, and so is its matplotlib
+    if argv is None:  # as a program, not called from Python
         os.environ["MPLBACKEND"] = "agg"
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     with forgiving_output(to_the_end=argv is None) as out, endings_interrupt() as ended:
@@ -97,7 +111,7 @@ def _run(arguments: list[str]) -> int:
             raise MirrorNetError(
                 f"there is no command {arguments[0]}; choose one of {', '.join(COMMANDS)}."
             )
-        # A wildcard may have made arguments of names, which tyro prints as they are.
+        # File names from a wildcard may have control characters, which tyro would print unescaped.
         if (shown := [printable(argument) for argument in arguments]) != arguments:
             _call(shown, {name: _idle(command) for name, command in COMMANDS.items()})
         return _call(arguments, COMMANDS) or 0
@@ -127,7 +141,7 @@ def _call(
 
 
 def _idle(command: Callable[..., int | None]) -> Callable[..., None]:
-    """One that takes the same arguments, for tyro to say what is wrong with them."""
+    """A command with the same arguments that does nothing, for tyro to report invalid arguments."""
 
     @wraps(command)
     def idle(*_: object, **__: object) -> None:
@@ -137,7 +151,7 @@ def _idle(command: Callable[..., int | None]) -> Callable[..., None]:
 
 
 def _check_here() -> None:
-    """MirrorNetError if the current folder was deleted: libraries end the process without."""
+    """MirrorNetError if the current folder was deleted, since libraries would end the process."""
     try:
         os.getcwd()
     except FileNotFoundError as error:

@@ -1,5 +1,5 @@
-"""The terminal as a listener: bars with the time left on the error stream (elsewhere than on a
-terminal, their ends), and Ctrl-C as a way to cancel."""
+"""Progress on the terminal: bars with the remaining time on stderr (without a terminal, only each
+bar's final state), and cancellation by Ctrl-C."""
 
 import sys
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from .interrupts import deferred_interrupt
 from .streams import Forgiving
 from .terminal import printable
 
-WIDE = 124  # characters, in which every table has room for its numbers
-# Not where a program that shows bars of its own with rich leads the error stream meanwhile.
+WIDE = 124  # characters; wide enough for the numbers of every table
+# The actual stderr, also while a calling program redirects it to progress bars of its own (rich).
 _OUT: Any = Forgiving(lambda: getattr(sys.stderr, "rich_proxied_file", sys.stderr))
 CONSOLE = rich.console.Console(file=_OUT)
 
@@ -35,18 +35,18 @@ def _bars() -> rich.progress.Progress:
         rich.progress.TextColumn("{task.fields[note]}"),
         console=CONSOLE,
         speed_estimate_period=60,
-        redirect_stdout=False,  # what a program prints goes where it wants
+        redirect_stdout=False,  # the calling program's output is left alone
         redirect_stderr=False,
     )
 
 
-# rich shows one display at a time, so all bars, of all threads, are in one.
+# rich supports one live display at a time, so the bars of all threads share one.
 _SHOWN, _ENDING = Shared(_bars), Lock()
 
 
 class Console:
-    """A listener: shows each stage as a bar. While a stage that ends well is under way, on the main
-    thread, the first Ctrl-C cancels `progress`; at any other time Ctrl-C interrupts."""
+    """Shows the events of `progress`, each stage as a bar. During a stage with `ends_well` on the
+    main thread, the first Ctrl-C cancels `progress`; otherwise Ctrl-C raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.progress = Progress(self._hear)
@@ -73,20 +73,21 @@ class Console:
                     interrupts.__exit__(None, None, None)
                 with _ENDING:
                     tasks = {one.id: one for one in bars.tasks}
-                    if len(tasks) > 1:  # it stays as it is, above those that go on
+                    if len(tasks) > 1:  # print its final state above the others
                         bars.remove_task(task)
                         CONSOLE.print(bars.make_tasks_table([tasks[task]]))
                     _SHOWN.__exit__()
 
 
 def show(sentence: str) -> None:
-    """Print a line above the bars."""
+    """Print a sentence above the bars."""
     plain: Any = dict.fromkeys(("highlight", "markup", "emoji"), False)
     CONSOLE.print(printable(sentence), soft_wrap=True, **plain)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Show a table on the terminal; a narrow one breaks its lines, but no number is cut short."""
+    """Print a table, its first row as header, at least `WIDE` characters wide: a narrower terminal
+    wraps its lines, but no number is truncated."""
     table = Table(*rows[0], box=SIMPLE_HEAD, padding=0)
     table.columns[0].no_wrap = True
     for row in rows[1:]:

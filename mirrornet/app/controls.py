@@ -1,4 +1,4 @@
-"""Which of a plant's control sets a command means, if none is named."""
+"""The default control set of a command."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def usual_controls(sets: Mapping[str, "ControlSpace"], melodies: bool) -> str:
-    """The first for melodies of the paper, or the first for recordings; the first of all, if there
-    is none such."""
+    """Return the name of the first control set for the paper's melodies, if `melodies`, else of the
+    first for recordings; if there is none of that kind, of the first of all."""
     fitting = [name for name, space in sets.items() if space.is_melody == melodies]
     return (fitting or list(sets))[0]

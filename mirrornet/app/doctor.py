@@ -1,8 +1,8 @@
-"""`mirrornet doctor`: does everything work on this machine, and if not, what is to be done?
+"""`mirrornet doctor`: checks that everything works on this machine.
 
-Every check says in a few words what it found, or raises with a sentence to act on. What a check
-needs is imported inside it, so that a broken package is a finding and not the end. No check uses
-the network.
+Every check returns its finding in a few words, or raises an error that says what to do. A check
+imports what it needs itself, so that a broken package is reported and the other checks still run.
+No check uses the network.
 """
 
 import platform
@@ -16,24 +16,25 @@ from .terminal import say
 
 PACKAGES = ("mirrornet", "torch", "numpy", "scipy", "soundfile", "av", "soxr", "vita")
 GOLDEN = Path(__file__).parents[1] / "data" / "golden-excerpt.npz"
-LARGEST_ERROR = 1e-5  # of the largest value; single precision reaches 1e-6
-QUIETEST = 0.01  # peak, full scale being 1
-SAME = 1e-6
-DISK_GB, MEMORY_GB = 2.0, 2.0  # what learning with the quick budget may take
+LARGEST_ERROR = 1e-5  # as a share of the largest value; single precision reaches 1e-6
+QUIETEST = 0.01  # smallest peak; 1 is full scale
+SAME = 1e-6  # largest difference of samples of the same melody
+DISK_GB, MEMORY_GB = 2.0, 2.0  # needed for training with the budget "quick"
 MEMORY = Path("/proc/meminfo")
 
 
 class ProblemError(MirrorNetError):
-    """What a check found wrong, and what to do."""
+    """A problem that a check found, and what to do."""
 
 
 def check_versions() -> str:
+    """Report the versions of Python and of packages."""
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return f"Python {platform.python_version()} on {platform.machine()}; {versions}"
 
 
 def check_front_end() -> str:
-    """The auditory spectrogram against that of the original NSL toolbox."""
+    """Compare the auditory spectrogram with that of the original NSL toolbox."""
     import numpy as np
     import torch
 
@@ -52,7 +53,7 @@ def check_front_end() -> str:
 
 
 def check_plant() -> str:
-    """A melody, another one, and the first again, in a process of its own: it may crash."""
+    """Render a melody, another one and the first again, in another process, as it may crash."""
     import numpy as np
 
     from ..plants.pool import Pool
@@ -77,7 +78,7 @@ def check_plant() -> str:
 
 
 def check_model() -> str:
-    """The weights that ship; loading compares their sha256."""
+    """Load the shipped weights, which verifies their sha256."""
     from ..models.mirrornet import load_model
 
     try:
@@ -89,6 +90,7 @@ def check_model() -> str:
 
 
 def check_disk() -> str:
+    """Check the free space in the current folder."""
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     if free_gb < DISK_GB:
         raise ProblemError(
@@ -99,6 +101,7 @@ def check_disk() -> str:
 
 
 def check_memory() -> str:
+    """Check the available memory, on Linux."""
     if not MEMORY.is_file():
         return "cannot be told on this system"
     lines = dict(line.split(":") for line in MEMORY.read_text().splitlines())
@@ -122,7 +125,7 @@ CHECKS: Mapping[str, Callable[[], str]] = {
 
 
 def examine(checks: Mapping[str, Callable[[], str]] = CHECKS) -> int:
-    """Print a line for each check; returns 1 if any found a problem, else 0."""
+    """Run the checks and print a line for each; return 1 if any found a problem, else 0."""
     problems = 0
     for name, check in checks.items():
         try:

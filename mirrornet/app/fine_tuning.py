@@ -1,5 +1,5 @@
-"""A model for a user's own sounds: it learns from most recordings of a folder, and the others are
-matched before and after, with a page to listen to them."""
+"""Fine-tuning on a user's recordings: a model is trained on most files of a folder, and the others
+are matched before and after, with a page to compare them."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from ..storage import write_atomically
 from ..training.fine_tuning import FineTuningRecipe, cut, fine_tune
 from .batch import sound_files
 
-HELD_OUT = 5  # of so many files one is held out
+HELD_OUT = 5  # one file in so many is held out
 PAGE = "index.html"
 
 Models = Mapping[str, MirrorNet]
@@ -36,20 +36,22 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Split:
-    """The usable recordings of a folder."""
+    """The usable recordings of a folder, divided into training and held-out files."""
 
     learned_from: list[Path]
     judged_by: list[Path]
     sounds_sha256: list[str]
-    """Of all of them, in their order in the folder."""
+    """Fingerprints of all sounds, in order of their files in the folder."""
 
 
 def split_folder(folder: Path, out: Path, seed: int, progress: Progress) -> Split:
-    """Recordings in `folder` to learn from and to be judged by; those in `out` are passed over, and
-    what cannot be used, or is there twice, is reported and left out. Raises AudioError if nothing
-    can be used."""
+    """Divide the recordings in `folder` at random into training and held-out files.
+
+    Files in `out` are skipped; files that cannot be used and duplicate sounds are reported and left
+    out. Raises AudioError if no file can be used.
+    """
     files, closed = sound_files(folder, out)
-    usable: dict[str, Path] = {}  # by their sounds, so that none is on both sides
+    usable: dict[str, Path] = {}  # by sound, so that no duplicate is held out
     with progress.stage("Looking at files", len(files)) as stage:
         for place, reason in closed.items():
             progress.say(f"left out a folder: {place} cannot be opened ({reason}).")
@@ -70,8 +72,8 @@ def split_folder(folder: Path, out: Path, seed: int, progress: Progress) -> Spli
 
 
 def held_out(files: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
-    """Files to learn from, and those to be judged by: one in `HELD_OUT`, at least one. A single
-    file is both."""
+    """Divide files at random into those to train on and those held out, one in `HELD_OUT`, rounded
+    up. A single file is both."""
     if len(files) == 1:
         return list(files), list(files)
     order = np.random.default_rng(seed).permutation(len(files))
@@ -90,8 +92,26 @@ def adapt(
     resume: bool = False,
     device: str = "auto",
 ) -> MirrorNet:
-    """`model` after it listened to the recordings to learn from; see `fine_tune`, which
-    keeps all it does in `out`. Raises AudioError if no notes are heard in any of them."""
+    """Fine-tune `model` on the training files of `split`; see `fine_tune`.
+
+    Args:
+        model: the model to start from, for recordings.
+        plant: name or file of the plant.
+        folder: the folder of the recordings, relative to which the run's card names them.
+        split: the recordings.
+        out: the run's folder.
+        progress: receives progress events and can cancel the training.
+        seed: random seed of excerpts and training.
+        resume: whether to continue a run in `out`.
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        The fine-tuned model.
+
+    Raises:
+        AudioError: when no notes are found in any recording.
+        OutputError: when `out` cannot be used.
+    """
     recipe = FineTuningRecipe()
     with progress.stage("Reading", len(split.learned_from)) as stage:
 
@@ -119,11 +139,11 @@ def compare(
     out: Path,
     progress: Progress,
 ) -> Scores:
-    """How far the answers of models are from some files of a folder, without refinement: for each
-    file, the spectrogram error of each model by its name.
+    """Match files of a folder with several models, without refinement; return for each file the
+    spectrogram error of each model, by its name.
 
-    Matches go into `out`, with a page to listen to them; what was matched before is not again. A
-    file that cannot be matched is reported and left out. Raises MirrorNetError if none can be.
+    Matches, a page of them and `scores.json` go into `out`; matches that are there are kept. A file
+    that cannot be matched is reported and left out. Raises MirrorNetError if none can be matched.
     """
     scores: Scores = {}
     with progress.stage("Comparing", len(files)) as stage:
@@ -141,13 +161,13 @@ def compare(
         raise MirrorNetError(f"none of the {len(files)} files held out can be matched; see above.")
     text = json.dumps({"spectrogram_error": scores}, indent=2) + "\n"
     write_atomically(out / "scores.json", lambda path: path.write_text(text))
-    page = _page(scores, list(models)).encode("utf-8", "backslashreplace")  # names may be no text
+    page = _page(scores, list(models)).encode("utf-8", "backslashreplace")  # undecodable file names
     write_atomically(out / PAGE, lambda path: path.write_bytes(page))
     return scores
 
 
 def means(scores: Scores) -> dict[str, float]:
-    """The mean over files, for each model."""
+    """Return the mean spectrogram error over files, for each model."""
     names = next(iter(scores.values()))
     return {name: float(np.mean([of_file[name] for of_file in scores.values()])) for name in names}
 

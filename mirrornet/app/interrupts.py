@@ -1,4 +1,4 @@
-"""Ctrl-C that lets what is under way come to a good end, and signals that do as it does."""
+"""Deferred Ctrl-C, so that running work can end in order, and signals that act like Ctrl-C."""
 
 import signal
 import threading
@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# What ends a process from outside, and a terminal's programs where it is closed.
+# The signals that ask a process to end, and that a closed terminal sends to its programs.
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interrupt:
+    """Whether an interrupt came within a `deferred_interrupt` block."""
+
     asked = False
 
 
 class Ended:
+    """The signal that interrupted the process."""
+
     signum: int = signal.SIGINT
-    """Of the signal that came last. (A KeyboardInterrupt that passes through C++ forgets it.)"""
+    """Number of the last signal. (A KeyboardInterrupt loses it when it passes through C++.)"""
 
 
 _ended = Ended()
@@ -24,11 +28,12 @@ _ended = Ended()
 
 @contextmanager
 def deferred_interrupt(ask_instead: Callable[[], None] = lambda: None) -> Iterator[Interrupt]:
-    """The first Ctrl-C only sets `asked` and calls `ask_instead`; the second one interrupts. The
-    same for `ENDINGS`, where they are `endings_interrupt`."""
+    """Within the block, the first Ctrl-C only sets `asked` and calls `ask_instead`; the second one
+    raises KeyboardInterrupt. Within `endings_interrupt`, the same holds for `ENDINGS`. On
+    threads other than the main one, nothing changes."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupt  # only the main thread hears signals
+        yield interrupt  # Python handles signals on the main thread only
         return
 
     def ask(signum: int, frame: FrameType | None) -> None:
@@ -42,12 +47,12 @@ def deferred_interrupt(ask_instead: Callable[[], None] = lambda: None) -> Iterat
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDINGS)}
     for number, handler in [*before.items()]:
-        # None is a handler that is not Python's, and could not be put back.
+        # None: a handler that was not set from Python and could not be restored.
         if handler is None or (number != signal.SIGINT and handler is not _end):
             del before[number]
     try:
         for number in [*before]:
-            if number in before:  # and no signal came meanwhile
+            if number in before:  # unless a signal came meanwhile and restored all
                 signal.signal(number, ask)
         yield interrupt
     finally:
@@ -56,8 +61,8 @@ def deferred_interrupt(ask_instead: Callable[[], None] = lambda: None) -> Iterat
 
 @contextmanager
 def endings_interrupt() -> Iterator[Ended]:
-    """`ENDINGS` interrupt as Ctrl-C does, once; those that were handled or ignored (as by nohup)
-    before are left alone."""
+    """Within the block, the first of `ENDINGS` raises KeyboardInterrupt, as Ctrl-C does. Signals
+    that are already handled or ignored (as by nohup) are left alone."""
     ours = []
     if threading.current_thread() is threading.main_thread():
         ours = [number for number in ENDINGS if signal.getsignal(number) == signal.SIG_DFL]
@@ -73,7 +78,7 @@ def endings_interrupt() -> Iterator[Ended]:
 
 def _end(signum: int, frame: FrameType | None) -> None:
     _ended.signum = signum
-    for number in ENDINGS:  # what is cleaned up now must not be interrupted again
+    for number in ENDINGS:  # cleaning up must not be interrupted
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,5 +1,5 @@
-"""The process that matches one sound of a folder: the command line, until the folder's process
-ends."""
+"""The child process that matches one sound of a folder: it runs the command line and ends when its
+parent process does."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ from .cli import main
 
 
 def match_one() -> None:
-    """The life of the process."""
+    """Run the command line and exit with its code; exit early with 1 if the parent ends."""
     Thread(target=_end_with_the_folder, daemon=True).start()
     sys.exit(main())
 
 
 def _end_with_the_folder() -> None:
-    """It holds the other end of this pipe, however it ends."""
+    """The parent holds the other end of stdin's pipe, which closes however the parent ends."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)

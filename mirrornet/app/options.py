@@ -1,4 +1,4 @@
-"""The options of the command line: their types, what their values are called, and their help."""
+"""The options of the command line: their types, metavariables and help texts."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ HIGHEST_SEED = 2**31 - 1
 
 
 def seed_from(text: str) -> int:
-    """A seed as a user writes it; ValueError, with a sentence, if it is none.
+    """Parse a random seed. Raises ValueError unless it is a whole number up to `HIGHEST_SEED`.
 
     >>> seed_from("7")
     7
@@ -21,7 +21,7 @@ def seed_from(text: str) -> int:
 
 
 def _explained(metavar: str, help: str) -> object:
-    """An option whose help says what is taken where it is left out."""
+    """An option whose help text states its default itself."""
     return arg(metavar=metavar, help=help, help_behavior_hint="")
 
 
@@ -38,7 +38,7 @@ ControlsFile = Annotated[
     Path,
     arg(
         metavar="CONTROLS_JSON",
-        help="what to play; its notes may be edited: MIDI pitch, times in s, knobs in their units",
+        help="what to play; its notes may be edited: MIDI pitch, times in s, controls in units",
     ),
 ]
 ExperimentNumber = Annotated[Literal[1, 2, 3], arg(help="which; see above")]
@@ -50,8 +50,8 @@ Start = Annotated[
     str | None,
     _explained(
         "shipped|PATH",
-        "begin with what the weights that ship, or a model of your own, know of the synthesizer, "
-        "and only listen to the targets (of recordings, always); default: learn from nothing",
+        "start from the weights that ship, or from a model of your own, and only fine-tune on the "
+        "targets (required for recordings); default: start from random weights",
     ),
 ]
 
@@ -59,8 +59,11 @@ Plant = Annotated[
     str,
     arg(
         metavar="NAME|FILE.py",
-        help="the synthesizer to play; `mirrornet plants` lists them; or a file that defines one",
+        help="the synthesizer: a name that `mirrornet plants` lists, or a file that defines one",
     ),
+]
+PlantsToList = Annotated[
+    str | None, _explained("NAME|FILE.py", "list this one only; default: all that are installed")
 ]
 PlantOfFile = Annotated[
     str | None,
@@ -70,16 +73,16 @@ ControlSet = Annotated[
     str | None,
     _explained(
         "SET",
-        "which of its knobs to use; `mirrornet plants` lists them: of vital, patch for recordings, "
-        "set1 and set2 for melodies of five notes in 2 s, whose knobs move from note to note; "
-        "default: the first for recordings, or the model's",
+        "the control set; `mirrornet plants` lists them: of vital, patch for recordings, set1 and "
+        "set2 for melodies of five notes in 2 s, with controls of each note; default: the first "
+        "for recordings, or the model's",
     ),
 ]
 LearnedControls = Annotated[
     str | None,
     _explained(
         "SET",
-        "which of its knobs to use; `mirrornet plants` lists them; default: patch for a folder of "
+        "the control set; `mirrornet plants` lists them; default: patch for a folder of "
         "recordings, set1 for melodies of the synthesizer's own",
     ),
 ]
@@ -87,73 +90,69 @@ Model = Annotated[
     Path | None,
     _explained(
         "PATH",
-        "what was learned: a folder that `mirrornet learn` wrote, or a model's .json file; "
-        "default: what ships for vital and these controls",
+        "the model: a folder that `mirrornet learn` wrote, or a model's .json file; default: the "
+        "weights that ship for vital and these controls",
     ),
 ]
 Refine = Annotated[
     int | None,
     _explained(
         "TIMES",
-        "how often the synthesizer may be played to improve on the first answer; Ctrl-C ends that "
-        "with the best so far; default: not at all, or, with --seconds, as often as there is time",
+        "how many renders refinement may spend; Ctrl-C ends it with the best so far; default: "
+        "none, or, with --seconds, as many as there is time for",
     ),
 ]
 Seconds = Annotated[
     float | None,
-    _explained(
-        "SECONDS", "for how long it may be played to improve on the first answer; default: any time"
-    ),
+    _explained("SECONDS", "how much time refinement may take; default: no limit"),
 ]
 Candidates = Annotated[
     int,
     arg(
         metavar="NUMBER",
         help="how many answers to a recording, which sound different; each beyond the first takes "
-        "16 renders to find, and all share those of --refine and the time of --seconds",
+        "16 renders, and all share the renders of --refine and the time of --seconds",
     ),
 ]
 PatchScope = Annotated[
     Literal["shared", "per-note"],
     arg(
-        help="of a recording: one preset that plays all notes, as a musician would; or knobs that "
-        "move from note to note, as MIDI controllers and a preset for each"
+        help="of a recording: one preset that plays all notes; or controls of each note, as MIDI "
+        "controllers and a preset for each"
     ),
 ]
 
 Recipe = Annotated[
     Literal["mirror", "paper"],
-    arg(help="how to learn: mirror is ours, paper is the paper's networks and schedule"),
+    arg(help="how to train: mirror is ours, paper is the paper's networks and schedule"),
 ]
 Budget = Annotated[
     Literal["quick", "full"], arg(help="quick: a good model soon; full: the best one")
 ]
 BenchBudget = Annotated[
     Literal["quick", "full"],
-    arg(
-        help="how much babble and how many renders: quick shows the picture, full is the comparison"
-    ),
+    arg(help="babble and renders; quick: a rough comparison; full: the one in docs/"),
 ]
 Recordings = Annotated[
     bool,
     arg(
-        help="in place of an experiment: how well recordings are matched, of the synthesizer "
-        "itself, of ten instruments that it never heard, of a voice, and real ones"
+        help="in place of an experiment: recordings of the synthesizer itself, of ten instruments "
+        "that no model was trained on, of a synthetic voice, and real ones"
     ),
 ]
 Targets = Annotated[
     str,
     arg(
         metavar="FOLDER|SEED",
-        help="what to learn to play: a folder of recordings (with --controls set1 or set2, of five "
-        "notes in 2 s each), or a number, the seed of 400 melodies that the synthesizer plays",
+        help="the sounds to train on: a folder of recordings (with --controls set1 or set2, of "
+        "five notes in 2 s each), or a number, the seed of 400 melodies of the synthesizer",
     ),
 ]
-Resume = Annotated[bool, arg(help="go on where it was stopped")]
+Resume = Annotated[bool, arg(help="continue an interrupted run")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="auto: a CUDA GPU if there is one")]
 Seed = Annotated[
     int,
-    arg(help="where chance starts: the same seed gives the same results, if no time is set"),
+    arg(help="random seed: the same seed gives the same results, unless a time limit is set"),
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="NUMBER",
@@ -185,13 +184,13 @@ RunFolder = Annotated[
 ]
 WavFile = Annotated[
     Path | None,
-    _explained("WAV", "the file to write, not there yet; default: the name of CONTROLS_JSON"),
+    _explained("WAV", "the new file to write; default: the name of CONTROLS_JSON"),
 ]
 PresetFile = Annotated[
     Path | None,
     _explained(
         "VITAL",
-        "write the synthesizer's preset to this file, not there yet, in place of the sound; where "
-        "notes have knobs of their own one for each, numbered; default: no preset",
+        "write the synthesizer's preset to this new file, in place of the sound; where notes have "
+        "controls of their own, one for each, numbered; default: no preset",
     ),
 ]

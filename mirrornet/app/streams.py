@@ -1,5 +1,5 @@
-"""Output on which no work depends: a stream that is closed, full, or no longer read is passed
-over."""
+"""Output whose errors do not stop the work: writes to a stream that is closed, full or no longer
+read are dropped."""
 
 import errno
 import io
@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-# A pipe's reader or a terminal is gone: nobody misses what is not written. (Windows says EINVAL.)
+# A pipe's reader or a terminal is gone, so nothing is lost that would be read. (Windows: EINVAL.)
 GONE = {errno.EPIPE, errno.EBADF, errno.EIO, errno.EINVAL}
 
 
 class Forgiving:
-    """Writes to the stream that `find` finds, if there is one, and forgives it what it cannot take.
-    In all else it is that stream."""
+    """A proxy of the stream that `find` returns: writes to it, if it is open, and ignores OSErrors.
+    All other attributes are the stream's."""
 
     def __init__(self, find: Callable[[], TextIO | None]):
         self._find = find
         self.problem: OSError | None = None
-        """The first."""
+        """The first error of a write or flush."""
 
     def write(self, text: str) -> int:
         self._attempt("write", text)
@@ -36,7 +36,7 @@ class Forgiving:
         try:
             getattr(stream, what)(*arguments)
         except OSError as error:
-            # A new one: the other holds on to all that was at work.
+            # A copy: the original's traceback would keep all frames alive.
             self.problem = self.problem or OSError(error.errno, error.strerror)
 
     def __getattr__(self, name: str) -> Any:
@@ -49,15 +49,16 @@ def _is_closed(stream: object) -> bool:
 
 @contextmanager
 def forgiving_output(to_the_end: bool) -> Iterator[Forgiving]:
-    """What is printed inside is forgiven; gives standard output, which knows what became of it.
-    `to_the_end`: the process ends with it, and a stream that failed is not written to any more."""
-    # Were any of 0 to 2 closed, a file of ours would get that number, and what C prints to it.
+    """Within the block, errors of stdout and stderr are ignored; yields stdout, which keeps its
+    first error. `to_the_end`: the process ends after the block, and a stream that failed is
+    replaced by the null device."""
+    # If any of 0 to 2 is closed, the next file opened would get its number, and the output of C.
     while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     before = sys.stdout, sys.stderr
     with open(spare, "w") as nowhere:
         out, err = (nowhere if _is_closed(one) else one for one in before)
-        if isinstance(out, io.TextIOWrapper):  # a file's name need not be text
+        if isinstance(out, io.TextIOWrapper):  # file names may be invalid Unicode
             out.reconfigure(errors="backslashreplace")
         ours: Any = Forgiving(lambda: out), Forgiving(lambda: err)
         sys.stdout, sys.stderr = ours
@@ -67,6 +68,6 @@ def forgiving_output(to_the_end: bool) -> Iterator[Forgiving]:
             sys.stdout, sys.stderr = before
             for one in ours:
                 one.flush()
-                if one.problem and to_the_end:  # what Python flushes then would fail again
-                    with suppress(OSError):  # a stand-in has no file
+                if one.problem and to_the_end:  # Python's flush at exit would fail again
+                    with suppress(OSError):  # a substitute may have no file descriptor
                         os.dup2(spare, one.fileno())

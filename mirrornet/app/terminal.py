@@ -1,18 +1,17 @@
-"""Lines for the terminal, which obeys some characters: in the name of a file these are shown, not
-sent."""
+"""Output of lines to the terminal, with control characters (as in file names) escaped."""
 
 import re
 import sys
 from typing import TextIO
 
-# Control characters, marks that turn the direction of text, ends of lines, bytes that are no text.
+# Control characters, marks of text direction, line ends, surrogates of undecodable bytes.
 OBEYED = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(line: str) -> str:
-    r"""A line with what a terminal would obey as Python would write it.
+    r"""Escape the characters that a terminal would interpret, in Python's notation.
 
     >>> print(printable("a\x1b[2Jb\n.wav"))
     a\x1b[2Jb\n.wav
@@ -21,5 +20,5 @@ def printable(line: str) -> str:
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print one line at once, on standard output unless told otherwise."""
+    """Print one line, escaped and flushed, to `file`; by default to stdout."""
     print(printable(line), file=file or sys.stdout, flush=True)

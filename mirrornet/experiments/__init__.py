@@ -1,1 +1,1 @@
-"""The paper's experiments, as commands: thin scripts that learn, score and write `results/`."""
+"""The paper's experiments and the benchmarks: train, score and write `results/`."""

@@ -1,4 +1,4 @@
-"""Answers to held-out melodies, whoever found them: kept in files, and scored all alike."""
+"""Controls that a method found for held-out melodies: kept in files, and scored in one way."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,33 +20,34 @@ from .settings import Setting
 
 @dataclass(frozen=True)
 class Answer:
-    """Controls found for the first held-out melodies, with `renders` of each."""
+    """Controls that a method found for the first held-out melodies, with `renders` renders each."""
 
     method: str
     family: str  # ours, learned, search or trivial
     renders: int
     controls: Controls
-    cost: Mapping[str, float] = field(default_factory=dict)  # of learning, before any melody
+    cost: Mapping[str, float] = field(default_factory=dict)  # of training
 
     @property
     def name(self) -> str:
-        """Of no other answer in a benchmark."""
+        """A name that is unique within a benchmark."""
         babble = f"babble {self.cost['babble']:.0f}, " if "babble" in self.cost else ""
         return f"{self.method}, {babble}{self.renders} renders, {len(self.controls)} melodies"
 
     @property
     def digest(self) -> str:
-        """Of the controls, so that no score outlives them."""
+        """Fingerprint of the controls, so that a kept score is used for the same controls only."""
         return fingerprint(self.controls)[:8]
 
 
 def kept(
     file: Path, make: Callable[[], dict[str, np.ndarray]], question: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """The arrays in `file`, made first if there is none, beside the `question` that they answer.
+    """Load the arrays in `file`; if it does not exist, compute them with `make` and save them.
 
-    Raises OutputError if what is in the file answers another one. (Rounding is let pass: another
-    processor hears the same melody a little differently.)
+    `question` holds the inputs that the arrays depend on, which are saved with them. Raises
+    OutputError if those in the file differ by more than 1e-3; processors round spectrograms
+    differently.
     """
     if not file.is_file():
         answer = make() | {f"question: {name}": value for name, value in question.items()}
@@ -66,7 +67,7 @@ def kept(
 def score_all(
     setting: Setting, pool: Pool, true: Melodies, answers: list[Answer], run: Run
 ) -> list[dict[str, Any]]:
-    """A record for each answer. Scores are kept, and nothing is played for those that are."""
+    """Return a record with scores for each answer. Scores kept in `run` are not computed again."""
     folder = run.part("scores")
     files = [folder / f"{answer.name}, {answer.digest}.json" for answer in answers]
     missing = [pair for pair in zip(answers, files, strict=True) if not pair[1].is_file()]

@@ -1,8 +1,9 @@
-"""MirrorNet against its peers, under one budget of renders.
+"""MirrorNet against baselines, under one budget of renders.
 
-The sounds are an experiment's held-out melodies. Whoever learns does so from the same babble, for
-about the same CPU time, and then answers without a render; whoever searches may play each melody's
-candidates so many times. Ours does both: what its encoder answers is refined with a few renders.
+The sounds to match are an experiment's held-out melodies. Learned methods train on the same babble
+for about the same CPU time and then answer without a render. Search methods may render a fixed
+number of candidates for each melody. MirrorNet does both: its encoder's answer is refined with a
+few renders.
 """
 
 import json
@@ -37,18 +38,20 @@ from .evaluation import Heard, Melodies, optimise_all, refine_all
 from .matchers import EPOCHS, Babble, Learner, learners
 from .settings import Setting
 
-TOGETHER = 4  # melodies that are searched for at a time, and kept when they are done
+TOGETHER = 4  # melodies that are searched at the same time and whose answers are saved together
 FROM_NOTES = "CMA-ES from our notes"
-SEARCHED = 12  # held-out melodies, the first, that searches look for
-MARKS = (1, 10, 50, 200, 1000, 2000, 20000)  # renders of each melody after which answers are scored
+SEARCHED = 12  # the first held-out melodies, which the search methods match
+MARKS = (1, 10, 50, 200, 1000, 2000, 20000)  # renders per melody after which a search is scored
 
 
 @dataclass(frozen=True)
 class Budget:
-    babbles: tuple[int, ...]  # melodies that the learned methods hear
-    renders: int  # of each melody, for a search
-    cma_es_elsewhere: int  # the same for CMA-ES, where the sounds are another instrument's
-    refined: tuple[int, ...]  # renders of each melody, for ours
+    """How much the methods may train and render."""
+
+    babbles: tuple[int, ...]  # sizes of the training sets of the learned methods, in melodies
+    renders: int  # per melody, of a search
+    cma_es_elsewhere: int  # the same for CMA-ES, if another instrument plays the targets
+    refined: tuple[int, ...]  # renders per melody, of MirrorNet's refinement
 
 
 BUDGETS = {
@@ -66,16 +69,21 @@ def run_benchmark(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Compare, and write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` with a picture (PNG)
-    beside it. What is learned and scored is kept in `runs`, and goes on there with `resume`; what
-    is learned from the babble alone serves every experiment. All answers are kept in a folder
-    beside the results, and whoever has answered is not asked again: delete them to start afresh.
+    """Run the benchmark; write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` and a plot (PNG).
 
-    Raises OutputError if there is such a run and `resume` is not asked for, MirrorNetError if a
-    package of mirrornet[bench] is missing.
+    Models and scores are kept in `runs`, where `resume` continues; models trained on babble alone
+    are shared by all experiments. Answers are kept in a folder beside the results and are not
+    computed again: delete the folder to start anew.
+
+    Returns:
+        The path of the JSON file.
+
+    Raises:
+        OutputError: when the run exists and `resume` is false.
+        MirrorNetError: when a package of mirrornet[bench] is missing.
     """
     progress = progress or Progress()
-    for package in ("cma", "pymoo", "librosa"):  # needed late, so asked for early
+    for package in ("cma", "pymoo", "librosa"):  # needed late, so checked early
         bench_module(package)
     plan = BUDGETS[budget]
     name = f"bench-{setting.name}-{budget}-seed-{seed}"
@@ -143,7 +151,8 @@ def run_benchmark(
 
 
 def trivial(pool: Pool, true: Melodies) -> list[Answer]:
-    """Every control in the middle and, where the plant is the same, the true controls."""
+    """Return the reference answers: all controls at 0.5, and the true controls if the targets have
+    all of the pool's controls."""
     middle = np.full((len(true.controls), len(pool.controls), true.controls.shape[-1]), 0.5)
     answers = [Answer("constant guess", "trivial", 0, middle)]
     if set(pool.controls) <= set(true.space):
@@ -161,7 +170,8 @@ def refined(
     answers: Path,
     seed: int,
 ) -> list[Answer]:
-    """Ours with the decoder, and with ever more renders; what was found is kept in `answers`."""
+    """Refine MirrorNet's answers: with the decoder alone, then with each number of renders in
+    `marks`, each from the decoder's answer. The results are kept in the folder `answers`."""
     method = guessed.method.replace("encoder", "MirrorNet")
 
     def optimised() -> dict[str, np.ndarray]:
@@ -196,9 +206,11 @@ def searched(
     folder: Path,
     seed: int,
 ) -> list[Answer]:
-    """The searches' best after every mark. One of them starts from the notes that the encoder which
-    ships hears. What was found is kept in `answers`, for a few melodies at a time, and what they
-    were searched with in `folder`."""
+    """Run all search methods and return their best answers after each of `MARKS`.
+
+    One of them starts from the pitches and durations that the shipped encoder estimates. The best
+    answers are kept in the folder `answers`, all rendered candidates in `folder`.
+    """
     space = pool.controls
     notes = [space.row_of_role("pitch"), space.row_of_role("duration")]
     guesses = load_model(None, setting.controls).guess(torch.from_numpy(heard)).numpy()
@@ -242,7 +254,7 @@ def searched(
 
 
 def paper_records(setting: Setting, seed: int, results: Path) -> list[dict[str, Any]]:
-    """The encoders of the paper's recipe that ran as experiments before, if any."""
+    """Records of the paper's recipe, from results of earlier experiment runs, if there are any."""
     files = (results / f"{setting.name}-paper-{budget}-seed-{seed}.json" for budget in BUDGETS)
     found = [json.loads(file.read_bytes()) for file in files if file.is_file()]
     return [

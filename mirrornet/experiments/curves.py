@@ -1,7 +1,6 @@
-"""The benchmark's picture: how far off every method is, against the renders it spent, on one melody
-and on learning.
+"""The benchmark's plot: match error of each method against its renders, per melody and in training.
 
-Colours are Okabe and Ito's, which colour-blind eyes can tell apart; markers and dashes differ, too.
+Colours are of Okabe and Ito's palette for colour-blind readers; markers and dashes differ, too.
 """
 
 from typing import Any
@@ -12,7 +11,7 @@ from matplotlib.ticker import LogFormatter, NullLocator
 
 from ..export.plots import INK, NOTE, QUIET, RULE
 
-NO_RENDER = 0.3  # where 0 stands on the logarithmic axis
+NO_RENDER = 0.3  # position of 0 renders on the logarithmic axis
 OURS = {"listened": "-", "babble only": (0, (3, 1.5))}  # solid, dashed
 SEARCHES = (
     ("#e69f00", "o"),
@@ -27,12 +26,12 @@ FLAT = {"constant guess": (0, (1, 3)), "true controls, played again": (0, (4, 2,
 
 
 def benchmark_curves(result: dict[str, Any]) -> Figure:
-    """Two panels of match error (% of variance), all axes logarithmic.
+    """Plot a result of `run_benchmark`: two panels of match error (% of variance), log-log axes.
 
-    Left, against renders spent on each melody: ours, refined and searched, are lines. What answers
-    without a render is a mark at 0, and a dashed line on from there, as more renders do not help
-    it. The floor is not drawn where it is 0. Right, against renders heard while learning: what
-    answers without a render, after more and more babble; the paper's recipe after each round.
+    Left, against renders per melody: MirrorNet and the searches are lines. A method that answers
+    without a render is a marker at 0 with a dashed horizontal line, as more renders do not change
+    it. The error of the true controls is not drawn where it is 0. Right, against renders in
+    training: methods that answer without a render, by size of babble; the paper's recipe by round.
     """
     figure = Figure(figsize=(12.6, 5.2), layout="constrained", facecolor="white")
     matching, learning = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -80,7 +79,7 @@ def _draw_matching(axis: Axes, result: dict[str, Any]) -> None:
     powers = [10**n for n in range(6) if 10**n <= furthest]
     axis.set_xticks([NO_RENDER, *powers], ["0", *(f"{power:,}" for power in powers)])
     axis.set_xlim(NO_RENDER / 1.5, 1.5 * furthest)
-    axis.axvline(NO_RENDER**0.5, color=RULE, lw=0.8)  # left of it, no render
+    axis.axvline(NO_RENDER**0.5, color=RULE, lw=0.8)  # separates 0 renders from the others
     axis.set_xlabel("renders spent on each melody", color=QUIET, fontsize=8)
     axis.set_ylabel("match error (% of variance)", color=QUIET, fontsize=8)
 
@@ -105,7 +104,7 @@ def _draw_learning(axis: Axes, result: dict[str, Any]) -> None:
 
 
 def _curves(result: dict[str, Any]) -> dict[str, tuple[str, list[float], list[float]]]:
-    """Family, places on the axis of renders, and errors in %, of each method."""
+    """Family, x positions (renders) and errors in % of each method."""
     curves: dict[str, tuple[str, list[float], list[float]]] = {}
     for record in result["matched"]:
         _, x, y = curves.setdefault(record["method"], (record["family"], [], []))
@@ -115,7 +114,8 @@ def _curves(result: dict[str, Any]) -> dict[str, tuple[str, list[float], list[fl
 
 
 def _draw_ours(axis: Axes, method: str, x: list[float], y: list[float]) -> None:
-    """The encoder's answers are open marks; decoder and renders lead on from them."""
+    """Draw MirrorNet: the encoder alone as stars, its refinement as circles; open if trained on
+    babble only."""
     encoder = method.startswith("encoder")
     axis.plot(
         x,
@@ -136,7 +136,7 @@ def _dress(axis: Axes) -> None:
     axis.set_yscale("log")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.yaxis.set_minor_formatter(LogFormatter())  # some, where it spans few decades
+    axis.yaxis.set_minor_formatter(LogFormatter())  # labels, if the axis spans few decades
     axis.tick_params(which="both", labelsize=7.5, colors=QUIET, length=2.5, width=0.6)
     axis.grid(axis="y", color=RULE, linewidth=0.6)
     for spine in axis.spines.values():

@@ -1,4 +1,4 @@
-"""Scores on held-out melodies, beside what is trivial and what is best possible."""
+"""Scores on held-out melodies, with trivial answers and the best possible one for reference."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ from .settings import Setting
 Controls = Float[np.ndarray, "melody control note"]
 Heard = Float[np.ndarray, "melody channel=128 frame"]
 
-SOUNDS = 24  # melodies that the field's metrics are computed on
-REFINED = (10, 50)  # renders spent on each melody, in the tables
-AUDIBLE = 0.01  # of the variance of a melody's notes: a vibrato below it cannot be told from none
+SOUNDS = 24  # melodies on which the field's four metrics are computed
+REFINED = (10, 50)  # renders per melody of the refined answers
+AUDIBLE = 0.01  # share of a note's variance; a vibrato that changes less counts as inaudible
 
 
 @dataclass(frozen=True)
 class Melodies:
-    """Melodies as controls of one plant, and what it sounds like playing them."""
+    """Melodies as controls of one plant, with the spectrograms of that plant playing them."""
 
     space: ControlSpace
     controls: Controls
@@ -53,7 +53,7 @@ class Melodies:
 
 
 class Matcher(Protocol):
-    """What answers without a render: a MirrorNet, or a learned peer."""
+    """A model that estimates controls without a render: MirrorNet or a learned baseline."""
 
     hearing: Hearing
 
@@ -70,16 +70,24 @@ def evaluate(
     seed: int,
     before: MirrorNet | None = None,
 ) -> tuple[dict[str, Any], dict[str, Melodies]]:
-    """Scores of the answers, of the trivial ones and of the best possible one, and all of these.
+    """Score a model's answers, trivial answers and the best possible one on held-out melodies.
 
-    `listened` are the true melodies as the model hears them.
+    Args:
+        model: the model to score.
+        pool: plays the answers.
+        true: the held-out melodies.
+        listened: their spectrograms, in the features that the model is fed.
+        seed: random seed of refinement and of the answer `random`.
+        before: the same model before it was trained on any target.
 
-    - `encoder`: the encoder's controls; `before`: those of the model before it heard any target.
-    - `imagined`: the encoder's, moved until the decoder expects the target; `refined N`: after N
-      renders of each melody. These for a model that hears loudness.
-    - `constant`: every control in the middle of its range, all notes alike.
-    - `random`: controls drawn as the babble is.
-    - `floor`: the true controls played again, where they are controls of the same plant.
+    Returns:
+        Scores and melodies, each by the name of the answer:
+
+        - `encoder`: the encoder's controls; `before`: those of the model `before`.
+        - `imagined`: the encoder's, optimised on the decoder; `refined N`: then with N renders per
+          melody. Only for a model that is fed "loudness" features.
+        - `constant`: every control at 0.5; `random`: controls drawn like babble.
+        - `floor`: the true controls rendered again, if the target's plant has all of the controls.
     """
     count, _, notes = true.controls.shape
     space = model.controls
@@ -93,7 +101,7 @@ def evaluate(
                 model, pool, true.heard, answers["imagined"], renders, seed
             )
     answers["constant"] = np.full((count, len(space), notes), 0.5)
-    # Seeds of babble that no run of this seed uses.
+    # A seed of babble that no run with this seed uses.
     answers["random"] = random_melodies(space, "babble", count, seed + 1_000_000, notes)
     if set(space) <= set(true.space):
         answers["floor"] = true.controls[:, [true.space.row(name) for name in space.names]]
@@ -110,7 +118,7 @@ def evaluate(
 def encoder_errors(
     models: Sequence[Matcher], pool: Pool, true: Melodies, listened: Heard
 ) -> list[float]:
-    """Match errors, for matchers that all hear the true melodies as `listened`."""
+    """Match error of each model's estimates; all models are fed the features `listened`."""
     sounds, notes = torch.from_numpy(listened), true.controls.shape[-1]
     guesses = [model.guess(sounds, notes).numpy() for model in models]
     heard = (played(pool, guess.astype(float), "Playing an encoder") for guess in guesses)
@@ -120,7 +128,10 @@ def encoder_errors(
 def score(
     true: Melodies, answer: Melodies, audible: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, Any]:
-    """Every figure of the table for one set of answers, of the controls that both have."""
+    """Compute all scores of one set of answers; control scores are of the controls that both have.
+
+    `audible` masks notes by control name, as `audible_vibrato` returns it.
+    """
     both = ControlSpace(control for control in answer.space if control.name in true.space.names)
     a = true.controls[:, [true.space.row(name) for name in both.names]]
     b = answer.controls[:, [answer.space.row(name) for name in both.names]]
@@ -134,7 +145,7 @@ def score(
 
 
 def sounds_of(pool: Pool, controls: Controls) -> Float[np.ndarray, "melody sample"]:
-    """Melodies as the pool's plant plays them. Raises PlantError if it fails on one."""
+    """Render melodies on the pool's plant. Raises PlantError if a render fails."""
     sounds = []
     for outcome in pool.render(controls):
         if isinstance(outcome, PlantError):
@@ -146,8 +157,8 @@ def sounds_of(pool: Pool, controls: Controls) -> Float[np.ndarray, "melody sampl
 def sound_scores(
     setting: Setting, true: Melodies, answers: Sequence[Controls], progress: Progress
 ) -> Iterator[dict[str, float]]:
-    """For each of the answers, the means of the field's four metrics on the first `SOUNDS`
-    melodies, played at the rate that these are defined for."""
+    """Yield for each set of answers the field's four metrics, averaged over the first `SOUNDS`
+    melodies, which are rendered at `SOUND_RATE_HZ`."""
     with setting.target_pool(sample_rate_hz=SOUND_RATE_HZ) as players:
         sounds = sounds_of(players, true.controls[:SOUNDS])
     with (
@@ -163,8 +174,8 @@ def sound_scores(
 
 
 def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[str, float]:
-    """e_c and, where true controls are known, e_d on held-out melodies, as shares of the variance
-    of what the model hears."""
+    """Compute e_c and, if the true `controls` are given, e_d on held-out melodies, as shares of the
+    variance of the model's input features `heard`."""
     S = torch.from_numpy(heard)
     variance = float(np.var(heard))
     with torch.no_grad():
@@ -178,7 +189,7 @@ def losses(model: MirrorNet, controls: Controls | None, heard: Heard) -> dict[st
 def optimise_all(
     model: MirrorNet, heard: Heard, controls: Controls, progress: Progress
 ) -> Controls:
-    """`optimise_melody` for each melody."""
+    """Optimise the controls of each melody on the decoder; see `optimise_melody`."""
     found = []
     with threadpool_limits(1, "blas"), progress.stage("Imagining", len(heard)) as stage:
         for number, (sound, guess) in enumerate(zip(heard, controls, strict=True), 1):
@@ -190,7 +201,8 @@ def optimise_all(
 def refine_all(
     model: MirrorNet, pool: Pool, heard: Heard, controls: Controls, renders: int, seed: int
 ) -> Controls:
-    """`refine` for each melody, all in step, so that every worker is kept busy."""
+    """Refine each melody with `renders` renders. All melodies advance together, one render each, so
+    that every worker is kept busy. Raises PlantError if a render fails."""
     objectives = [
         MelodyObjective(model.controls, sound, round_pitch(model.controls, start))
         for sound, start in zip(heard, controls, strict=True)
@@ -219,7 +231,10 @@ def refine_all(
 
 
 def audible_vibrato(pool: Pool, true: Melodies) -> dict[str, np.ndarray]:
-    """On which notes the vibrato can be heard: where the plant sounds different without."""
+    """Find the notes whose spectrogram changes if the plant plays them without vibrato.
+
+    Returns the same mask `(melody, note)` for each vibrato control, by its name.
+    """
     still = true.controls.copy()
     still[:, true.space.row_of_role("vibrato_depth")] = 0
     without = played(pool, still, "Playing without vibrato")
@@ -234,7 +249,10 @@ def audible_vibrato(pool: Pool, true: Melodies) -> dict[str, np.ndarray]:
 
 
 def played(pool: Pool, controls: Controls, what: str, hearing: Hearing = "loudness") -> Heard:
-    """What the plant sounds like, every melody: a score must not leave out the hard ones."""
+    """Compute the spectrograms of all melodies, as the pool's plant plays them.
+
+    Raises PlantError if a render fails, since a score without the failed melodies would be biased.
+    """
     _, heard = listen(pool, controls, hearing, what)
     if len(heard) < len(controls):
         raise PlantError(

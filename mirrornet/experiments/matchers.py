@@ -1,7 +1,7 @@
-"""What answers without a render: ours, and the learned peers, from the same babble.
+"""Models that answer without a render: MirrorNet and the learned baselines, on the same babble.
 
-All learn for about the same CPU time. Ours then also listens to targets, which come without
-controls, so that only ours can.
+All train for about the same CPU time. MirrorNet is then also trained on targets. These have no
+known controls, so the supervised baselines cannot use them.
 """
 
 import statistics
@@ -27,8 +27,8 @@ from .baselines import ast, cnn
 from .baselines.supervised import train_supervised
 from .evaluation import Controls, Heard, Matcher
 
-# Passes over so much babble. On one core a melody costs MirrorNet about 10 ms in a pass, the CNN
-# 5.1 ms and the AST 26 ms (bfloat16): all three learn for about the same CPU time.
+# Epochs by the number of babbled melodies. On one core a melody costs MirrorNet about 10 ms per
+# epoch, the CNN 5.1 ms and the AST 26 ms (bfloat16): all three train for about the same CPU time.
 EPOCHS = {
     300: {"mirror": 60, "cnn": 118, "ast": 23},
     2000: {"mirror": 24, "cnn": 47, "ast": 9},
@@ -36,7 +36,7 @@ EPOCHS = {
     20000: {"mirror": 16, "cnn": 31, "ast": 6},
 }
 LISTENED = "encoder, listened"
-TIMED = 15  # how often an answer is timed
+TIMED = 15  # timed repetitions; the median counts
 PEERS = {
     "cnn": ("CNN", cnn.CnnRegressor, cnn.RECIPE),
     "ast": ("AST", ast.AstRegressor, ast.RECIPE),
@@ -45,16 +45,19 @@ DEMO = Path(__file__).parents[1] / "data" / "demo-melody.flac"
 
 
 class Babble(NamedTuple):
+    """Random melodies (babble): controls in 0..1, and spectrograms of the plant playing them."""
+
     controls: Controls
     heard: Heard
 
     def first(self, count: int) -> "Babble":
+        """Return the first `count` melodies."""
         return Babble(self.controls[:count], self.heard[:count])
 
 
 @dataclass(frozen=True)
 class Learner:
-    """How a matcher comes about: `babble` is what it hears, `renders` all that is played."""
+    """A method that trains a matcher: on `babble` melodies, with `renders` renders in all."""
 
     method: str
     family: str
@@ -62,10 +65,11 @@ class Learner:
     renders: int
     epochs: float
     learn: Callable[[], tuple[Matcher, float]]
-    """The matcher, and the CPU seconds of learning; what was learned before is not again."""
+    """Returns the matcher and the CPU time of its training in s; loads it if it is trained."""
 
     def answer(self, heard: Heard, folder: Path) -> Answer:
-        """What it answers, kept in `folder`: as long as that is there, nothing is learned."""
+        """Estimate the controls of the melodies `heard`, and keep them in a file in `folder`; where
+        that file exists, nothing is trained."""
 
         def ask() -> dict[str, np.ndarray]:
             model, cpu_s = self.learn()
@@ -90,10 +94,10 @@ def learners(
     listened: Path,
     seed: int,
 ) -> list[Learner]:
-    """Ours from the babble alone, ours after listening to `targets`, and the learned peers: of each
-    one for each size of babble.
+    """List the learned methods, each for every size of babble: MirrorNet trained on babble alone,
+    MirrorNet then trained on `targets`, and the supervised baselines.
 
-    What knows only the babble stands in `folder`, what listened in `listened`.
+    Models trained on babble alone are kept in `folder`, those trained on targets in `listened`.
     """
     listening = MirrorRecipe().listening()
 
@@ -142,7 +146,7 @@ def _learn_ours(
     seed: int,
     start: MirrorNet | None = None,
 ) -> tuple[MirrorNet, float]:
-    """The model that a plan leads to, and the CPU seconds on the way."""
+    """Train or resume a MirrorNet; return it and the CPU time in s."""
     babble = babble.first(plan.babble)
     model = learn(plan, pool, targets, folder, seed, True, "cpu", "", start, babble)
     return model, _cpu_s(folder)
@@ -153,7 +157,8 @@ def _cpu_s(folder: Path) -> float:
 
 
 def ms_per_melody(model: Matcher) -> float:
-    """CPU time from the samples of a melody to its controls, on one thread, once warm."""
+    """Measure the CPU time in ms from the samples of a melody to its controls: the median on one
+    thread, after one call to warm up."""
     sound = load_audio(DEMO, SOUND_RATE_HZ)[: 2 * SOUND_RATE_HZ]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""Recordings that nobody tuned on: the plant's own, other instruments', a voice's, and real ones.
+"""Test recordings that nothing was tuned on: of the plant, instruments, a voice, and real ones.
 
-Where the notes are known, they come with the sound. The voice and the whistle are made by a program
-(a source through the resonances of a vowel), so that no recording of anyone is needed.
+Where the notes are known, they come with the sound. The voice and the whistle are synthesised here,
+the voice by a source-filter model of vowels, so that no recording of a person is needed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ INSTRUMENTS = {
     73: "flute",
     80: "square lead",
 }
-# Instruments that thresholds and babble were chosen by, and that are not scored.
+# Instruments on which thresholds and babble were tuned; they are not scored.
 TUNED_ON = {
     5: "electric piano 2",
     12: "marimba",
@@ -53,8 +53,8 @@ TUNED_ON = {
     81: "saw lead",
     105: "banjo",
 }
-# Of Debian's package sonic-pi-samples, all CC0 from freesound.org: those of one pitched voice, and
-# the pitch class that the file's name gives.
+# From Debian's package sonic-pi-samples (all CC0, from freesound.org): the samples of one pitched
+# voice, with the pitch class that the file's name states, if any.
 SAMPLES = Path("/usr/share/sonic-pi/samples")
 REAL = {
     "ambi_glass_hum": None,
@@ -73,13 +73,13 @@ REAL = {
     "guit_harmonics": None,
     "perc_bell": None,
 }
-PHRASES = 12  # of each source, but
-BABBLED = 36  # as the plant babbles, which differ most: in some no pitch can be heard
-SOUND_S = 7.0  # of each phrase, its last note's ringing included
-STREAM = 12  # of random numbers, apart from those of babble
+PHRASES = 12  # of each source, except
+BABBLED = 36  # of the plant's prior: more, as they vary most, and some have no audible pitch
+SOUND_S = 7.0  # duration of a phrase, with the decay of its last note
+STREAM = 12  # of random numbers; babble uses another
 RATE_HZ = 44100
 
-# Resonances of a low voice, Hz, and their bandwidths (G. Peterson, H. Barney 1952, rounded).
+# Formants of a low voice, Hz, and their bandwidths (G. Peterson, H. Barney 1952, rounded).
 VOWELS_HZ = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410))
 BANDWIDTHS_HZ = (80, 100, 140)
 HIGHEST_HZ = 10000
@@ -90,28 +90,28 @@ Sound = Float[np.ndarray, " sample"]
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound at `RATE_HZ`, and the notes that were played, where they are known."""
+    """A sound at `RATE_HZ`, with the notes that were played, if they are known."""
 
     sound: Sound
     notes: Sequence[Note] = ()
-    """None, where they are not known."""
+    """Empty if they are not known."""
     pitch_class: int | None = None
-    """0 for C, where that alone is known of them."""
+    """0 for C; given if only the pitch class of the notes is known."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What plays, and its recordings, made when they are asked for."""
+    """An instrument or other source of sound, and its recordings, generated on request."""
 
     name: str
     kind: str
-    """plant, instrument, program or real"""
+    """"plant", "instrument", "program" (synthesised here) or "real"."""
     recordings: Callable[[], Iterator[Recording]]
     count: int
 
 
 def sources(seed: int) -> list[Source]:
-    """All of them; real ones where the package is installed."""
+    """List all sources; real recordings only if Debian's sonic-pi-samples is installed."""
     found = [
         Source("the synthesizer, as it babbles", "plant", lambda: plant_phrases(seed), BABBLED),
         Source("the synthesizer, plain tunes", "plant", lambda: plain_phrases(seed), PHRASES),
@@ -131,7 +131,7 @@ def _installed() -> list[str]:
 
 
 def plant_phrases(seed: int) -> Iterator[Recording]:
-    """Phrases as the plant babbles them, from seeds that learning never sees."""
+    """Generate phrases from the plant's prior, from seeds that training does not use."""
     plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
     for number in range(BABBLED):
         score = plant.sample(np.random.default_rng((seed, number, STREAM)))
@@ -139,8 +139,8 @@ def plant_phrases(seed: int) -> Iterator[Recording]:
 
 
 def plain_phrases(seed: int) -> Iterator[Recording]:
-    """Tunes, MIDI 40 to 84, in which the paper's knobs (`set1`), wave and sustain stand anywhere:
-    neither noise nor unison nor vibrato."""
+    """Generate tunes, MIDI 40 to 84, of the plant, with random wave, sustain and paper's knobs
+    (`set1`), and without noise, unison and vibrato."""
     plant = load_plant("vital", controls="patch", sample_rate_hz=RATE_HZ)
     for number in range(PHRASES):
         generator = np.random.default_rng((seed, number, STREAM, 1))
@@ -155,7 +155,7 @@ def plain_phrases(seed: int) -> Iterator[Recording]:
 
 
 def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
-    """Phrases of a General MIDI instrument, MIDI 50 to 84."""
+    """Generate phrases, MIDI 50 to 84, of a General MIDI program (0 to 127)."""
     plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
     for number in range(PHRASES):
         notes = tune(np.random.default_rng((seed, program, number, STREAM)), 50, 84, 0.15)
@@ -163,7 +163,7 @@ def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
 
 
 def voice_phrases(seed: int, voice: Callable[..., Sound]) -> Iterator[Recording]:
-    """Phrases that a program sings (MIDI 45 to 69) or whistles (72 to 93)."""
+    """Generate phrases of the voice `sung` (MIDI 45 to 69) or `whistled` (MIDI 72 to 93)."""
     low, high = (45, 69) if voice is sung else (72, 93)
     for number in range(PHRASES):
         generator = np.random.default_rng((seed, low, number, STREAM))
@@ -172,13 +172,15 @@ def voice_phrases(seed: int, voice: Callable[..., Sound]) -> Iterator[Recording]
 
 
 def real_recordings() -> Iterator[Recording]:
+    """Load the first `SOUND_S` of each installed real recording."""
     for name in _installed():
         sound = load_audio(SAMPLES / f"{name}.flac", RATE_HZ)
         yield Recording(sound[: round(SOUND_S * RATE_HZ)], (), REAL[name])
 
 
 def tune(generator: np.random.Generator, low: int, high: int, quickest_s: float) -> list[Note]:
-    """A random walk in steps of a tempo: half, whole and double beats, rests, notes said again."""
+    """Draw a melody of one voice: a random walk of pitches from `low` to `high` (MIDI) in half,
+    whole and double beats, the beat at least `quickest_s`, with rests and repeated notes."""
     centre = generator.uniform(low + 8, high - 8)
     beat_s = np.exp(generator.uniform(np.log(quickest_s), np.log(0.5)))
     held = generator.uniform(0.6, 1.0)
@@ -197,7 +199,8 @@ def tune(generator: np.random.Generator, low: int, high: int, quickest_s: float)
 
 
 def sung(notes: Sequence[Note], generator: np.random.Generator) -> Sound:
-    """A glottal pulse train through the resonances of a vowel, with vibrato, glides and breath."""
+    """Synthesise a singing voice: harmonics weighted by the formants of a vowel, with vibrato,
+    glides and breath noise."""
     hz, loudness = _gestures(notes, generator, vibrato_cents=35, attack_s=0.05)
     vowel_hz = VOWELS_HZ[generator.integers(len(VOWELS_HZ))]
     phase = 2 * np.pi * np.cumsum(hz) / RATE_HZ
@@ -215,7 +218,7 @@ def sung(notes: Sequence[Note], generator: np.random.Generator) -> Sound:
 
 
 def whistled(notes: Sequence[Note], generator: np.random.Generator) -> Sound:
-    """A tone that is nearly pure, with glides, a slow vibrato and breath."""
+    """Synthesise whistling: a nearly pure tone, with glides, vibrato and breath noise."""
     hz, loudness = _gestures(notes, generator, vibrato_cents=20, attack_s=0.03)
     phase = 2 * np.pi * np.cumsum(hz) / RATE_HZ
     breath = 0.05 * generator.standard_normal(len(hz))
@@ -225,7 +228,7 @@ def whistled(notes: Sequence[Note], generator: np.random.Generator) -> Sound:
 def _gestures(
     notes: Sequence[Note], generator: np.random.Generator, vibrato_cents: float, attack_s: float
 ) -> tuple[Sound, Sound]:
-    """Fundamental in Hz and loudness, sample by sample: pitch glides from note to note."""
+    """Fundamental in Hz and amplitude of each sample; the pitch glides from note to note."""
     times_s = np.arange(round(SOUND_S * RATE_HZ)) / RATE_HZ
     pitch = np.full_like(times_s, notes[0].pitch_midi)
     loudness = np.zeros_like(times_s)

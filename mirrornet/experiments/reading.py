@@ -1,4 +1,4 @@
-"""How well notes are read from recordings: by ours, and by librosa's pYIN and onset detection."""
+"""Scores of transcription: by MirrorNet, and by librosa's pYIN and onset detection."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ Scores = dict[str, dict[str, float]]
 
 
 class ReadNote(NamedTuple):
-    """A note as it is read from a sound; its pitch is MIDI, and need not be whole."""
+    """A transcribed note; its pitch is MIDI and may be fractional."""
 
     pitch: float
     onset_s: float
@@ -27,7 +27,8 @@ class ReadNote(NamedTuple):
 
 
 def read_scores(model: MirrorNet, recording: Recording) -> Scores:
-    """How well the notes are read, as far as it is known what they are."""
+    """Score both transcriptions of a recording: F-measures if its notes are known, the share of the
+    right pitch class if only that is known, else nothing."""
     if not recording.notes and recording.pitch_class is None:
         return {}
     read = {OURS: read_with_ours(model, recording.sound), PYIN: read_with_pyin(recording.sound)}
@@ -40,13 +41,14 @@ def read_scores(model: MirrorNet, recording: Recording) -> Scores:
 
 
 def pitch_class_share(read: Sequence[ReadNote], pitch_class: int | None) -> float:
-    """For how much of the time that notes are heard they are of the pitch class; 0 without any."""
+    """Share of the notes' total duration that has the pitch class (0 for C); 0 without notes."""
     right = [n.offset_s - n.onset_s for n in read if round(n.pitch) % 12 == pitch_class]
     return sum(right) / (sum(n.offset_s - n.onset_s for n in read) or 1.0)
 
 
 def as_read(played: Sequence[Note]) -> list[ReadNote]:
-    """What there is to read of notes that were played."""
+    """Reference notes for a transcription: played notes as one voice, with their tuning in the
+    pitch."""
     return [
         ReadNote(note.pitch_midi + note.controls.get("tune", 0) / 100, note.onset_s, note.offset_s)
         for note in one_voice(played)
@@ -54,19 +56,22 @@ def as_read(played: Sequence[Note]) -> list[ReadNote]:
 
 
 def read_with_ours(model: MirrorNet, sound: Sound) -> list[ReadNote]:
+    """Transcribe a sound at `RATE_HZ` with MirrorNet, as `match` does."""
     notes = transcribe(model, hear_recording(sound, RATE_HZ)).notes
     return [
         ReadNote(note.pitch_midi + 0.5 * note.tune, note.onset_s, note.offset_s)
         for note in notes
-        if note.confidence >= CONFIDENT  # what is less is not played
+        if note.confidence >= CONFIDENT  # less certain notes are not played
     ]
 
 
 def note_scores(played: Sequence[Note], read: Sequence[ReadNote]) -> dict[str, float]:
-    """F-measures as mir_eval defines them: onsets within 50 ms; these and the pitch, its tuning
-    included, within half a semitone; and, in addition, offsets within 50 ms or a fifth of the
-    note's length. A note that rings on is over, as everyone reads one voice, when the next
-    starts."""
+    """Compute mir_eval's F-measures of transcribed notes.
+
+    `onset_f1`: onsets within 50 ms. `note_f1`: also pitches, with tuning, within half a semitone.
+    `note_offset_f1`: also offsets within 50 ms or a fifth of the note's length. A played note that
+    rings on is cut where the next one starts, since both transcriptions are of one voice.
+    """
     transcription = bench_module("mir_eval.transcription")
     if not read:
         return {"onset_f1": 0.0, "note_f1": 0.0, "note_offset_f1": 0.0}
@@ -85,8 +90,8 @@ def note_scores(played: Sequence[Note], read: Sequence[ReadNote]) -> dict[str, f
 
 
 def read_with_pyin(sound: Sound) -> list[ReadNote]:
-    """The usual way without learning: librosa's onsets, and between two of them the median of the
-    pitch that pYIN tracks, up to the last frame in which it hears one."""
+    """Transcribe a sound at `RATE_HZ` with librosa, a baseline without training: from each detected
+    onset to the last voiced frame before the next, a note with the median pitch of pYIN."""
     librosa = bench_module("librosa")
     sound = resample(sound, RATE_HZ, PYIN_RATE_HZ)
     low_hz, high_hz = librosa.midi_to_hz(24), librosa.midi_to_hz(96)

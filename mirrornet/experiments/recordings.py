@@ -1,8 +1,8 @@
-"""How well recordings are read and matched, on material that nobody tuned on.
+"""The benchmark on recordings: transcription and match, on sounds that nothing was tuned on.
 
-Notes that were played are compared, as mir_eval defines it, with those that are read from the
-sound. Then the sound: the patch that ours finds in a time, against the nearest of the babble and
-CMA-ES in the same time.
+Notes: the transcribed notes are compared with the played ones by mir_eval's measures. Sound: the
+patch that MirrorNet finds is compared with those of nearest-neighbour search in the babble and of
+CMA-ES, all in the same time.
 """
 
 import json
@@ -42,11 +42,11 @@ from .baselines.search import bench_module
 from .material import BABBLED, PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
 
-MATCHED = 2  # recordings of each source whose sound is matched; of real ones all are
-SHOWN = 6  # real recordings on the page; of others the first of each source
+MATCHED = 2  # recordings per source whose sound is matched; real recordings are all matched
+SHOWN = 6  # real recordings on the page; of each other source, one is shown
 SHOWN_RATE_HZ = 22050
-TIME_S = 5.0  # of one core, for each method and sound, once the notes are known
-BABBLE = 1000  # phrases that the nearest are looked for in
+TIME_S = 5.0  # CPU time per method and sound, after transcription
+BABBLE = 1000  # phrases for nearest-neighbour search
 
 
 def run_recordings(
@@ -57,11 +57,17 @@ def run_recordings(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Read and match all recordings, and write `results/recordings-seed-SEED.json`, with a page to
-    listen to beside it. What is done is kept in `runs`, and goes on there with `resume`.
+    """Run the benchmark and write `results/recordings-seed-SEED.json`, with a page of sounds.
 
-    Raises MirrorNetError if a package of mirrornet[bench] is missing, PlantError without the sound
-    font, OutputError if there is such a run and `resume` is not asked for.
+    Finished sources are kept in `runs`, where `resume` continues.
+
+    Returns:
+        The path of the JSON file.
+
+    Raises:
+        MirrorNetError: when a package of mirrornet[bench] is missing.
+        PlantError: when the sound font is missing.
+        OutputError: when the run exists and `resume` is false.
     """
     progress = progress or Progress()
     for package in ("mir_eval", "librosa", "cma"):
@@ -91,7 +97,7 @@ def run_recordings(
         for source in chosen:
             file = run.folder / f"{source.name}.json"
             if not file.is_file():
-                with threadpool_limits(1, "blas"):  # as everywhere where a plant is matched
+                with threadpool_limits(1, "blas"):  # as in `match`
                     text = json.dumps(row_of(source, matchers, results / name))
                 write_atomically(file, lambda path, text=text: path.write_text(text))
             rows.append(json.loads(file.read_bytes()))
@@ -106,7 +112,7 @@ def run_recordings(
 
 
 def row_of(source: Source, matchers: "Matchers", sounds_folder: Path) -> dict:
-    """The scores of a source, and some of its sounds in a folder."""
+    """Compute the scores of a source; save some of its sounds in `sounds_folder`."""
     notes, sounds = [], []
     real = source.kind == "real"
     for number, recording in enumerate(source.recordings()):
@@ -128,7 +134,7 @@ def row_of(source: Source, matchers: "Matchers", sounds_folder: Path) -> dict:
 
 
 def means(scores: Sequence[Scores]) -> Scores:
-    """Of every figure of every method, over the recordings that have it."""
+    """Average each score of each method over the recordings that have it."""
     found: dict[str, dict[str, list[float]]] = {}
     for one in scores:
         for method, figures in one.items():
@@ -138,8 +144,8 @@ def means(scores: Sequence[Scores]) -> Scores:
 
 
 class Matchers:
-    """Ours and its peers on the sound of a recording. The notes are those that ours reads: what
-    differs is the patch."""
+    """MirrorNet and the baselines on the sound of a recording. All use the notes that MirrorNet
+    transcribes; only the patch differs."""
 
     def __init__(self, model: MirrorNet, babble: Phrases, seed: int):
         self.model, self.babble, self.seed = model, babble, seed
@@ -147,8 +153,8 @@ class Matchers:
         self.plant = load_plant(model.plant, controls=model.controls.name, sample_rate_hz=RATE_HZ)
 
     def scores(self, sound: Sound, place: Path | None) -> Scores:
-        """What each method's match is like, in `TIME_S`; none if no notes are heard. The sounds go
-        into the folder `place`."""
+        """Match a sound at `RATE_HZ` with each method in `TIME_S`, and return its scores; none if
+        no notes are found. The sounds are saved in the folder `place`, unless it is None."""
         heard = hear_recording(sound, RATE_HZ)
         score = plant_score(self.plant, read(self.model, heard), len(sound) / RATE_HZ)
         if not score.notes:
@@ -191,15 +197,15 @@ class Matchers:
 
 
 def save_ogg(path: Path, sound: Sound) -> None:
-    """Small, so that many can be kept."""
+    """Save a sound at `RATE_HZ` as OGG at `SHOWN_RATE_HZ`, which takes little space."""
     path.parent.mkdir(parents=True, exist_ok=True)
     small = resample(sound.astype(np.float32), RATE_HZ, SHOWN_RATE_HZ)
     write_atomically(path, lambda file: soundfile.write(file, small, SHOWN_RATE_HZ, format="OGG"))
 
 
 def write_page(folder: Path, names: Sequence[str]) -> None:
-    """A page to listen to: a row for each recording of the sources with these names, the target
-    first."""
+    """Write `index.html` in `folder`: a row of players for each recording of the sources with these
+    names, the target first."""
     folder.mkdir(parents=True, exist_ok=True)
     places = sorted(p for p in folder.iterdir() if p.is_dir() and p.name.startswith(tuple(names)))
     rows = []

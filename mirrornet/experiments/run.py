@@ -1,7 +1,7 @@
-"""One experiment: learn to play the targets, score on held-out ones, show.
+"""One experiment: train on target melodies, score on held-out ones, and write results and plots.
 
-400 unlabelled melodies to learn from, 80 held out. Whoever played them knows the true controls;
-these serve to score the answers, and learning never sees them.
+400 unlabelled melodies to train on, 80 held out. The true controls of the held-out melodies are
+used for scores only; training never sees true controls of targets.
 """
 
 import json
@@ -26,7 +26,7 @@ from .baselines.search import bench_module
 from .evaluation import Heard, Melodies, encoder_errors, evaluate, sound_scores
 from .settings import Setting
 
-SHOWN = 3  # melodies in the figure and as audio
+SHOWN = 3  # melodies in the figure and in the sound files
 SHOWN_RATE_HZ = 22050
 
 
@@ -42,17 +42,32 @@ def run_experiment(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Path:
-    """Learn, score, and write `results/experiment-N-VARIANT-RECIPE-BUDGET-seed-SEED.json`, with the
-    paper's panels (PNG) and the sounds (WAV) of some held-out melodies beside it.
+    """Train, score, and write `results/experiment-N-VARIANT-RECIPE-BUDGET-seed-SEED.json`.
 
-    `start`: None to learn from nothing; "shipped", or the path of a model, to begin with what it
-    knows of the plant and only listen to the targets (BUDGET is then `shipped` or `started`).
+    The paper's panels (PNG) and the sounds (WAV) of some held-out melodies go into a folder beside
+    it. Results of an earlier run of the same name are replaced.
 
-    Results of an earlier run of the same name are replaced. Raises OutputError at once if there is
-    such a run in `runs` and `resume` is not asked for.
+    Args:
+        setting: the variant of an experiment.
+        recipe: a training recipe, "mirror" or "paper".
+        budget: of the recipe, "quick" or "full".
+        start: None to train from random weights; "shipped", or the path of a model, to fine-tune
+            that on the targets (BUDGET in the file's name is then `shipped` or `started`).
+        seed: random seed of targets and training.
+        results, runs: folders for results, and for what `resume` continues.
+        resume: whether to continue a run in `runs`.
+        device: "auto", "cpu" or "cuda".
+        progress: receives progress events and can cancel the run.
+
+    Returns:
+        The path of the JSON file.
+
+    Raises:
+        OutputError: at once, when `runs` holds such a run and `resume` is false.
+        MirrorNetError: when librosa is missing, or the recipe "paper" is given a `start`.
     """
     progress = progress or Progress()
-    bench_module("librosa")  # needed late, so asked for early
+    bench_module("librosa")  # needed late, so checked early
     plan, begin = plan_from(recipe, budget, start, setting.controls)
     if start is not None:
         budget = "shipped" if start == "shipped" else "started"
@@ -108,13 +123,13 @@ def run_experiment(
 
 
 def _babbled(run: Path) -> MirrorNet | None:
-    """The model of a run before it heard any target, where the recipe has such a time."""
+    """The model of a run before training on targets, if the recipe trains on babble first."""
     card = run / "babbled" / "model.json"
     return MirrorNet.load(card) if card.is_file() else None
 
 
 def _course(run: Path, pool: Pool, true: Melodies, listened: Heard) -> list[dict[str, float]]:
-    """How good the encoder was after every round, where the recipe keeps the models of these."""
+    """The encoder's match error after each round, if the recipe keeps the models of its rounds."""
     cards = sorted(run.glob("round-*/model.json"))
     errors = encoder_errors([MirrorNet.load(card) for card in cards], pool, true, listened)
     keys = ("learning_renders", "learning_cpu_s")
@@ -125,9 +140,9 @@ def _course(run: Path, pool: Pool, true: Melodies, listened: Heard) -> list[dict
 def _show(
     setting: Setting, model: MirrorNet, true: Melodies, answers: Melodies, folder: Path
 ) -> None:
-    """The paper's panels, and the input and output sounds, of the first held-out melodies.
+    """Write the paper's panels, and the input and output sounds, of the first held-out melodies.
 
-    Panel (b) needs true controls, which only sounds of the same plant have.
+    Panel (b) needs true controls, which are known only if the same plant plays the targets.
     """
     players, plant = setting.plants(SHOWN_RATE_HZ)
     known = set(model.controls) <= set(true.space)

@@ -1,5 +1,5 @@
-"""The paper's three experiments, and variants of each: who plays the targets, and on what controls
-the plant learns to play them."""
+"""The paper's three experiments and their variants: the plant that plays the targets, and the
+control set that the model learns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,20 +23,20 @@ class Setting:
     target_plant: str
     target_options: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Where the targets' controls are drawn from; all of 0..1 where nothing is said."""
+    """Ranges that the targets' controls are drawn from; 0..1 for controls that are not named."""
     controls: str = "set1"
-    """The control set that the default plant learns to play with."""
+    """The control set of the plant `vital` that the model learns."""
 
     @property
     def name(self) -> str:
         return f"experiment-{self.experiment}-{self.variant}"
 
     def target_pool(self, **options: Any) -> Pool:
-        """Workers that play the targets."""
+        """Start a pool that plays the targets; `options` are those of `Pool`."""
         return Pool(self.target_plant, **self.target_options, **options)
 
     def plants(self, sample_rate_hz: int) -> tuple[Plant, Plant]:
-        """Who plays the targets, and the plant that learns to."""
+        """Load the plant that plays the targets, then the one that the model learns."""
         return (
             load_plant(self.target_plant, **self.target_options, sample_rate_hz=sample_rate_hz),
             load_plant("vital", controls=self.controls, sample_rate_hz=sample_rate_hz),
@@ -67,7 +67,10 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 def find_setting(experiment: int, variant: str | None = None) -> Setting:
-    """The variant of an experiment, or its first; MirrorNetError if there is none such."""
+    """Return a variant of an experiment, by default the first.
+
+    Raises MirrorNetError if there is no such experiment or variant.
+    """
     variants = {s.variant: s for s in SETTINGS if s.experiment == experiment}
     if not variants:
         numbers = sorted({s.experiment for s in SETTINGS})

@@ -1,6 +1,6 @@
-"""Tables from `results/*.json`, and their places in README and docs, between markers.
+"""Tables from `results/*.json`, inserted in README and docs between markers.
 
-python -m mirrornet.experiments.tables          renders the pages' tables anew
+python -m mirrornet.experiments.tables          regenerates the tables of all pages
 """
 
 import json
@@ -25,8 +25,8 @@ ANSWERS = {
 }
 
 
-FEW, MANY = 200, 2000  # renders spent on a melody
-# What the README shows of the benchmark: renders that each method spent on a melody.
+FEW, MANY = 200, 2000  # renders per melody
+# The README's excerpt of the benchmark: methods, and numbers of renders per melody.
 COMPARED = {
     "MirrorNet, babble only": (0,),
     "MirrorNet, listened": (0, 10, 50),
@@ -37,7 +37,7 @@ COMPARED = {
     "CMA-ES": (MANY, 10 * MANY),
     "CMA-ES from our notes": (MANY, 10 * MANY),
 }
-# Where learning did not start from the weights that ship.
+# Experiments whose training did not start from the shipped weights.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
 PAGES = (
     "README.md",
@@ -69,7 +69,8 @@ SCORES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None) -> Rows:
-    """A column for each answer, a row for each score; of `paper`, another result, the encoder's."""
+    """Table of one experiment: a column for each answer, a row for each score. `paper` is a result
+    of the paper's recipe, whose encoder is added as a column."""
     scores = result["scores"]
     columns = {label: scores[key] for key, label in ANSWERS.items() if key in scores}
     if paper:
@@ -89,10 +90,11 @@ def experiment_table(result: dict[str, Any], paper: dict[str, Any] | None = None
 
 def variants_table(
     results: Sequence[dict[str, Any]],
-    reading: Sequence[str] = ("before", "encoder", "imagined"),  # after these, notes stay
+    reading: Sequence[str] = ("before", "encoder", "imagined"),  # later ones keep these notes
     answers: Sequence[str] = tuple(key for key in ANSWERS if key != "random"),
 ) -> Rows:
-    """A row for each variant of an experiment: notes right, and errors of ever better answers."""
+    """Table of variants, one per row: notes right of the answers `reading`, and match errors of
+    `answers`, in order of increasing effort."""
     error, notes = SCORES[MATCH_ERROR], SCORES["notes right (%)"]
     labels = {key: ANSWERS[key] for key in answers if any(key in r["scores"] for r in results)}
     rows = [
@@ -112,7 +114,7 @@ def variants_table(
 
 
 def control_table(result: dict[str, Any]) -> Rows:
-    """Mean absolute error of each control in its own unit."""
+    """Table of the mean absolute error of each control, in its unit, for each answer."""
     scores = {label: result["scores"][k] for k, label in ANSWERS.items() if k in result["scores"]}
     rows = [["", *scores]]
     for name in result["scores"]["encoder"]["controls"]:
@@ -122,8 +124,8 @@ def control_table(result: dict[str, Any]) -> Rows:
 
 
 def learned_table(result: dict[str, Any]) -> Rows:
-    """A row for each matcher that answers without a render: what learning took, ms for an answer,
-    and its scores."""
+    """Table of the models that answer without a render, one per row: cost of training, CPU time of
+    an answer, and scores."""
     names = ("notes right (%)", "duration error (ms)", MATCH_ERROR)
     names += ("MSS (dB)", "wMFCC", "SOT", "RMS cosine")
     took = ("babble", "learning renders", "CPU min", "ms")
@@ -146,7 +148,7 @@ def learned_table(result: dict[str, Any]) -> Rows:
 
 
 def renders_table(result: dict[str, Any]) -> Rows:
-    """A row for each method, a column for each number of renders spent on every melody."""
+    """Table of match errors: a row for each method, a column for each number of renders."""
     spent = sorted({record["renders"] for record in result["matched"]})
     methods = dict.fromkeys(record["method"] for record in result["matched"])
     found = {
@@ -157,8 +159,8 @@ def renders_table(result: dict[str, Any]) -> Rows:
 
 
 def sounds_table(result: dict[str, Any]) -> Rows:
-    """Match error and the field's four metrics: of ours with few renders or none, of the searches
-    with many, of all others."""
+    """Table of match error and the field's four metrics: searches with at least `MANY` renders (or
+    their most), other methods with at most `FEW`."""
     names = (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
     rows = [["", "renders", *names]]
     for record in result["matched"]:
@@ -171,7 +173,7 @@ def sounds_table(result: dict[str, Any]) -> Rows:
 
 
 def compared_table(results: Mapping[str, dict[str, Any]]) -> Rows:
-    """A row for each of `COMPARED`, a column for each target."""
+    """Table of match errors: a row for each of `COMPARED`, a column for each of `results`."""
     rows = [[MATCH_ERROR, "renders", *results]]
     found = {
         (target, record["method"], record["renders"]): SCORES[MATCH_ERROR](record["scores"])
@@ -186,7 +188,8 @@ def compared_table(results: Mapping[str, dict[str, Any]]) -> Rows:
 
 
 def ablation_table(result: dict[str, Any]) -> Rows:
-    """A row for each way to learn: the encoder's error before and after listening."""
+    """Table of ablations, one per row: the encoder's match error before and after training on
+    targets."""
     sounds = list(result["rows"][0]["before_and_after"])
     when = [f"{name}, {when} listening" for name in sounds for when in ("before", "after")]
     rows = [[MATCH_ERROR, "renders", *when]]
@@ -197,7 +200,7 @@ def ablation_table(result: dict[str, Any]) -> Rows:
 
 
 def tuning_table(result: dict[str, Any]) -> Rows:
-    """A row for each learner, a column for each share of the learning rate it has."""
+    """Table of match errors: a row for each method, a column for each learning-rate factor."""
     factors = sorted({row["factor"] for row in result["rows"]})
     found = {(r["method"], r["factor"]): 100 * r["spectrogram_error"] for r in result["rows"]}
     rows = [[f"{MATCH_ERROR}, learning rate times", *map(str, factors)]]
@@ -207,7 +210,8 @@ def tuning_table(result: dict[str, Any]) -> Rows:
 
 
 def recordings_table(result: dict[str, Any]) -> Rows:
-    """A row for each source: F-measures of ours and of the usual way; instruments' means last."""
+    """Table of transcription: a row for each source, F-measures of each transcriber; means over the
+    instruments last."""
     keys = {"onset_f1": "onsets", "note_f1": "notes", "note_offset_f1": "with offsets"}
     scored = [row for row in result["rows"] if "note_f1" in row["notes"].get("ours", {})]
     readers = list(scored[0]["notes"])
@@ -224,8 +228,8 @@ def recordings_table(result: dict[str, Any]) -> Rows:
 
 
 def pitch_class_table(result: dict[str, Any]) -> Rows:
-    """Real recordings whose pitch class is known: for how much of the time that notes are heard
-    they have it."""
+    """Table of real recordings whose pitch class is known: share of the transcribed notes' duration
+    that has it, for each transcriber."""
     key = "pitch_class"
     known = [row for row in result["rows"] if key in row["notes"].get("ours", {})]
     readers = list(known[0]["notes"]) if known else []
@@ -237,28 +241,30 @@ def pitch_class_table(result: dict[str, Any]) -> Rows:
 
 
 def recorded_sounds_table(result: dict[str, Any]) -> Rows:
-    """A row for each source and method: how far the match is from the recording; the instruments'
-    means last."""
+    """Table of match error and the field's four metrics, for each source and method; means over the
+    instruments last."""
     names = (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
-    rows = [["sound of", "matched by", *names, "sounds"]]
+    rows = [["sound of", "matched by", "renders", *names, "sounds"]]
     scored = [row for row in result["rows"] if row["sound"]]
     methods = list(scored[0]["sound"])
     for row in scored:
         for method in methods:
             scores = row["sound"][method]
             count = f"{row['matched']} of {row['matched'] + row['unheard']}"
-            rows.append([row["source"], method, *(SCORES[name](scores) for name in names), count])
+            cells = (SCORES[name](scores) for name in names)
+            rows.append([row["source"], method, f"{scores['renders']:.0f}", *cells, count])
     instruments = [row["sound"] for row in scored if row["kind"] == "instrument"]
     for method in methods:
         own = [sound[method] for sound in instruments]
         means = {key: sum(one[key] for one in own) / len(own) for key in own[0]}
         cells = (SCORES[name](means) for name in names)
-        rows.append(["mean of the instruments", method, *cells, ""])
+        renders = f"{means['renders']:.0f}"
+        rows.append(["mean of the instruments", method, renders, *cells, ""])
     return rows
 
 
 def recorded_summary(result: dict[str, Any]) -> Rows:
-    """A row for each figure and method, a column for each kind of source."""
+    """Table of means: a row for each score and method, a column for each kind of source."""
     groups = {
         what: [row for row in result["rows"] if what in (row["source"], row["kind"])]
         for what in ("instrument", "a voice", "real recordings")
@@ -282,7 +288,7 @@ def recorded_summary(result: dict[str, Any]) -> Rows:
 
 
 def listening_table(result: dict[str, Any]) -> Rows:
-    """A row for each folder: how far matches of the files held out are, before and after."""
+    """Table of fine-tuning, a row for each folder: match error of held-out files."""
     rows = [[MATCH_ERROR, "before", "after", "files held out", "better"]]
     for row in result["rows"]:
         errors = (f"{100 * error:.3g}" for error in row["spectrogram_error"].values())
@@ -291,12 +297,13 @@ def listening_table(result: dict[str, Any]) -> Rows:
 
 
 def markdown(rows: Rows) -> str:
+    """Format rows of cells as a Markdown table; the first row is the header."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
 def cochlea_table(bench: dict[str, Any]) -> Rows:
-    """Milliseconds for a melody on one thread, and how many times ours."""
+    """Table of front ends: time for a melody on one thread, and its ratio to mirrornet's."""
     rows = [["front end, one thread", "rate (Hz)", "batch", "ms per 2 s melody", "times ours"]]
     for row in bench["rows"]:
         cells = (row[key] for key in ("front_end", "sample_rate_hz", "batch"))
@@ -305,7 +312,7 @@ def cochlea_table(bench: dict[str, Any]) -> Rows:
 
 
 def plant_table(bench: dict[str, Any]) -> Rows:
-    """How fast the plant is played and heard, with workers and without."""
+    """Table of the speed of rendering and of spectrograms, with and without worker processes."""
     rows = [["the synthesizer", "workers", "melodies per s", "times real time", "times one worker"]]
     for row in bench["rows"]:
         workers = str(row["workers"] or "none")
@@ -315,7 +322,7 @@ def plant_table(bench: dict[str, Any]) -> Rows:
 
 
 def matching_table(bench: dict[str, Any]) -> Rows:
-    """How long recordings take to be matched."""
+    """Table of the time and memory that `mirrornet match` takes, by length of the recording."""
     rows = [["recording (s)", "notes", "heard (s)", "written (s)", "all CPU (s)"]]
     rows[0] += ["matching (CPU s)", "memory (MB)"]
     for row in bench["rows"]:
@@ -325,7 +332,8 @@ def matching_table(bench: dict[str, Any]) -> Rows:
 
 
 def beyond_table(bench: dict[str, Any]) -> Rows:
-    """What a match warns of, among instruments that thresholds were chosen by, and others."""
+    """Table of how many sounds were warned of, by kind of sound: of instruments on which the
+    thresholds were tuned, and of others."""
     warned = bench["warned"]
     rows = [["warned of", *warned]]
     for what in warned["tuned on"]:
@@ -334,7 +342,8 @@ def beyond_table(bench: dict[str, Any]) -> Rows:
 
 
 def render_tables(page: Path, results: Path = Path("results")) -> None:
-    """Replace what stands between `<!-- table: NAME -->` and `<!-- end -->` by today's results."""
+    """Replace the text between `<!-- table: NAME -->` and `<!-- end -->` in a Markdown `page` by
+    the table of that name, made from the JSON files in `results`."""
 
     def result(name: str) -> dict[str, Any]:
         return json.loads((results / f"{name}.json").read_bytes())

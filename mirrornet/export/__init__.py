@@ -1,1 +1,1 @@
-"""What a user gets of a match: files, a page, MIDI and pictures; and how such files are read."""
+"""Export of a match: files, report page, MIDI and plots; and reading `controls.json` back."""

@@ -1,4 +1,4 @@
-"""What a musician gets from a match: sounds, MIDI, presets, tables, a picture and a page."""
+"""The files of a match: sounds, MIDI, presets, tables, a plot and a report page."""
 
 import contextlib
 import json
@@ -25,13 +25,13 @@ from .answer import Answer
 from .midi import controllers, midi
 from .spreadsheet import csv_text
 
-HIGHEST_PEAK = 0.99
+HIGHEST_PEAK = 0.99  # 1 is full scale
 BLOCK = 1 << 20  # samples
-# A file that cannot be made is not worth the others, so its fault is only said. Not everything is
-# such a fault: these are what a package raises that is broken (ImportError), of another version
-# (AttributeError, TypeError), set up strangely (LookupError, ValueError), or cannot read
-# a font or template (OSError, RuntimeError); what too large a picture raises (MemoryError); and
-# what numbers beyond all bounds do (ArithmeticError, ValueError). A full disk is met later.
+# Errors while one file is made: the file is left out and reported, and the others are written. A
+# package raises them that is broken (ImportError), of another version (AttributeError, TypeError),
+# unusually configured (LookupError, ValueError), or cannot read a font or template (OSError,
+# RuntimeError); also too large a plot (MemoryError) and extreme numbers (ArithmeticError,
+# ValueError). A full disk fails later, when the content is written, and is not caught here.
 FAULTS = (
     ArithmeticError,
     AttributeError,
@@ -49,22 +49,23 @@ LOG = logging.getLogger(__name__)
 
 @own_settings()
 def save_match(match: Answer, folder: str | Path) -> list[Path]:
-    """Write every file a user wants into `folder`, new or empty; returns their paths.
+    """Write all result files into `folder`, new or empty; return their paths.
 
-    - `report.html`: the page to start with; it holds the picture, and sounds that are not long.
-    - `target.wav`, `match.wav`: at one level, see `level_matched`.
+    - `report.html`: a page with the plot and, unless they are long, the sounds.
+    - `target.wav`, `match.wav`: at the same level, see `level_matched`.
     - `controls.json`, `controls.csv`: notes and controls in physical units.
     - `melody.mid`: the notes at 120 bpm.
-    - what the plant's synthesizer opens (`Plant.artifacts`), such as a preset; where there is one
-      for each note, `presets/one-track-per-note.mid`, a MIDI file with a track for each.
-    - `compare.png`: the picture.
+    - files for the plant's synthesizer (`Plant.artifacts`), such as a preset; if there is one per
+      note, also `presets/one-track-per-note.mid`, a MIDI file with a track for each note.
+    - `compare.png`: the plot.
     - `candidate-2/`, ...: the same for each other answer.
 
-    All or nothing: the files are prepared in a hidden folder beside `folder` (inside it, where
-    it exists) and then renamed into place. Raises OutputError, having left nothing behind, where
-    that is not possible; what stood there before is never touched.
-    One file that cannot be made, as the picture where matplotlib does not work, is left out, which
-    the log (on a terminal, the error stream) and the page say.
+    The files are written to a hidden folder beside `folder` (inside it, if it exists) and then
+    renamed into place. A file that cannot be made, such as the plot if matplotlib does not work, is
+    left out; the log (on a terminal, the error stream) and the page report it.
+
+    Raises OutputError if `folder` is neither new nor empty or cannot be written; then nothing is
+    left behind. Existing files are never changed.
     """
     folder = Path(folder)
     try:
@@ -86,9 +87,9 @@ def save_match(match: Answer, folder: str | Path) -> list[Path]:
 def level_matched(
     target: Float[np.ndarray, " sample"], audio: Float[np.ndarray, " sample"]
 ) -> tuple[Float[np.ndarray, " sample"], Float[np.ndarray, " sample"]]:
-    """Both sounds at the target's RMS; both turned down alike if one would clip.
+    """Scale `audio` to the RMS of `target`; attenuate both by the same gain if one would clip.
 
-    Silence stays silence.
+    Returns the target and the audio. Silence stays silence.
     """
     rms, rms_target = (_rms(sound) for sound in (audio, target))
     louder = rms_target / rms if rms > 0 else 1.0
@@ -98,17 +99,15 @@ def level_matched(
 
 
 def _rms(sound: Float[np.ndarray, " sample"]) -> float:
-    """In blocks, as a square in double precision of ten minutes would take 200 MB."""
+    """In blocks, as the square of ten minutes in double precision would take 200 MB."""
     blocks = (sound[at : at + BLOCK] for at in range(0, len(sound), BLOCK))
     total = sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)
     return math.sqrt(total / max(len(sound), 1))
 
 
 def controls_json(match: Answer) -> str:
-    """The match as JSON: units and ranges, notes in physical values, the 0..1 array, distances.
-
-    A distance that is not finite is null.
-    """
+    """Format the match as JSON: units and ranges, notes in physical units, the array in 0..1,
+    distances (null if not finite)."""
     return json.dumps(
         {
             "plant": match.plant.spec.name,
@@ -147,12 +146,12 @@ def controls_json(match: Answer) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """What a control stands at, for JSON and tables: numpy's numbers as Python's."""
+    """Convert a value of a control for JSON and tables: numpy types to Python types."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def controls_csv(match: Answer) -> str:
-    """A row for each note, headings with units, values in full precision."""
+    """Format the match as CSV: a row per note, units in the headings, values in full precision."""
     labels = {control.name: control.label for control in match.plant.controls.knobs}
     knobs = list(labels)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
@@ -177,12 +176,12 @@ def _is_odd(value: Any) -> bool:
 
 
 def _write_files(match: Answer, folder: Path, about: Path) -> None:
-    """Write the files of one answer; `about` is how to call the folder."""
+    """Write the files of one answer; `about` is the folder's final path, for messages."""
 
     faults: list[str] = []
 
     def write(name: str, make: Callable[[], bytes | None]) -> bytes | None:
-        """Write what there is to write; None if there is nothing, or it could not be made."""
+        """Write what `make` returns; None if that is None or the file could not be made."""
         try:
             content = make()
         except FAULTS as error:
@@ -240,10 +239,10 @@ def _refuse_occupied(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A hidden folder to fill, which becomes `folder` when the block ends well.
+    """Yield a hidden folder, which becomes `folder` if the block ends without an error.
 
-    If it does not, both are as before. An existing folder is kept and filled, not replaced: it may
-    be a mount point, or where the user's shell stands.
+    Otherwise, everything is restored. An existing folder is filled, not replaced: it may be a mount
+    point or the current folder of the user's shell.
     """
     exists = folder.is_dir()
     missing_parents = [parent for parent in folder.parents if not parent.exists()]
@@ -266,5 +265,5 @@ def _appearing(folder: Path) -> Iterator[Path]:
             )
         shutil.rmtree(staging, ignore_errors=True)
         for parent in missing_parents:
-            with contextlib.suppress(OSError):  # holds the finished folder, or was never made
+            with contextlib.suppress(OSError):  # contains `folder`, or was never made
                 parent.rmdir()

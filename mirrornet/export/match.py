@@ -1,4 +1,4 @@
-"""`Match`: an answer, and how it is saved."""
+"""`Match`: an answer that can be saved."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from .answer import Answer
 
 
 class Match(Answer):
-    """The answer for one target."""
+    """The result of `match` for one target; see `Answer` for its fields."""
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every file a user wants into `folder`, which must be new or empty.
+        """Write all result files into `folder`, which must be new or empty; return their paths.
 
-        Raises OutputError, having written nothing, if it is not or cannot be written.
+        Raises OutputError, and writes nothing, if it is neither or cannot be written.
         """
-        from .files import save_match  # what draws takes long to load, and is not needed before
+        from .files import save_match  # imported late, since plotting takes long to load
 
         return save_match(self, folder)

@@ -1,8 +1,8 @@
-"""A match as a MIDI file that any sequencer plays, loops and leaves as it found things.
+"""A match as a MIDI file that sequencers can play and loop.
 
-Format 1: a tempo track, then a track for each part. A track announces the reach of its pitch wheel
-(RPN 0) where it moves it, and ends with wheel and controllers where they stood before its first
-note, so that what is played next on it sounds as it should.
+Format 1: a tempo track, then a track for each part. A track that uses the pitch wheel first sets
+its range (RPN 0). Each track ends with wheel and controllers as they were before its first note, so
+that they do not affect what is played next.
 """
 
 import io
@@ -13,21 +13,21 @@ import mido
 from ..score import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity
 from .answer import Answer
 
-# Those that MIDI leaves free, but for 102 and 106, with which some send pressure and slide.
+# Controllers that MIDI leaves undefined, except 102 and 106, which some use for pressure and slide.
 CONTROLLERS = (*range(20, 32), *range(103, 106), *range(107, 120))
-LEAD_S = 0.04  # in which knobs that a synthesizer smooths arrive before a note
-BEND_SEMITONES = 2  # the reach of a pitch wheel, unless a synthesizer is told otherwise
-# Registered parameter 0, the wheel's reach, set to semitones and cents; then no parameter is
-# selected, so that a stray data entry changes nothing (MIDI 1.0, RP-018).
+LEAD_S = 0.04  # how long before a note its controllers change, as synthesizers smooth them
+BEND_SEMITONES = 2  # the default range of a pitch wheel
+# Set registered parameter 0, the wheel's range, in semitones and cents; then select no parameter,
+# so that a stray data entry changes nothing (MIDI 1.0, RP-018).
 ANNOUNCED_BEND = ((101, 0), (100, 0), (6, BEND_SEMITONES), (38, 0), (101, 127), (100, 127))
-# What comes first of what happens at one tick: a note ends before the same one starts again.
+# Order of events at the same tick: a note ends before the same one starts again.
 NOTE_OFF, CHANGE, NOTE_ON, END = range(4)
-Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within it, what happens
+Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within it, message
 
 
 def velocity(match: Answer, note: Note) -> int:
-    """MIDI velocity: the control with the role `velocity`, or from that with the role `level`, 127
-    at its top (see `midi_velocity`). Plants with neither play everything at 127."""
+    """Return the MIDI velocity of a note, 1..127: the control with the role `velocity`, or one
+    computed from the role `level` in dB, 127 at its maximum (see `midi_velocity`), else 127."""
     own = match.plant.controls.own
     if strength := own.of_role("velocity"):
         return min(max(round(note.controls[strength.name]), 1), 127)
@@ -38,8 +38,8 @@ def velocity(match: Answer, note: Note) -> int:
 
 
 def bends(match: Answer, notes: Sequence[Note]) -> list[int]:
-    """Where the pitch wheel stands for notes out of the recording's tuning, of +-8191 for
-    +-`BEND_SEMITONES`."""
+    """Return the pitch wheel's value for each note, ±8191 for ±`BEND_SEMITONES`: its deviation
+    from the score's common tuning. All 0 without a control of role `tune` or a shared patch."""
     tune = match.plant.controls.own.of_role("tune")
     if tune is None or not match.one_patch:
         return [0] * len(notes)
@@ -49,13 +49,13 @@ def bends(match: Answer, notes: Sequence[Note]) -> list[int]:
 
 
 def controllers(match: Answer) -> dict[str, int]:
-    """MIDI controller numbers for the knobs that move from note to note, by the names that the
-    synthesizer gives them."""
+    """Return MIDI controller numbers for the knobs that are set per note, by the names that the
+    synthesizer shows; see `Plant.automation`."""
     return dict(zip(_moving(match), CONTROLLERS, strict=False))
 
 
 def without_controllers(match: Answer) -> list[str]:
-    """Knobs that move from note to note, and for which no controller is left."""
+    """List the knobs that are set per note and for which no controller is left."""
     return _moving(match)[len(CONTROLLERS) :]
 
 
@@ -66,11 +66,11 @@ def _moving(match: Answer) -> list[str]:
 def midi(
     match: Answer, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
 ) -> bytes:
-    """A MIDI file (format 1) of named tracks of notes, times within 0.3 ms; if `automated`, with
-    the `controllers` set before each note.
+    """Encode named tracks of notes as a MIDI file (format 1), times rounded by 0.3 ms at most.
 
-    Every track is as long as the target, so that it loops as the sound does. The pitch wheel moves
-    before a note that is out of tune, by its usual two semitones at most.
+    If `automated`, `controllers` are set before each note. Every track is at least as long as the
+    target, so that it loops with the sound. The pitch wheel moves at the onset of each note whose
+    tuning differs, by at most its default range of two semitones.
     """
     length = _tick(len(match.target) / match.sample_rate_hz)
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
@@ -100,7 +100,7 @@ def _tick(time_s: float) -> int:
 
 
 def _spans(notes: Sequence[Note]) -> list[tuple[int, int]]:
-    """From which tick to which each note is held, one at least."""
+    """Start and end of each note in ticks; at least one tick apart."""
     starts = [_tick(note.onset_s) for note in notes]
     return [
         (start, max(_tick(note.offset_s), start + 1))
@@ -109,7 +109,7 @@ def _spans(notes: Sequence[Note]) -> list[tuple[int, int]]:
 
 
 def _track(name: str, events: Sequence[Event], last: int) -> mido.MidiTrack:
-    """Events in the order of their ticks, ended at the tick `last`."""
+    """A track of the events in order, with its end at the tick `last`."""
     track = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
     now = 0
     ending = (last, END, mido.MetaMessage("end_of_track"))
@@ -120,7 +120,7 @@ def _track(name: str, events: Sequence[Event], last: int) -> mido.MidiTrack:
 
 
 def _wheel(places: Sequence[int], spans: Sequence[tuple[int, int]], last: int) -> list[Event]:
-    """The pitch wheel at its `places` as notes start, and in the middle before and after them."""
+    """Pitch wheel events: `places` at the starts of the notes, 0 before and after them."""
     if not any(places):
         return []
     messages = [(0, mido.Message("control_change", control=c, value=v)) for c, v in ANNOUNCED_BEND]
@@ -136,7 +136,7 @@ def _wheel(places: Sequence[int], spans: Sequence[tuple[int, int]], last: int) -
 def _knobs(
     match: Answer, notes: Sequence[Note], spans: Sequence[tuple[int, int]], last: int
 ) -> list[Event]:
-    """A controller for each knob, shortly before each note; in the end, those of the first note."""
+    """Controller events shortly before each note; at the end, the values of the first note."""
     numbers = controllers(match)
     if not numbers or not notes:
         return []

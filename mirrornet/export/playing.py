@@ -1,4 +1,4 @@
-"""Play a `controls.json` again: what `match` wrote, or what a musician made of it."""
+"""Render a `controls.json`, as `match` wrote it or as edited by a user."""
 
 import json
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ LONGEST_S = 600.0
 
 @dataclass(frozen=True)
 class ScoreFile:
-    """What is in a `controls.json`: a score, whose values are not checked yet, and the plant that
-    plays it."""
+    """The content of a `controls.json`: a score, whose values are not validated, and the plant that
+    plays it, with its options."""
 
     score: Score
     plant: str
@@ -29,9 +29,9 @@ class ScoreFile:
 
 
 def read_score(path: str | Path) -> ScoreFile:
-    """The plant and the score in a `controls.json`, of this version or an earlier one.
+    """Read a `controls.json` of this version or an earlier one.
 
-    Raises ControlError if the file is missing or holds something else.
+    Raises ControlError if the file is missing, unreadable or not a `controls.json`.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,19 +70,20 @@ def read_score(path: str | Path) -> ScoreFile:
 
 
 def play(file: ScoreFile, plant: str | None, sample_rate_hz: int) -> Float[np.ndarray, " sample"]:
-    """The score played by the plant of that name, or by the file's.
+    """Render the score with the plant of that name or file; None: with the plant that `file` names.
 
-    Raises PlantError if there is no such plant, ControlError for notes it must not play.
+    Raises PlantError if there is no such plant, or if `plant` is None and `file` names a Python
+    file or an option that is a text (other than the control set); ControlError for notes that the
+    plant does not accept, no notes, or notes beyond `LONGEST_S`.
     """
     return _plant_of(file, plant, sample_rate_hz).render(file.score)
 
 
 def artifacts(file: ScoreFile, plant: str | None) -> list[Artifact]:
-    """The files with which the synthesizer of the plant of that name, or of the file's, plays the
-    score: a preset for all notes, if they share a patch, or one for each.
+    """Make the files with which the plant's synthesizer plays the score: a preset for all notes if
+    they share a patch, else one for each note. The plant is chosen as in `play`.
 
-    Raises PlantError if there is no such plant or it has no presets, ControlError for notes it must
-    not play.
+    Raises PlantError and ControlError as `play` does, and PlantError if the plant has no presets.
     """
     player = _plant_of(file, plant)
     score = as_score(player.controls, player.check(file.score))
@@ -92,8 +93,8 @@ def artifacts(file: ScoreFile, plant: str | None) -> list[Artifact]:
 
 
 def _plant_of(file: ScoreFile, plant: str | None, sample_rate_hz: int = 44100) -> Plant:
-    """The plant of that name, or of the file's, with its options; if these name no control set, the
-    smallest of those that have most of the score's controls."""
+    """Load the plant `plant`, or the file's, with its options. If these name no control set: of the
+    sets that have most of the score's controls, the smallest."""
     notes = file.score.notes
     if not notes:
         raise ControlError("there are no notes to play; add some.")
@@ -102,7 +103,7 @@ def _plant_of(file: ScoreFile, plant: str | None, sample_rate_hz: int = 44100) -
         raise ControlError(f"the notes last until {last_s:g} s; {LONGEST_S:g} s is the limit.")
     options = {key: value for key, value in file.options.items() if key != "sample_rate_hz"}
     texts = [v for key, v in options.items() if key != "controls" and isinstance(v, str)]
-    # Nothing that a stranger's file names is opened unasked: a text may be a path.
+    # Nothing that an untrusted file names is opened without --plant: a text may be a path.
     if plant is None and (is_file(file.plant) or texts):
         named = " with ".join([file.plant, *texts])
         raise PlantError(f"the file needs {named}; if you trust that, add --plant {file.plant}.")

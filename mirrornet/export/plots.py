@@ -1,7 +1,7 @@
-"""Pictures: a match beside its target, and the paper's panels of auditory spectrograms.
+"""Plots: a match compared with its target, and the paper's panels of auditory spectrograms.
 
-Figures are built without pyplot, so they need no display, and become pictures in one way, `png`.
-The colour maps, magma and RdBu, can be told apart by colour-blind eyes.
+Figures are built without pyplot, so they need no display, and are all rendered by `png`. The colour
+maps, magma and RdBu, are suitable for colour-blind readers.
 """
 
 import io
@@ -25,8 +25,8 @@ from ..features import FRAME_S, frequencies_hz
 from ..score import Note, note_name
 from .answer import Answer
 
-MOST_FRAMES = 5000  # side by side in a picture
-MOST_NAMED = 60  # notes
+MOST_FRAMES = 5000  # shown side by side; longer sounds are averaged
+MOST_NAMED = 60  # notes; more are not labelled
 MARKS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 PANELS = (
     "(a) input melody",
@@ -34,22 +34,22 @@ PANELS = (
     "(c) decoder,\nlearned controls",
     "(d) plant,\nlearned controls",
 )
-SOON = {"compress_level": 3}  # half the time of the usual 6, for a picture a sixth larger
+SOON = {"compress_level": 3}  # half the time of the default 6, for a file a sixth larger
 INK, QUIET, RULE, NOTE = "#1c2430", "#5f6b7a", "#d9dee5", "#0072b2"
 
 Spectrogram = Float[Tensor, "channel frame"] | Float[np.ndarray, "channel frame"]
 
-# matplotlib's settings are the whole process's: they are changed by one thread at a time.
+# matplotlib's settings are global to the process: one thread at a time changes them.
 _DRAWING = Lock()
 
 
 def png(draw: Callable[[], Figure], dpi: int) -> bytes:
-    """What `draw` draws, as PNG: with matplotlib's own settings, whatever a user's style, file of
-    settings or backend are. These hold again afterwards."""
+    """Render the figure that `draw` returns as PNG, with matplotlib's default settings instead of
+    the user's style, matplotlibrc and backend, which are restored afterwards."""
     picture = io.BytesIO()
     with _DRAWING:
         theirs, usual = matplotlib.rcParams, matplotlib.rcParamsDefault.items()
-        # To ask for the backend is to start it.
+        # Reading the setting `backend` would load the backend.
         changed: Any = {k: value for k, value in usual if k != "backend" and theirs[k] != value}
         with matplotlib.rc_context(changed):
             canvas = FigureCanvasAgg(draw())
@@ -58,9 +58,9 @@ def png(draw: Callable[[], Figure], dpi: int) -> bytes:
 
 
 def compare(match: Answer) -> Figure:
-    """Target, match and their difference as auditory spectrograms, with the notes below.
+    """Plot the auditory spectrograms of target, match and their difference, above the notes.
 
-    All three share one scale: the difference is as pale as it is small beside the sounds.
+    All three share one scale: the smaller the difference is relative to the sounds, the paler.
     """
     target, heard = match.target_heard, match.heard
     loudest = _loudest([target, heard])
@@ -91,12 +91,12 @@ def panels(
     rows: Sequence[Sequence[Spectrogram | None]],
     titles: Sequence[str],
 ) -> Figure:
-    """The MirrorNet paper's figure: a row of four auditory spectrograms for each melody.
+    """Plot the MirrorNet paper's figure: a row of four auditory spectrograms for each melody.
 
     (a) input melody, (b) decoder output from the true controls, (c) final decoder output from
     the learned controls, (d) the plant's output from the learned controls. `titles` names the
     melodies. Each row has its own colour scale, shared by its panels. A panel that is None in all
-    rows, as (b) is where there are no true controls, is left out.
+    rows, such as (b) if the true controls are not known, is left out.
     """
     shown = [n for n in range(len(PANELS)) if rows[0][n] is not None]
     figure = Figure(figsize=(8.0, 0.6 + 1.45 * len(rows)), layout="constrained", facecolor="white")
@@ -119,7 +119,7 @@ def _array(S: Spectrogram) -> Float[np.ndarray, "channel frame"]:
 
 
 def _loudest(spectrograms: Sequence[Float[np.ndarray, "channel frame"]]) -> float:
-    """Top of the colour scale; not 0, which would be no scale, where all is silent."""
+    """Maximum of the colour scale; 1 if all is silent, since 0 would not give a scale."""
     return max(float(S.max(initial=0.0)) for S in spectrograms) or 1.0
 
 
@@ -150,7 +150,7 @@ def _show(
 
 
 def _thinned(S: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channel shown"]:
-    """No more frames than a picture has room for: of a long sound, means of some at a time."""
+    """Average groups of adjacent frames, so that at most `MOST_FRAMES` are left."""
     some = -(-S.shape[1] // MOST_FRAMES)
     if some <= 1:
         return S
@@ -159,14 +159,14 @@ def _thinned(S: Float[np.ndarray, "channel frame"]) -> Float[np.ndarray, "channe
 
 
 def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
-    """The notes as bars over the rows of a keyboard, named where there are not too many."""
+    """Draw the notes as bars over the rows of a keyboard, labelled if there are few."""
     pitches = [note.pitch_midi for note in notes]
     low, high = min(pitches, default=60) - 2, max(pitches, default=60) + 3
     low = min(low, high - 12)
     for pitch in range(low, high + 1):
         if "#" in note_name(pitch):
             axis.axhspan(pitch - 0.5, pitch + 0.5, color="#f1f3f6", linewidth=0)
-        if pitch % 12 in (0, 5):  # between B and C, and E and F, two white keys meet
+        if pitch % 12 in (0, 5):  # adjacent white keys: B and C, E and F
             axis.axhline(pitch - 0.5, color=RULE, linewidth=0.6)
     for note in notes:
         start, length = note.onset_s, note.offset_s - note.onset_s
@@ -183,7 +183,7 @@ def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
                 fontweight="bold",
             )
     axis.set_ylim(low - 0.5, high + 0.5)
-    triad = (0, 4, 7) if high - low <= 24 else (0,)  # C, E, G; over many octaves C alone
+    triad = (0, 4, 7) if high - low <= 24 else (0,)  # C, E, G; over more than two octaves only C
     shown = [pitch for pitch in range(low, high + 1) if pitch % 12 in triad]
     axis.set_yticks(shown, [note_name(p) for p in shown])
     axis.set_ylabel("pitch", color=QUIET, fontsize=8)

@@ -1,8 +1,8 @@
-"""The report on a match: one HTML page that needs no network, and no other file but long sounds
-and other candidates.
+"""The report on a match: one HTML page that needs no network, and no other files except for long
+sounds and other candidates.
 
-How close a match is, in words, follows `spectrogram_error`. The thresholds are this package's
-reading of the number, not the outcome of a listening test.
+Closeness in words is derived from `spectrogram_error`. The thresholds are this package's choice,
+not the result of a listening test.
 """
 
 import base64
@@ -23,7 +23,7 @@ from ..score import note_name
 from .answer import Answer
 from .midi import CONTROLLERS, without_controllers
 
-# Up to this share of the target's variance, and what it is called.
+# Largest `spectrogram_error` (share of the target's variance) of each grade of closeness.
 CLOSENESS = (
     (0.01, "nearly identical"),
     (0.05, "very close"),
@@ -34,8 +34,8 @@ CLOSENESS = (
 )
 
 
-LARGEST_EMBEDDED = 20_000_000  # bytes of a sound in a page
-MOST_DIFFERENT = 4  # knobs that are named where two patches differ
+LARGEST_EMBEDDED = 20_000_000  # bytes of a sound that is embedded in the page
+MOST_DIFFERENT = 4  # knobs that are named as differences of two patches
 LOOK = Template("""\
 <h2>Look</h2>
 <figure>
@@ -51,7 +51,7 @@ PICTURE_FILE = """\
 
 
 def in_words(error: float) -> str:
-    """How close a match with this `spectrogram_error` is: an entry of `CLOSENESS`.
+    """Return the closeness, from `CLOSENESS`, of a match with this `spectrogram_error`.
 
     >>> in_words(0.03), in_words(1.58), in_words(math.nan)
     ('very close', 'no match', 'not measurable')
@@ -60,7 +60,7 @@ def in_words(error: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with two significant digits.
+    """Format a share as a percentage with two significant digits.
 
     >>> percent(0.0312), percent(0.00071), percent(1.584), percent(0)
     ('3.1 %', '0.071 %', '158 %', '0 %')
@@ -70,7 +70,7 @@ def percent(share: float) -> str:
 
 
 def verdict(error: float) -> str:
-    """One sentence on a `spectrogram_error`, for people.
+    """Describe a `spectrogram_error` in one sentence for users.
 
     >>> verdict(0.03)
     "The match differs from the target by 3 % of the spectrogram's variance: very close."
@@ -84,7 +84,7 @@ def verdict(error: float) -> str:
 
 
 def candidate_path(number: int) -> str:
-    """Where, beside the page, answer number 2 and those after it lie."""
+    """Return the folder, relative to the page, of answer `number`, 2 or more."""
     return f"candidate-{number}"
 
 
@@ -96,11 +96,15 @@ def render_report(
     artifacts: Sequence[Artifact] = (),
     faults: Sequence[str] = (),
 ) -> str:
-    """The page as text, with the picture and both sounds inside.
+    """Return the report as HTML.
 
-    `figure_png` is `plots.compare(match)` as PNG, if it could be drawn; the sounds are WAV files,
-    played as they are, or None for one that is too long and lies beside the page. `artifacts` are
-    those that were written. `faults` are sentences on files that could not be made.
+    Args:
+        match: the answer to report on.
+        figure_png: `plots.compare(match)` as PNG, to embed; None if it could not be drawn.
+        target_wav, match_wav: WAV files to embed; None links to `target.wav` or `match.wav` in the
+            page's folder, for sounds larger than `LARGEST_EMBEDDED`.
+        artifacts: the plant's files that were written.
+        faults: sentences on files that could not be made.
     """
     look, picture_file = "", ""
     if figure_png is not None:
@@ -142,7 +146,7 @@ def render_report(
 
 
 def table_page(title: str, body: str) -> str:
-    """A plain page with a table, as text."""
+    """Return a plain HTML page with a title (as HTML) and a `body`, styled for tables."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>'
         "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}"
@@ -153,7 +157,7 @@ def table_page(title: str, body: str) -> str:
 
 
 def _beyond_midi(match: Answer) -> list[str]:
-    """A sentence about knobs that `melody.mid` does not move, if there are some."""
+    """A sentence on knobs that are set per note but not in `melody.mid`, if there are any."""
     if not (names := without_controllers(match)):
         return []
     return [
@@ -163,7 +167,7 @@ def _beyond_midi(match: Answer) -> list[str]:
 
 
 def _files(artifacts: Sequence[Artifact]) -> str:
-    """What the plant's own files are: one for all notes by its name, those of notes as a folder."""
+    """Entries for the plant's files: one for all notes by name, those of single notes by folder."""
     entries = {
         one.path if one.note is None else f"{Path(one.path).parent}/": one.what for one in artifacts
     }
@@ -180,7 +184,7 @@ def _reach(control: Control) -> str:
 
 
 def _sound(name: str, wav: bytes | None) -> str:
-    """A sound inside the page; a long one, which would make it slow, beside it."""
+    """Source of a sound: embedded, or a file for a long one, which would make the page slow."""
     return name if wav is None else _embedded("audio/wav", wav)
 
 
@@ -189,7 +193,7 @@ def _embedded(kind: str, content: bytes) -> str:
 
 
 def _patch(match: Answer) -> str:
-    """The knobs that all notes share, each with how sure it is."""
+    """Table of the patch, with the confidence of each knob."""
     rows = []
     for control in match.plant.controls.patch:
         value = match.score.patch[control.name]
@@ -209,7 +213,7 @@ def _patch(match: Answer) -> str:
 
 
 def _candidates(match: Answer) -> str:
-    """The other answers, with what each is other in."""
+    """Table of the other answers, with the knobs in which each differs most."""
     rows = []
     for number, other in enumerate(match.others, 2):
         place = candidate_path(number)
@@ -229,7 +233,7 @@ def _candidates(match: Answer) -> str:
 
 
 def _other_in(match: Answer, other: Answer) -> list[str]:
-    """The knobs in which two patches differ most, as far as they can be heard."""
+    """The knobs in which two patches differ most, differences weighted by confidence."""
 
     def apart(control: Control) -> float:
         patches = (one.score.patch for one in (match, other))
@@ -246,7 +250,7 @@ def _entry(term: str, meaning: str) -> str:
 
 
 def _scale(error: float) -> str:
-    """The steps of `CLOSENESS`, this match's marked."""
+    """List of the grades of `CLOSENESS`, with this match's marked."""
     here = in_words(error)
     steps = []
     for limit, words in CLOSENESS:
@@ -257,7 +261,7 @@ def _scale(error: float) -> str:
 
 
 def _table(match: Answer, artifacts: Sequence[Artifact]) -> str:
-    """A row per note; each control with a bar for its place in its range."""
+    """Table with a row per note; a bar shows each control's position in its range."""
     space = match.plant.controls
     knobs = space.own if match.one_patch else space.knobs
     columns = [("note", ""), ("pitch", "MIDI"), ("starts", "s"), ("ends", "s")]
@@ -284,7 +288,7 @@ def _table(match: Answer, artifacts: Sequence[Artifact]) -> str:
 
 
 def _knob(control: Control, value: Any) -> str:
-    """A cell that shows a value, with a bar for its place in its range; of a table its mean."""
+    """Table cell with a value and a bar for its position in its range (for a table, the mean)."""
     if control.shape:
         place, shown = float(np.mean(control.from_physical(value))), "table"
     else:
@@ -303,7 +307,7 @@ def _knob(control: Control, value: Any) -> str:
 
 
 def _short(value: float) -> str:
-    """Three significant digits, no exponent.
+    """Format a number with three significant digits and no exponent.
 
     >>> _short(1234.5), _short(0.013457), _short(-3.6829), _short(0.0)
     ('1234', '0.0135', '−3.68', '0')

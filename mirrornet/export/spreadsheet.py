@@ -1,15 +1,15 @@
-"""Tables as CSV, which a spreadsheet opens: no text in them is taken for a formula."""
+"""CSV for spreadsheets, with texts escaped that would be run as formulas."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a text begins that may be run
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")  # first characters of texts that may be run
 
 
 def csv_text(rows: Iterable[Sequence[str | float | None]]) -> str:
-    """Rows of texts and numbers. A text that may be run gets an apostrophe before it (as OWASP
-    advises); numbers stay as they are.
+    """Format rows of texts and numbers as CSV. A text that a spreadsheet may run as a formula is
+    prefixed with an apostrophe (as OWASP advises); numbers are not changed.
 
     >>> csv_text([["=1+1.wav", -1.5]])
     "'=1+1.wav,-1.5\\r\\n"

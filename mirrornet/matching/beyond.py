@@ -1,9 +1,9 @@
-"""Notes beyond the pitches that are read: heard by their spectrum and period, whatever was read.
+"""Detection of notes outside the range of pitches that can be read, from spectrum and period.
 
-A network that reads pitches between two limits gives every note a pitch between them, also one
-that lies beyond: an octave off, or anywhere. Two measures of the sound itself tell such notes:
-a note above has nothing below the limit; and a note below repeats itself after a longer period, and
-after none that is short enough.
+A network that reads pitches between two limits gives every note a pitch between them, also a note
+outside them: an octave off, or arbitrary. Two measures of the sound itself detect such notes: a
+note above the range has hardly any power below the upper limit; a note below it has a longer period
+than any in the range, and no period within the range.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from jaxtyping import Float
 from ..audio import resample
 from ..score import Note
 
-LONGEST_S = 0.3  # of a note's beginning that is looked at
-SHORTEST_S = 0.08
+LONGEST_S = 0.3  # of a note's beginning that is analysed, at most
+SHORTEST_S = 0.08  # shorter notes are not analysed
 PERIOD_RATE_HZ = 8000
-ABOVE_DB = -20.0  # share of a note's power that lies below the limit; of notes within, -11 or more
-LONGER = 0.15  # how much more alike a sound is after a longer period; of notes within, .07 or less
-# Chords have long periods, too, but few of the odd harmonics: a third of the power or less, mostly.
+ABOVE_DB = -20.0  # share of power below the limit; of notes within the range, -11 or more
+LONGER = 0.15  # by how much the autocorrelation is higher at a longer period; in range, <= .07
+# Chords have long periods, too, but little power in odd harmonics: mostly a third or less.
 ODD_SHARE = 0.4
-OCTAVES = 2  # how far below the limit periods are looked for
+OCTAVES = 2  # how far below the limit periods are searched
 
 Sound = Float[np.ndarray, " sample"]
 
@@ -29,7 +29,7 @@ Sound = Float[np.ndarray, " sample"]
 def notes_beyond(
     sound: Sound, sample_rate_hz: int, notes: Sequence[Note], pitches: range
 ) -> tuple[int, int]:
-    """How many notes lie above, and how many below, the `pitches` (MIDI) that can be read."""
+    """The numbers of notes above and below the `pitches` (MIDI) that can be read."""
     slow = resample(sound, sample_rate_hz, PERIOD_RATE_HZ)
     above = [_lies_above(_part(sound, sample_rate_hz, n), sample_rate_hz, pitches) for n in notes]
     below = [_lies_below(_part(slow, PERIOD_RATE_HZ, n), pitches) for n in notes]
@@ -37,7 +37,7 @@ def notes_beyond(
 
 
 def _part(sound: Sound, sample_rate_hz: int, note: Note) -> Sound:
-    """The beginning of a note."""
+    """The beginning of a note, up to `LONGEST_S`."""
     end_s = min(note.offset_s, note.onset_s + LONGEST_S)
     return sound[int(note.onset_s * sample_rate_hz) : int(end_s * sample_rate_hz)]
 
@@ -64,7 +64,7 @@ def _lies_below(part: Sound, pitches: range) -> bool:
 
 
 def _odd_share(part: Sound, period: int) -> float:
-    """How much of the power near the harmonics of a period is near odd ones."""
+    """The share of odd harmonics in the power near the harmonics of a period (in samples)."""
     power = np.square(np.abs(np.fft.rfft(part * np.hanning(len(part)), 4 * len(part))))
     harmonics = np.arange(len(power)) * period / (4 * len(part))
     nearest = np.rint(harmonics)
@@ -73,7 +73,7 @@ def _odd_share(part: Sound, period: int) -> float:
 
 
 def _self_likeness(part: Sound) -> Float[np.ndarray, " lag"]:
-    """The correlation of a sound with itself, -1..1, at each lag up to half its length."""
+    """The normalised autocorrelation, -1..1, at each lag up to half the sound's length."""
     samples = len(part)
     centred = part - part.mean(dtype=np.float64)
     spectrum = np.fft.rfft(centred, 2 * samples)

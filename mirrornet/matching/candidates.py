@@ -1,8 +1,8 @@
-"""Other patches for a recording: what was heard leaves room, and these fill it audibly.
+"""Other patches for a recording: alternatives that sound different, as the patch is ambiguous.
 
-Patches are drawn as the reader doubts its own, and heard on an excerpt. Of those that sound
-different from all chosen before, the closest to the recording is the next one. What is drawn is
-not of what refinement may spend.
+Patches are drawn around that of the score, with the encoder's uncertainty, and rendered on an
+excerpt. Of those that sound different from all chosen so far, the closest to the recording is
+chosen next. Their renders do not count as refinement.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ from ..plants import Plant
 from ..score import Score
 from .objective import RecordingObjective, Spectrogram
 
-DRAWS = 16  # patches heard for each that is asked for
-DIFFERENT = 0.01  # of the target's variance; what differs by less is nearly identical
-STREAM = 13  # of random numbers
+DRAWS = 16  # patches that are rendered for each that is asked for
+DIFFERENT = 0.01  # mean squared, as a share of the target's variance; below it, nearly identical
+STREAM = 13  # random stream
 
 
 def other_patches(
@@ -28,11 +28,11 @@ def other_patches(
     budget: Budget,
     seed: int = 0,
 ) -> list[Score]:
-    """The score with up to `count` other patches, which sound different from theirs and from each
-    other; fewer if so many are not found in as many renders as are allowed.
+    """The score with up to `count` other patches that sound different from its own and each other;
+    fewer if `budget` ends before as many are found. The closest to the target comes first.
 
     `confidence` is that of each row of the patch, as in `Transcript`. `target` is at the plant's
-    rate.
+    sample rate.
     """
     generator = np.random.default_rng((seed, STREAM))
     objective = RecordingObjective(plant, score, target)
@@ -49,5 +49,5 @@ def other_patches(
 
 
 def different(one: Spectrogram, other: Spectrogram, target: Spectrogram) -> bool:
-    """Whether two answers can be told apart."""
+    """Whether two compressed spectrograms differ by more than `DIFFERENT`."""
     return bool(np.mean((one - other) ** 2) > DIFFERENT * np.var(target))

@@ -1,4 +1,4 @@
-"""Bounded least squares: the step that Gauss-Newton takes."""
+"""Bounded, damped least squares: one step of Gauss-Newton."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +12,11 @@ def bounded_step(
     low: Float[np.ndarray, " place"],
     high: Float[np.ndarray, " place"],
 ) -> Float[np.ndarray, " place"]:
-    """The step within `low..high` that explains most of the residual: least squares, damped in
-    proportion to the mean curvature."""
+    """The step within `low..high` that minimises `|residual - slopes @ step|^2`, with a damping in
+    proportion to the mean curvature. `slopes` is the Jacobian."""
     curvature, pull = slopes.T @ slopes, slopes.T @ residual
     curvature += max(damping * curvature.diagonal().mean(), 1e-12) * np.eye(len(pull))
     root = np.linalg.cholesky(curvature)
-    # A step of no length must lie within the bounds, not on them.
+    # A zero step must lie strictly within the bounds.
     bounds = np.minimum(low, -1e-9), np.maximum(high, 1e-9)
     return lsq_linear(root.T, np.linalg.solve(root, pull), bounds).x

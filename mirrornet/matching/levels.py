@@ -1,4 +1,4 @@
-"""How loud the notes are: measured on the sound itself, once the plant has played them."""
+"""Levels of notes: measured by comparing the sound with the plant's render of the notes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +13,16 @@ from ..metrics import spectrogram_error
 from ..plants import Plant
 from ..score import Note, Score, midi_velocity
 
-SHORTEST_S = 0.02
-HOPELESS_DB = 25.0  # a note that the plant plays this much too soft does not set the others' level
-ROUNDS = 2  # notes ring into each other, so what is measured changes with the levels
+SHORTEST_S = 0.02  # of a note
+HOPELESS_DB = 25.0  # a note rendered this much too soft does not set the others' level
+ROUNDS = 2  # notes ring into each other, so what is measured depends on the levels
 
 Sound = Float[np.ndarray, " sample"]
 Spectrogram = Float[np.ndarray, "channel=176 frame"]
 
 
 class Played(NamedTuple):
-    """A score, and how it sounds in comparison with a target."""
+    """A score, its render, and the error of its spectrogram against a target."""
 
     score: Score
     audio: Sound
@@ -31,8 +31,10 @@ class Played(NamedTuple):
 
 
 def play_at_levels(plant: Plant, score: Score, target: Sound, target_heard: Spectrogram) -> Played:
-    """The score at the levels that the target has, as far as the plant has a level, and how it
-    sounds."""
+    """Set the notes' levels to those of the target, if the plant has a level in dB, and render.
+
+    `target` is at the plant's sample rate, `target_heard` from `features.hear_recording`.
+    """
     level = plant.controls.own.of_role("level")
     if level is None or level.unit != "dB":
         audio = _whole(plant, score, len(target))
@@ -53,7 +55,7 @@ def _whole(plant: Plant, score: Score, samples: int) -> Sound:
 def _mixed_at_levels(
     plant: Plant, level: Control, score: Score, target: Sound
 ) -> tuple[Score, Sound]:
-    """As a level scales a note and changes nothing else, each is played only once."""
+    """Levels for a plant whose level is a pure gain: each note is rendered only once."""
     sounds = [
         plant.render(
             Score(
@@ -78,7 +80,7 @@ def _mixed_at_levels(
 def _mixed(
     plant: Plant, level: Control, notes: Sequence[Note], sounds: Sequence[Sound], samples: int
 ) -> Sound:
-    """What the plant plays, from the sounds of its notes at their loudest."""
+    """The render of the notes, mixed from their sounds at the highest level."""
     audio = np.zeros(samples, np.float32)
     for note, sound in zip(notes, sounds, strict=True):
         start = round(note.onset_s * plant.sample_rate_hz)
@@ -89,8 +91,8 @@ def _mixed(
 
 
 def with_levels(plant: Plant, level: Control, score: Score, target: Sound, audio: Sound) -> Score:
-    """The notes as loud, in relation to each other, as the target has them, judged by `audio`,
-    which is the plant playing them. The loudest gets the highest level."""
+    """Correct the notes' levels by the differences in loudness between the target and `audio`, the
+    plant's render of the score. The loudest note gets the highest level."""
     notes = score.notes
     ends_s = [note.onset_s for note in notes[1:]] + [len(target) / plant.sample_rate_hz]
     missing_db = np.empty(len(notes))

@@ -1,6 +1,6 @@
-"""One target sound -> `Match`: the controls that make a plant sound like it.
+"""One target sound -> `Match`: the controls with which a plant sounds like it.
 
-Recordings are matched in `recordings.py`; here, the melodies of the paper: five notes in 2 s.
+Recordings are matched in `recordings.py`, the melodies of the paper (five notes in 2 s) here.
 """
 
 import math
@@ -32,11 +32,11 @@ from .transcribe import transcribe
 
 EXPORT_RATE_HZ = 44100
 NOTES = 5
-CLEARLY = 0.5  # so sure must a note beyond the melodies' octave be, to be counted
+CLEARLY = 0.5  # least confidence of a note outside the melodies' octave to be counted
 
 
 def check_plays(model: MirrorNet, plant: str, controls: ControlSpace) -> None:
-    """CheckpointError unless the model learned on this plant with these controls."""
+    """Raise CheckpointError unless the model was trained on this plant with these controls."""
     if plant != model.plant:
         raise CheckpointError(
             f"the model plays {model.plant}, not {plant}; choose that plant, or a model for this "
@@ -65,24 +65,23 @@ def match(
 
     Args:
         sound: a sound file, or `(samples, sample_rate_hz)`: one voice, 0.1 s to 10 minutes. With
-            a `model` for melodies: five notes in 2 s, cut or filled up to 2 s.
-        plant: a plant's name, then played at `EXPORT_RATE_HZ`; or a plant, at whatever rate.
-        model: what reads the sound, or its path; its architecture is for any recording, or for
-            the melodies of the paper. None: what ships for the plant's controls, which are those
-            for recordings if only its name is given.
-        refine, seconds: how many real renders, and how much time, may be spent on improving the
-            answer, whichever ends first; with neither, it is what encoder and decoder make of the
-            sound.
-        candidates: how many answers for a recording that sound different, the best with all others
-            as its `others`; they share what refinement may spend.
-        patch: of a recording: one for all notes, which a preset and a MIDI file can play; or one
-            "per-note", as in the melodies of the paper.
-        seed: where the chance in refinement starts; the same seed gives the same match, if no time
-            is set.
-        progress: where the work reports; `progress.cancel()`, from any thread, ends the improving
-            with the best found so far.
+            a `model` for melodies: five notes in 2 s (1.5 to 2.5 s are cut or padded to 2 s).
+        plant: a plant, rendered at its sample rate; or a plant's name, rendered at
+            `EXPORT_RATE_HZ`.
+        model: a model or its path, for recordings or for the melodies of the paper. None: the
+            shipped model for the plant's control set; for a plant's name, the one for recordings.
+        refine, seconds: limits of refinement in renders and in seconds; it ends at the first that
+            is reached. With neither, the answer is that of encoder and decoder, without refinement.
+        candidates: number of answers for a recording that sound different: the best is returned,
+            with the others as its `others`. They share the limits of refinement.
+        patch: for recordings: "shared", one patch for all notes, which a preset and a MIDI file can
+            play; or "per-note", as in the melodies of the paper.
+        seed: random seed of refinement and candidates; the same seed gives the same match, unless
+            `seconds` is given.
+        progress: receives reports; `progress.cancel()`, from any thread, ends refinement with the
+            best answer so far.
 
-    Raises AudioError, PlantError, CheckpointError or ControlError with a sentence to act on.
+    Raises AudioError, PlantError, CheckpointError or ControlError; the message says what to do.
     """
     if refine is not None and refine < 0:
         raise ControlError(f"refine is a number of renders, 0 or more; got {refine}.")
@@ -115,7 +114,7 @@ def match(
 
 
 def _plant_for(model: MirrorNet, name: str) -> Plant:
-    """The plant of that name with the model's control set, or, if it has none such, any."""
+    """The plant of that name with the model's control set; with its first set if it lacks that."""
     sets = find_plant(name).control_sets
     controls = model.controls.name if model.controls.name in sets else next(iter(sets))
     return load_plant(name, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
@@ -130,7 +129,7 @@ def _match_melody(
     seed: int,
     progress: Progress,
 ) -> Match:
-    """A melody of five notes in 2 s, whose knobs move from note to note."""
+    """Match a melody of five notes in 2 s, with knobs for each note."""
     rate_hz = plant.sample_rate_hz
     target, warnings = melody_sound(sound, rate_hz)
     target_heard = hear(target, rate_hz)
@@ -167,8 +166,8 @@ def _match_melody(
 def _what_else_sounds(
     target: Float[np.ndarray, " sample"], sample_rate_hz: int
 ) -> tuple[float, list[str]]:
-    """How surely a melody is one voice, and sentences about what the networks for melodies cannot
-    hear, as those for recordings do: chords, and notes beyond the paper's octave."""
+    """The confidence that a melody is one voice, and warnings about chords and notes outside the
+    paper's octave, which networks for melodies cannot read; from the model for recordings."""
     heard = hear_recording(target, sample_rate_hz)
     transcript = transcribe(MirrorNet.load(shipped("patch")), heard)
     pitches = [note.pitch_midi for note in transcript.notes if note.confidence >= CLEARLY]

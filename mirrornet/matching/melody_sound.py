@@ -1,4 +1,4 @@
-"""The sound of a melody of the paper: two seconds, whatever came."""
+"""The sound of a melody of the paper: exactly two seconds."""
 
 import numpy as np
 from jaxtyping import Float
@@ -14,10 +14,9 @@ FOLDER_RATE_HZ = 44100
 def melody_sound(
     sound: Sound, sample_rate_hz: int
 ) -> tuple[Float[np.ndarray, " sample"], list[str]]:
-    """`take_sound`, as exactly 2 s.
+    """Load a melody with `take_sound` and cut or zero-pad it to 2 s; returns warnings, too.
 
-    Cuts what is longer and adds silence to what is shorter. Raises AudioError for a sound that
-    cannot be used, or that is far from 2 s.
+    Raises AudioError for a sound that cannot be used, or is not `SHORTEST_S` to `LONGEST_S` long.
     """
     audio, warnings = take_sound(sound, sample_rate_hz)
     duration_s = len(audio) / sample_rate_hz

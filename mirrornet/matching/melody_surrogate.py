@@ -1,9 +1,9 @@
-"""Surrogate optimisation of a melody: move the controls until the decoder expects the target. No
-render.
+"""Surrogate optimisation of a melody: fit the controls so that the decoder predicts the target.
+Without renders.
 
 Levenberg-Marquardt (K. Levenberg 1944, D. Marquardt 1963) through the decoder, within the bounds of
-the controls. A pitch is one of few, and a vibrato can only be followed downhill from nearby; so
-these are first looked for on a grid, by every note for itself.
+the controls. Pitch is discrete, and for a vibrato gradients help only near the solution; so these
+are first found by a grid search, for each note separately.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ from .refine import Slopes
 
 Controls = Float[np.ndarray, "control note"]
 STEPS = 10
-DAMPING = 1e-3  # at first, as a share of the mean curvature
-EASIER, HARDER = 0.3, 8.0  # what success and failure do to it
-ENOUGH = 1e-3  # it stops when a step lowers the error by less than this share
+DAMPING = 1e-3  # initial, as a share of the mean curvature
+EASIER, HARDER = 0.3, 8.0  # factors of the damping after success and failure
+ENOUGH = 1e-3  # stop when a step lowers the error by less than this share
 SEMITONES = np.arange(PITCH_SPAN + 1)[:, None] / PITCH_SPAN
 RATES, DEPTHS, PHASES = np.linspace(0.05, 0.95, 10), (0.3, 0.7), np.arange(8) / 8
 VIBRATOS = np.stack(np.meshgrid(RATES, DEPTHS, PHASES, indexing="ij"), -1).reshape(-1, 3)
@@ -35,9 +35,10 @@ VIBRATOS = np.stack(np.meshgrid(RATES, DEPTHS, PHASES, indexing="ij"), -1).resha
 def optimise_melody(
     model: MirrorNet, target: Float[Tensor, "channel=128 frame"], controls: Controls
 ) -> Controls:
-    """Controls near `controls` from which the decoder expects `target`.
+    """Controls for which the decoder predicts `target`, optimised from `controls`.
 
-    `target` is as the model hears it. Pitches are semitones.
+    `target` is a spectrogram with the features of the model (`MirrorNet.hearing`). All is in 0..1;
+    the pitches that are returned lie on semitones.
     """
     best = round_pitch(model.controls, controls)
     best = _best_of(model, target, best, ["pitch"], SEMITONES)
@@ -84,8 +85,8 @@ def _best_of(
     roles: Sequence[str],
     options: Float[np.ndarray, "option role"],
 ) -> Controls:
-    """The controls, but that each note has those of the options by which the decoder would best
-    explain what is heard while it sounds, if they are better than what it had."""
+    """Grid search: the controls with, for each note, the values of `roles` among the options, or
+    those it had, for which the decoder best predicts the target while the note sounds."""
     rows = [model.controls.row_of_role(role) for role in roles]
     tries = np.repeat(controls[None], 1 + len(options), 0)
     tries[1:, rows] = options[..., None]
@@ -102,7 +103,7 @@ def _best_of(
 
 
 def round_pitch(space: ControlSpace, controls: Controls) -> Controls:
-    """The controls with pitches on semitones, as the plant plays them."""
+    """The controls with pitches rounded to semitones, as the plant renders them."""
     rounded = np.array(controls, dtype=np.float64)
     pitch = space.row_of_role("pitch")
     rounded[pitch] = np.rint(rounded[pitch] * PITCH_SPAN) / PITCH_SPAN
@@ -112,7 +113,7 @@ def round_pitch(space: ControlSpace, controls: Controls) -> Controls:
 def decoder_slopes(
     model: MirrorNet, controls: Controls, rows: list[int]
 ) -> Float[np.ndarray, "point place"]:
-    """How each point of what the decoder expects moves with some rows of the controls."""
+    """The Jacobian of the decoder's prediction with respect to some rows of the controls."""
     fixed, index = torch.from_numpy(controls).float(), torch.tensor(rows)
 
     def expected(values: Tensor) -> Tensor:
@@ -123,16 +124,16 @@ def decoder_slopes(
 
 
 class MelodySurrogate:
-    """The decoder for melodies, for `refine`; it hears loudness."""
+    """The decoder for melodies as a `refine.Surrogate`; needs a model with `hearing` "loudness"."""
 
     def __init__(self, model: MirrorNet, objective: MelodyObjective):
         self.model, self.objective = model, objective
 
     def proposals(self, heard: Heard) -> list[Place]:
-        return []  # what it expects to sound right is the start
+        return []  # the start is the decoder's optimum already
 
     def slopes(self, heard: Heard) -> Slopes:
-        """The decoder's slopes, durations taken as the onsets they bring about."""
+        """The decoder's Jacobian, with durations converted to onsets."""
         objective = self.objective
         controls = objective.controls_at(heard.place)
         rows = [objective.duration, *objective.knobs]

@@ -1,8 +1,9 @@
-"""What refinement lowers: how far a plant's sound is from a target, as a function of a place.
+"""The objective of refinement: the error of a plant's render against a target, as a function of a
+place.
 
-A place is a list of numbers that may be moved: rows of a patch, the same for each note, or the
-knobs and onsets of a melody. Which of the sound's frames each number bears on is told by blocks: a
-block is a note, or all there is. In one render every block can try a change of its own.
+A place is the vector of the numbers to optimise: the rows of one patch or of a patch for each note,
+or the knobs and onsets of a melody. Frames belong to blocks (a note, or the whole sound), and each
+number affects certain blocks. In one render every block can try a change of its own.
 """
 
 from abc import ABC, abstractmethod
@@ -37,9 +38,9 @@ from ..score import (
 )
 
 EXCERPT_S = 8.0
-NEARLY_ALL_S = EXCERPT_S - 0.4  # notes that start later are too short in it to be judged
-MOST_NOTES = 12  # in an excerpt; each is a render of its own
-ONSET_UNIT_S = 0.02  # an onset moved by this counts as much as a knob moved over its whole range
+NEARLY_ALL_S = EXCERPT_S - 0.4  # notes that start later are too short in the excerpt
+MOST_NOTES = 12  # in an excerpt; each takes a render
+ONSET_UNIT_S = 0.02  # unit of onsets in a place: as much as the whole range of a knob
 CLASSES = ("choice", "switch")
 
 Place = Float[np.ndarray, " place"]
@@ -47,7 +48,7 @@ Spectrogram = Float[np.ndarray, "channel frame"]
 
 
 class Heard:
-    """A place, what it sounds like (not compressed), and how far off that is."""
+    """A place, the spectrogram of its render (uncompressed and compressed), and the error."""
 
     def __init__(self, objective: "Objective", place: Place, linear: Spectrogram):
         self.place, self.linear = place, linear.astype(objective.target.dtype, copy=False)
@@ -59,7 +60,7 @@ class Heard:
 
 
 class Objective(ABC):
-    """One thing to refine. Places have bounds; what is circular has none."""
+    """What is refined. Places have bounds, except for circular numbers and onsets."""
 
     start: Place
     target: Spectrogram
@@ -67,16 +68,16 @@ class Objective(ABC):
     rows: Sequence[Control | None]
     """The control of each number of a place; None for an onset."""
     touches: Bool[np.ndarray, "place block"]
-    """Which numbers bear on which blocks."""
+    """Which numbers affect which blocks."""
     probes: Sequence[float]
-    """How far numbers are moved to measure slopes, ever finer."""
+    """Step sizes for the measurement of slopes (finite differences), decreasing."""
     damping: float
-    """Of the first step, as a share of the mean curvature."""
+    """Initial damping, as a share of the mean curvature."""
     change: float
-    """Standard deviation of the first random changes."""
+    """Initial standard deviation of random changes."""
     pull: float = 0.0
-    """How much the way from the start adds to the cost: what makes no difference to the sound had
-    better stay."""
+    """Weight of the squared distance from the start in the cost: numbers that make no audible
+    difference stay."""
 
     def __init__(self) -> None:
         self.scale = (float(np.var(self.target)) or 1.0) * self.target.size
@@ -90,16 +91,16 @@ class Objective(ABC):
 
     @property
     def groups(self) -> list[Int[np.ndarray, " _"]]:
-        """Numbers whose slopes are measured in one render, as no two bear on the same block."""
+        """Numbers whose slopes are measured in one render, as no two affect the same block."""
         return self._apart(np.flatnonzero(~self.classes))
 
     @property
     def class_groups(self) -> list[Int[np.ndarray, " _"]]:
-        """Choices and switches that can be tried in one render: one control, of every block."""
+        """Choices and switches tried in one render: the same control in every block."""
         return self._apart(np.flatnonzero(self.classes))
 
     def _apart(self, places: Int[np.ndarray, " _"]) -> list[Int[np.ndarray, " _"]]:
-        """Groups of numbers of which no two bear on the same block, in order."""
+        """Groups of numbers of which no two affect the same block, in order."""
         left, groups = list(places), []
         while left:
             taken, group = np.zeros(self.touches.shape[1], dtype=bool), []
@@ -113,7 +114,7 @@ class Objective(ABC):
 
     @property
     def components(self) -> list[Int[np.ndarray, " _"]]:
-        """Blocks that share numbers, and so are moved together."""
+        """Groups of blocks that are connected by shared numbers, and so are changed together."""
         blocks = self.touches.shape[1]
         label = np.arange(blocks)
         for row in self.touches:
@@ -123,35 +124,35 @@ class Objective(ABC):
         return [np.flatnonzero(label == one) for one in np.unique(label)]
 
     def probe(self, at: Place, size: float) -> Place:
-        """By how much each number is moved to measure its slope: knobs inwards, by a whole step if
-        they take steps; onsets later, by half."""
+        """The change of each number in the measurement of its slope: `size` for knobs (one step for
+        discrete ones), towards the middle of the range; half of `size`, later, for onsets."""
         steps = [1 / (row.steps - 1) if row and row.steps else size for row in self.rows]
         return np.where(self.onsets, 0.5 * size, np.where(at < 0.5, steps, -np.array(steps)))
 
     def way(self, start: Place, end: Place) -> Place:
-        """From a place to another, around a circle the shorter way."""
+        """The difference from a place to another, for circular numbers the shorter one."""
         return end - start - np.where(self.circular, np.rint(end - start), 0)
 
     def valid(self, place: Place) -> Place:
-        """The nearest place that can be played."""
+        """The nearest place that can be rendered."""
         bounded = np.clip(place, self.low, self.high)
         return np.where(self.circular, bounded % 1, bounded)
 
     @abstractmethod
     def frame_blocks(self, place: Place) -> Int[np.ndarray, " frame"]:
-        """Which block each frame belongs to; -1 for none."""
+        """The block of each frame; -1 for none."""
 
     @abstractmethod
     def gain(self, linear: Spectrogram) -> float:
-        """What a spectrogram is divided by before it is compressed."""
+        """The divisor of a spectrogram before compression."""
 
     @abstractmethod
     def gain_slopes(self, linear: Spectrogram) -> Float[np.ndarray, "channel frame"]:
-        """How the gain moves with each point."""
+        """The derivative of the gain with respect to each point of the spectrogram."""
 
 
 class MelodyObjective(Objective):
-    """A melody of the paper: knobs and onsets, note by note. Pitches stay."""
+    """A melody of the paper: knobs and onsets of each note; pitches are fixed."""
 
     probes = (0.02, 0.008, 0.0032)
     damping = 1e-3
@@ -174,12 +175,12 @@ class MelodyObjective(Objective):
         super().__init__()
 
     def place_of(self, controls: Float[np.ndarray, "control note"]) -> Place:
-        """The onsets of all notes but the first, in `ONSET_UNIT_S`, and the knobs, one by one."""
+        """The place of controls: onsets from the second note on, in `ONSET_UNIT_S`, then knobs."""
         onsets_s = np.cumsum(note_spans(controls[self.duration], self.melody_s))[:-1]
         return np.concatenate([onsets_s / ONSET_UNIT_S, controls[self.knobs].ravel()])
 
     def controls_at(self, place: Place) -> Float[np.ndarray, "control note"]:
-        """The controls at a place, as near as controls can come to it."""
+        """The controls that come closest to a place."""
         controls = self.like.copy()
         onsets_s = place[: self.notes - 1] * ONSET_UNIT_S
         if self.notes > 1:
@@ -203,7 +204,7 @@ class MelodyObjective(Objective):
         return np.full_like(linear, 1 / linear.size)
 
     def play(self, plant: Plant, place: Place) -> tuple[Spectrogram, Score, np.ndarray]:
-        """What is heard of a place, its score and its sound."""
+        """Render a place: its spectrogram, uncompressed, its score and its sound."""
         controls = self.controls_at(place)
         audio = plant.render(controls)
         linear = hear(audio, plant.sample_rate_hz, "linear")
@@ -211,7 +212,7 @@ class MelodyObjective(Objective):
 
 
 class RecordingObjective(Objective):
-    """The patch of an excerpt of a recording, or, note by note, patches of the whole of it."""
+    """The patch for an excerpt of a recording, or a patch for each note of the whole recording."""
 
     probes = (0.08,)
     damping = 0.03
@@ -231,7 +232,7 @@ class RecordingObjective(Objective):
             blocks = len(notes)
         self.target = hear_recording(target, rate_hz)
         self.plant = plant
-        if rate_hz > RECORDING_RATE_HZ:  # quicker, and all that is heard is there
+        if rate_hz > RECORDING_RATE_HZ:  # faster, and enough for the spectrogram
             self.plant = plant.at_rate(RECORDING_RATE_HZ)
         self.score = Score(notes, score.patch, self.target.shape[-1] * FRAME_S)
         self.rows = self.space.rows * blocks
@@ -239,7 +240,7 @@ class RecordingObjective(Objective):
         super().__init__()
 
     def score_at(self, place: Place, score: Score) -> Score:
-        """`score`, all of it or the excerpt, played with the patch or patches of a place."""
+        """`score`, the whole or the excerpt, with the patch or patches of a place."""
         patches = self.valid(place).reshape(self.touches.shape[1], -1)
         if len(patches) == 1 and score.patch:
             return score.with_patch(self.space.from_vector(patches[0]))
@@ -268,7 +269,7 @@ class RecordingObjective(Objective):
         return slopes
 
     def play(self, place: Place) -> tuple[Spectrogram, Score, np.ndarray]:
-        """What is heard of a place, its score and its sound; silence where the plant fails."""
+        """Render a place: uncompressed spectrogram, score and sound; silence if the plant fails."""
         score = self.score_at(place, self.score)
         rate_hz = self.plant.sample_rate_hz
         try:
@@ -278,7 +279,7 @@ class RecordingObjective(Objective):
         return hear_wide(audio, rate_hz), score, audio
 
     def hear(self, place: Place, budget: Budget) -> Heard:
-        """What is heard of a place, its render spent and reported."""
+        """Render a place, count the render in `budget` and report it."""
         linear, score, audio = self.play(place)
         heard, rate_hz = Heard(self, place, linear), self.plant.sample_rate_hz
         budget.spend(heard.error, lambda: Best(heard.error, score.resolved, audio, rate_hz))
@@ -286,9 +287,11 @@ class RecordingObjective(Objective):
 
 
 def excerpt(notes: Sequence[Note], duration_s: float) -> tuple[float, float, list[Note]]:
-    """The part of a recording, `EXCERPT_S` at most, with as many notes as possible, up to
-    `MOST_NOTES`: where it starts and ends, and its notes, their times counted from its start. It
-    ends before the next note, which does not belong to it."""
+    """The excerpt of a recording, up to `EXCERPT_S` long, with as many notes as possible, up to
+    `MOST_NOTES`. It ends before the next note that does not belong to it.
+
+    Returns start and end in seconds, and the notes, with times relative to the start.
+    """
     inside = [
         [note for note in notes[n : n + MOST_NOTES] if note.onset_s < first.onset_s + NEARLY_ALL_S]
         for n, first in enumerate(notes)

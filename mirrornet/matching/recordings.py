@@ -1,8 +1,8 @@
 """Any recording of one voice -> `Match`: its notes, and one patch that plays them.
 
-What cannot be heard of a single note alone is taken from the whole: one patch for all notes, a
-tuning that all share where none strays from it, and levels measured on the sound itself, once the
-plant has played the notes.
+What a single note does not determine is estimated from the whole recording: one patch for all
+notes, a common tuning for notes near it, and levels measured by comparing the sound with the
+plant's render of the notes.
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,12 @@ from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
 
-IN_TUNE_CENTS = 8.0  # a note closer to the recording's tuning than this is in tune
-MOST_PATCHES = 200
-# Chosen by the twenty tuning instruments; `bench/beyond.py` counts what it tells apart.
+IN_TUNE_CENTS = 8.0  # a note closer than this to the common tuning gets the common tuning
+MOST_PATCHES = 200  # per-note
+# Below it a recording counts as polyphonic. Chosen on the twenty tuning instruments;
+# `bench/beyond.py` counts its errors.
 ONE_VOICE = 0.92
-DOUBTFUL = 0.5  # mean sureness of notes below which a user is warned
+DOUBTFUL = 0.5  # mean confidence of notes below which the user is warned
 
 
 def match_recording(
@@ -51,12 +52,13 @@ def match_recording(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Match:
-    """The notes of a recording, 0.1 s to 10 minutes long, and the patch that plays them, improved
-    by `refine` renders of an excerpt, or for so many `seconds`. Of several candidates, which share
-    these, the best; the others are its `others`. With the patch "per-note" each note has its own,
-    and renders are of the whole.
+    """Match a recording of 0.1 s to 10 minutes: its notes and the patch that plays them.
 
-    Raises AudioError for a sound that cannot be used, or in which no notes are heard.
+    The arguments are those of `match.match`; the plant has the model's controls. Refinement renders
+    an excerpt, or the whole recording if the patch is "per-note".
+
+    Raises AudioError for a sound that cannot be used or has no notes, ControlError for more notes
+    than can have a patch each.
     """
     progress = progress or Progress()
     rate_hz = plant.sample_rate_hz
@@ -94,7 +96,7 @@ def match_recording(
             continue
         name = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
         with budgeted(progress, renders, time_s, name) as budget:
-            # The decoder is for one patch, and would bring all candidates to the same.
+            # The decoder predicts one patch only, and would move all candidates to the same one.
             foreseen = played.score.one_patch and not number
             surrogate = partial(PatchSurrogate, model, seed=seed) if foreseen else None
             better = refine_recording(plant, played.score, target, budget, surrogate, seed)
@@ -128,7 +130,7 @@ def match_recording(
 
 
 def read(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
-    """What is heard of a recording, and the patch with which the decoder expects it. No render."""
+    """Transcribe a recording and optimise its patch through the decoder; without renders."""
     transcript = transcribe(model, heard)
     return optimise_transcript(model, transcript, heard) if transcript.notes else transcript
 
@@ -136,7 +138,7 @@ def read(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) -> Tra
 def plant_score(
     plant: Plant, transcript: Transcript, duration_s: float, patch: PatchScope = "shared"
 ) -> Score:
-    """What was heard as a score for the plant; times as a MIDI file can say them."""
+    """A transcript as a score for the plant, with times rounded to ticks of a MIDI file."""
     space = plant.controls
     kept = [
         note
@@ -167,8 +169,8 @@ def _has_key(plant: Plant, note: HeardNote) -> bool:
 
 
 def _own_controls(own: ControlSpace, notes: Sequence[HeardNote]) -> list[dict[str, Any]]:
-    """The controls of the notes themselves: tunes near the common one are that, and the loudest
-    note gets the highest level."""
+    """The notes' own controls: tunes near the common one (the median) are set to it, and the
+    loudest note gets the highest level."""
     tune, level = own.of_role("tune"), own.of_role("level")
     others = ControlSpace(c for c in own if c.role not in ("level", "tune"))
     found: list[dict[str, Any]] = [others.from_vector(np.array(note.own)) for note in notes]
@@ -195,13 +197,13 @@ def _by_control(space: ControlSpace, rows: Float[np.ndarray, " row"]) -> dict[st
 def _share(
     refine: int | None, seconds: float | None, number: int, parts: int
 ) -> tuple[int | None, float | None]:
-    """What one of several candidates may spend; the first get what is left over."""
+    """The limits of refinement for one of several candidates; the first ones get the remainder."""
     renders = None if refine is None else refine // parts + (number < refine % parts)
     return renders, None if seconds is None else seconds / parts
 
 
 def voice_warnings(transcript: Transcript, allowance: float = 0.0) -> list[str]:
-    """A sentence for a user if several notes sound at once; `allowance` lowers the threshold."""
+    """A warning if several notes sound at once; `allowance` lowers the threshold `ONE_VOICE`."""
     if transcript.one_voice >= ONE_VOICE - allowance:
         return []
     return [
@@ -216,9 +218,9 @@ def _warnings(
     target: Float[np.ndarray, " sample"],
     sample_rate_hz: int,
 ) -> list[str]:
-    """What a user should know of a recording, in sentences."""
+    """Warnings about polyphony, notes outside the range, and low confidence."""
     above, below = notes_beyond(target, sample_rate_hz, notes, PITCHES_MIDI)
-    # A note beyond the range is read as several.
+    # A note outside the range is read as several pitches at once.
     warnings = voice_warnings(transcript, allowance=0.5 * (above + below) / len(notes))
     if warnings:
         below = 0  # some chords have periods as long as low notes

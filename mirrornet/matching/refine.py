@@ -1,10 +1,10 @@
-"""Refinement with the plant: play, listen, correct, play again.
+"""Refinement with renders of the plant.
 
-First come places that a surrogate, the decoder, expects to sound right, then bounded Gauss-Newton
-steps on the heard residual: along the surrogate's slopes, then along slopes measured on the plant,
-kept up to date by what each trial teaches (C. Broyden 1965). Choices and switches are tried one by
-one. Where nothing of that helps any more, random changes whose size follows their success (I.
-Rechenberg 1973) are tried. In one render every block tries its own, and keeps it if it is better.
+In this order: places proposed by a surrogate, the decoder; bounded Gauss-Newton steps on the
+residual of the render, with the surrogate's slopes (Jacobian); all values of choices and switches;
+Gauss-Newton steps with slopes measured on the plant. All slopes are corrected after each trial (C.
+Broyden 1965). At last come random changes, whose size adapts to their success (I. Rechenberg 1973).
+In one render every block tries a change of its own, and keeps it if it is better.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -23,14 +23,14 @@ from .least_squares import bounded_step
 from .objective import Heard, MelodyObjective, Objective, Place, RecordingObjective, Spectrogram
 
 LEAST, MOST = 1e-7, 3.0  # damping
-EASIER, HARDER = 0.2, 6.0  # what success and failure do to it
-FAILURES = 3  # in a row, after which slopes are given up
-SURROGATE_STEPS = 12  # trials along the surrogate's slopes before they are asked for again
-MEASURED_STEPS = 6  # trials along measured ones before they are measured again
-WORTH = 0.95  # slopes are asked for again while they lower the cost by this factor
-CHANGED = 4  # numbers of a block that change at a time
-GROWTH, DECAY = 1.5, 0.92  # of random changes, by success and failure
-SMALLEST = 0.07  # of random changes, as a share of the first
+EASIER, HARDER = 0.2, 6.0  # factors of the damping after success and failure
+FAILURES = 3  # in a row, after which a component's slopes are given up
+SURROGATE_STEPS = 12  # trials before the surrogate's slopes are computed again
+MEASURED_STEPS = 6  # trials before slopes are measured again
+WORTH = 0.95  # slopes are renewed while they lower the cost to this share or less
+CHANGED = 4  # numbers of a block that change in a random change
+GROWTH, DECAY = 1.5, 0.92  # factors of random changes' size after success and failure
+SMALLEST = 0.07  # size of random changes, as a share of the first
 LARGEST_CHANGE = 0.15
 
 Trial = Generator[Place, Heard, Heard]
@@ -38,7 +38,7 @@ Trial = Generator[Place, Heard, Heard]
 
 @dataclass
 class Slopes:
-    """How what is heard moves with each number, component by component."""
+    """The Jacobian of the compressed spectrogram, one matrix for each component of blocks."""
 
     frames: list[Int[np.ndarray, " _"]]
     places: list[Int[np.ndarray, " _"]]
@@ -55,22 +55,22 @@ class Slopes:
 
 @runtime_checkable
 class Surrogate(Protocol):
-    """What foresees the plant's sound."""
+    """A model of the plant, which proposes places and gives slopes."""
 
     def proposals(self, heard: Heard) -> list[Place]:
-        """Places that should sound right."""
+        """Places that should be close to the target."""
         ...
 
     def slopes(self, heard: Heard) -> Slopes:
-        """At a place that was heard."""
+        """The slopes at a place that was rendered."""
         ...
 
 
 class Refinement:
-    """The refinement of one objective: play `place` and `step` with what is heard of it, until
-    `done`. `best` is the best that was heard.
+    """The refinement of one objective, by ask and tell: render `place` and pass its spectrogram to
+    `step`, until `done`. `best` is the best place that was rendered.
 
-    Each step spends a render of `budget`. The same seed asks for the same places.
+    Each step counts a render in `budget`. The same seed gives the same places.
     """
 
     place: Place
@@ -91,8 +91,8 @@ class Refinement:
         self.place, self.done = next(self._asking), False
 
     def step(self, linear: Spectrogram, best: Callable[[float], Best] | None = None) -> None:
-        """Take what was heard of `place`, and choose the next one. `best(error)` is what to report
-        if it is the best so far."""
+        """Take the uncompressed spectrogram of `place`, and choose the next place. `best(error)`
+        makes the report if it is the best so far."""
         heard = Heard(self.objective, self.place, linear)
         self.budget.spend(heard.error, best and partial(best, heard.error))
         if not hasattr(self, "best") or self._cost(heard) < self._cost(self.best):
@@ -108,7 +108,7 @@ class Refinement:
             best = yield from self._by_surrogate(self._surrogate, best)
         best = yield from self._try_classes(best)
         for size in self.objective.probes:
-            # Measuring pays only if renders are left to use what was measured.
+            # Measuring is useful only if renders are left to use the slopes.
             while self.budget.left > len(self.objective.groups) + 1:
                 before = self._cost(best)
                 best, slopes = yield from self._measure(best, size)
@@ -130,7 +130,7 @@ class Refinement:
         return best
 
     def _follow(self, best: Heard, slopes: Slopes, trials: int) -> Trial:
-        """Gauss-Newton steps, each from the best so far; every component has its own damping."""
+        """Gauss-Newton steps, each from the best so far; each component has its own damping."""
         damping = np.full(len(self._components), self.objective.damping)
         failures = np.zeros(len(self._components), dtype=int)
         while trials and self.budget.left and (failures < FAILURES).any():
@@ -153,7 +153,7 @@ class Refinement:
         return best
 
     def _correct(self, slopes: Slopes, best: Heard, trial: Heard) -> None:
-        """By what they erred, blame the numbers that moved, block by block."""
+        """Broyden's rank-one update of the slopes by the error of their prediction, per block."""
         moved = self.objective.way(best.place, trial.place)
         change = trial.compressed - best.compressed
         of_frame = self.objective.frame_blocks(best.place)
@@ -166,8 +166,8 @@ class Refinement:
                     values[:, here] += surprise[:, here, None] * (own / (own @ own))
 
     def _measure(self, best: Heard, size: float) -> Generator[Place, Heard, tuple[Heard, Slopes]]:
-        """The plant's slopes at `best`, by one render for each group of numbers; and the best met
-        on the way."""
+        """Measure the plant's slopes at `best` by finite differences, one render for each group of
+        numbers. Returns the best so far, and the slopes."""
         start, objective = best, self.objective
         of_frame = objective.frame_blocks(start.place)
         probe, slopes = objective.probe(start.place, size), Slopes([], [], [])
@@ -191,7 +191,7 @@ class Refinement:
                     if moved[at]:
                         values[:, here, column] = difference[:, frames[here]] / moved[at]
             best, _ = self._accept(best, trial, self._components)
-        # On through the compression, which divides by the gain of the whole sound.
+        # Chain rule through the compression, which divides by the gain of the whole sound.
         gain_slopes = objective.gain_slopes(start.linear)
         for frames, _, values in slopes:
             linear = start.linear[:, frames, None] / start.gain
@@ -200,7 +200,7 @@ class Refinement:
         return best, slopes
 
     def _try_classes(self, best: Heard) -> Trial:
-        """Every value of each choice and switch, kept block by block where it is better."""
+        """Try every value of each choice and switch; each block keeps those that are better."""
         for group in self.objective.class_groups:
             row = self.objective.rows[group[0]]
             steps = (row.steps if row else None) or 2
@@ -213,12 +213,12 @@ class Refinement:
         return best
 
     def _explore(self, best: Heard) -> Trial:
-        """Spend what is left on random changes of some numbers of each block."""
+        """Spend the remaining renders on random changes of some numbers of each block."""
         objective = self.objective
         free = ~(objective.onsets | objective.classes)
         places = [np.flatnonzero(objective.touches[:, n] & free) for n in range(len(self._blocks))]
         size = np.full(len(places), objective.change)
-        # What was put together of several blocks has yet to be heard as a whole.
+        # A combination of blocks from different trials has yet to be rendered as a whole.
         while self.budget.left > (best is not self.best) and any(map(len, places)):
             place = best.place.copy()
             for own, deviation in zip(places, size, strict=True):
@@ -239,7 +239,7 @@ class Refinement:
     def _accept(
         self, best: Heard, trial: Heard, parts: Sequence[Int[np.ndarray, " _"]]
     ) -> tuple[Heard, Bool[np.ndarray, " part"]]:
-        """The best with those parts of a trial that are better, and which these are."""
+        """The best with those parts of a trial that are better, and which parts these are."""
         if len(parts) == 1:
             better = self._cost(trial) < self._cost(best)
             return trial if better else best, np.array([better])
@@ -249,7 +249,7 @@ class Refinement:
         place, linear = best.place.copy(), best.linear.copy()
         for blocks in (blocks for blocks, taken in zip(parts, better, strict=True) if taken):
             own = self.objective.touches[:, blocks].any(1)
-            if len(parts) == len(self._blocks):  # onsets, which two notes share, do not move
+            if len(parts) == len(self._blocks):  # onsets, which two notes share, stay
                 own &= ~self.objective.onsets
             place[own] = trial.place[own]
             frames = np.isin(of_frame, blocks)
@@ -263,7 +263,7 @@ class Refinement:
 def refine_melody(
     plant: Plant, objective: MelodyObjective, budget: Budget, surrogate: Surrogate | None, seed: int
 ) -> Float[np.ndarray, "control note"]:
-    """The best controls of a melody that were heard."""
+    """Refine a melody: the best controls that were rendered."""
     return objective.controls_at(
         _refine(partial(objective.play, plant), plant, objective, budget, surrogate, seed)
     )
@@ -277,9 +277,9 @@ def refine_recording(
     surrogate: Callable[[RecordingObjective], Surrogate] | None = None,
     seed: int = 0,
 ) -> Score:
-    """The score with a better patch, or better patches of its notes, after as many renders as the
-    budget allows: of an excerpt, where there is one patch. `target` is at the plant's rate.
-    Pitches, times and the notes' own controls stay.
+    """Refine the patch of a score, or the patches of its notes, until `budget` ends. With one patch
+    an excerpt is rendered. `target` is at the plant's sample rate; `surrogate` makes a surrogate
+    for the objective. Pitches, times and the notes' own controls stay.
     """
     objective = RecordingObjective(plant, score, target)
     foreseen = surrogate(objective) if surrogate else None

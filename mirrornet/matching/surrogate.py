@@ -1,9 +1,10 @@
-"""Surrogate optimisation of a patch: it is moved until the decoder expects what was heard. No
-render.
+"""Surrogate optimisation of a patch: fit it so that the decoder predicts the recording. Without
+renders.
 
 Gradient descent through the decoder (Adam, D. Kingma and J. Ba 2014), from the patch that was read
-and from others near it, the best of which go on. How loud each note is moves along. What was read
-goes on to count, since it knows of what the cochlea cannot hear: patches of such a sound.
+and from random ones near it, of which the best are continued. The notes' levels are optimised, too.
+A penalty keeps the patch near the one that was read, since the encoder's prior knowledge of patches
+also covers what is inaudible in the spectrogram.
 """
 
 from collections.abc import Sequence
@@ -24,17 +25,17 @@ from .objective import Heard, Place, RecordingObjective
 from .refine import Slopes
 from .transcribe import CONFIDENT, HeardNote, Transcript
 
-STARTS = 4
-APART = 0.15  # standard deviation of what is added to knobs for other starts
-STEPS, TOGETHER = 50, 20  # steps, and how many of them all starts take
-SEEN = 80  # frames that each step looks at, drawn by chance
-RINGING_S = 0.3  # after a note's end in which it is still heard
-KNOB_RATE, LEVEL_RATE = 0.2, 0.02  # of Adam at first; knobs in logits
-PULL = 0.2  # towards the knobs that were read: their squared distance, as a share of variance
-NEARBY = 0.02  # how far knobs are moved for slopes
-EDGE = 0.02  # how close to its end a knob may start
+STARTS = 4  # for each patch that is asked for
+APART = 0.15  # standard deviation of the other starts' distances
+STEPS, TOGETHER = 50, 20  # steps, and how many of them for all starts
+SEEN = 80  # frames of a step, drawn at random
+RINGING_S = 0.3  # after a note's end that still counts
+KNOB_RATE, LEVEL_RATE = 0.2, 0.02  # initial learning rates of Adam; knobs as logits
+PULL = 0.2  # weight of the squared distance from the knobs that were read, as a share of variance
+NEARBY = 0.02  # step size of finite differences
+EDGE = 0.02  # least distance of a start from the ends of the range
 PROPOSED = 2  # patches that are proposed to refinement
-EVERY = 4  # frames, of which one is asked for slopes
+EVERY = 4  # frames, of which slopes are computed for one
 
 Knobs = Float[np.ndarray, " knob"]
 
@@ -42,8 +43,8 @@ Knobs = Float[np.ndarray, " knob"]
 def optimise_transcript(
     model: MirrorNet, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
 ) -> Transcript:
-    """The transcript with better knobs; those of single notes are moved as far. `heard` is what was
-    transcribed."""
+    """Optimise the patch of a transcript of `heard`; patches of single notes are changed by the
+    same difference."""
     notes = [note for note in transcript.notes if note.confidence >= CONFIDENT]
     if not notes:
         return transcript
@@ -61,7 +62,7 @@ def optimise_transcript(
 
 
 def note_values(model: MirrorNet, notes: Sequence[HeardNote]) -> Float[np.ndarray, "note value"]:
-    """Notes that were heard as values, in the columns of `score.ScoreArrays`."""
+    """Notes of a transcript as values, in the columns of `score.ScoreArrays`."""
     columns: NoteColumns = model.decoder.columns
     values = np.zeros((len(notes), TIMES + len(model.controls.own.rows)))
     for row, note in zip(values, notes, strict=True):
@@ -82,9 +83,12 @@ def optimise_patch(
     keep: int = 1,
     seed: int = 0,
 ) -> list[Knobs]:
-    """Rows of patches, 0..1, with which the decoder expects the notes to sound like what was
-    `heard` while they are played: so many, the best first (those given, if there is nothing to
-    hear). `notes` are as in `dataset.Phrases`."""
+    """Fit patches so that the decoder predicts `heard` while the notes sound.
+
+    `notes` are as in `dataset.Phrases`, `heard` is from `features.hear_recording`, and `knobs`, the
+    rows of a patch, 0..1, are the start. Returns the rows of the `keep` best patches, the best
+    first; only `knobs` if no frame has a note.
+    """
     chance = torch.Generator().manual_seed(seed)
     surrogate = _Surrogate(model, notes, heard, knobs, chance)
     if not len(surrogate.audible):
@@ -109,7 +113,7 @@ def optimise_patch(
 
 
 class _Surrogate:
-    """What the decoder expects of patches, against what was heard while notes are played."""
+    """The error of the decoder's predictions for patches, in frames in which notes sound."""
 
     def __init__(
         self,
@@ -130,30 +134,30 @@ class _Surrogate:
         self.times = torch.from_numpy(times_s[self.audible])[None].float()
         self.notes = torch.from_numpy(notes)[None].float()
         self.read = torch.from_numpy(knobs).float()
-        """The patch that was read; choices and switches stand as they are best."""
+        """The patch that was read; its choices and switches are replaced by the best ones."""
         self.is_class = torch.zeros(len(knobs), dtype=torch.bool)
         self.is_class[[row for row, _ in self.decoder.code.classes]] = True
 
     def levels(self) -> Float[Tensor, "1 note"]:
-        """Of the notes, 0..1; zeros for a plant without."""
+        """Levels of the notes, 0..1; zeros for a plant without this control."""
         column = self.decoder.columns.level
         return torch.zeros_like(self.notes[..., 0]) if column is None else self.notes[..., column]
 
     def patches(self, logits: Float[Tensor, "start row"]) -> Float[Tensor, "start row"]:
-        """0..1: numbers by their logits, choices and switches as they stand."""
+        """Patches, 0..1: numbers from their logits, choices and switches from `read`."""
         return torch.where(self.is_class, self.read, logits.sigmoid())
 
     def off(
         self, logits: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int
     ) -> Float[Tensor, " start"]:
-        """How far off patches are, and the pull towards the one that was read."""
+        """The cost: the error of patches, and the penalty for the distance from `read`."""
         missed = self.missed(self.patches(logits), levels, seen)
         return missed + PULL * (self.patches(logits) - self.read).square().sum(1)
 
     def missed(
         self, patches: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int
     ) -> Float[Tensor, " start"]:
-        """Mean squares as shares of variance, on frames drawn by chance."""
+        """Mean squared errors as shares of the variance, on `seen` random frames."""
         frames = torch.randint(len(self.audible), (1, seen), generator=self.chance)
         own = self.notes.expand(len(patches), -1, -1)
         if (column := self.decoder.columns.level) is not None:
@@ -174,8 +178,8 @@ class _Surrogate:
 
 
 class Adam:
-    """Moves a place down its slopes. (torch.optim's takes more than a second to be imported, longer
-    than all steps here take.)"""
+    """Adam with its usual constants. (The import of torch.optim takes more than a second, longer
+    than all steps here.)"""
 
     def __init__(self, place: Tensor):
         self.place, self.steps = place, 0
@@ -197,7 +201,7 @@ def patch_slopes(
     knobs: Knobs,
     times_s: Float[np.ndarray, " frame"],
 ) -> Float[np.ndarray, "point knob"]:
-    """How each point of what the decoder expects moves with each knob, moved towards its middle."""
+    """The Jacobian of the decoder's prediction, by finite differences towards mid-range."""
     change = np.where(knobs < 0.5, NEARBY, -NEARBY)
     tries = np.concatenate([knobs[None], knobs + np.diag(change)])
     rows = torch.from_numpy(notes)[None].float().expand(len(tries), -1, -1)
@@ -207,7 +211,7 @@ def patch_slopes(
 
 
 class PatchSurrogate:
-    """The decoder for recordings, for `refine`."""
+    """The decoder for recordings as a `refine.Surrogate`."""
 
     def __init__(self, model: MirrorNet, objective: RecordingObjective, seed: int = 0):
         self.model, self.objective, self.seed = model, objective, seed

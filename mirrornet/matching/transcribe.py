@@ -1,7 +1,7 @@
-"""What is heard of a recording, as notes and one patch: a transcript.
+"""Transcription of a recording: notes and one patch.
 
-The encoder says for every frame what sounds in it; here frames become notes, and what the notes say
-of the patch becomes one patch.
+The encoder detects onsets and pitches frame by frame; here frames become notes, and the notes'
+estimates of the patch become one patch.
 """
 
 from dataclasses import dataclass, replace
@@ -19,24 +19,24 @@ from ..models.salience import POOLED
 from ..models.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
 from ..runtime import own_settings
 
-ONSET = 0.25  # how likely an onset must be
-AROUND = 6  # frames on either side among which a soft onset is spread: 50 ms
-APART = 6  # frames between two onsets, at least
-STEADY = 8  # frames that two pitches must last for one to follow the other without an onset
-SLURRED = 12  # frames to the nearest onset, at least, for such a change to be a start
-SHORTEST = 2  # frames of a note
-TOO_SURE = 1.5  # knobs of held-out babble are off by so many times what they are said to be
-CONFIDENT = 0.1  # of a note; what is less sure is not played
-HELD = 0.5  # how likely a frame of a note is one in which it is held
-LONGEST_GAP = 3  # frames in which a held note may be missed
-LONGEST_ATTACK = 12  # frames after its onset in which it need not be heard yet
-WINDOW, CONTEXT = 2500, 152  # frames read at once, and those on either side that are only context
-AT_ONCE = 256  # notes that are asked for opinions at once
+ONSET = 0.25  # least probability of an onset
+AROUND = 6  # frames on either side over which a soft onset is spread: 50 ms
+APART = 6  # least distance between two onsets, in frames
+STEADY = 8  # frames that both pitches must last for a slur: a change of pitch without an onset
+SLURRED = 12  # least distance of a slur from the nearest onset, in frames
+SHORTEST = 2  # frames of a note, at least
+TOO_SURE = 1.5  # actual over estimated standard deviation of knobs, on held-out babble
+CONFIDENT = 0.1  # least confidence of a note that is played
+HELD = 0.5  # least probability of a frame in which a note is held
+LONGEST_GAP = 3  # frames below it that do not end a note, at most
+LONGEST_ATTACK = 12  # the same directly after its onset
+WINDOW, CONTEXT = 2500, 152  # frames read at once, and context on either side
+AT_ONCE = 256  # notes whose estimates are computed at once
 
 
 @dataclass(frozen=True)
 class HeardNote:
-    """A note of a recording, and how sure it is, 0..1."""
+    """A note of a recording, with its confidence, 0..1."""
 
     pitch_midi: int
     tune: float
@@ -44,36 +44,36 @@ class HeardNote:
     onset_s: float
     offset_s: float
     level: float
-    """0..1 in the range of the plant's level, up to an offset that all notes share."""
+    """In units of the range of the plant's level, up to an offset common to all notes."""
     confidence: float
     knobs: tuple[float, ...] = ()
-    """0..1: the rows of a patch for this note alone, held halfway to what all notes agree on."""
+    """0..1: the rows of a patch for this note, shrunk about halfway towards that of all notes."""
     own: tuple[float, ...] = ()
-    """0..1: the rows of its own controls but for level and tune."""
+    """0..1: the rows of its own controls except level and tune."""
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard in a recording."""
+    """The notes and the patch read from a recording."""
 
     notes: list[HeardNote]
     knobs: Float[np.ndarray, " knob"]
     """0..1: the rows of the patch."""
     confidence: Float[np.ndarray, " knob"]
-    """0..1: how much of what was not known of each row is known now."""
+    """0..1: the reduction of each row's uncertainty; 0 is no knowledge, 1 is certainty."""
     one_voice: float = 1.0
-    """0..1: how little else sounds beside the notes, in other pitch classes."""
+    """0..1: near 1 if no other pitch classes sound beside the notes (`voice_share`)."""
 
 
 @own_settings()
 @torch.inference_mode()
 def transcribe(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
-    """Notes and patch of a recording of any length; none if it holds no notes.
+    """Read notes and patch of a recording of any length; without notes, all rows are 0.5.
 
-    `heard` is as `features.hear_recording` gives it. Pitches are those that are heard.
+    `heard` is from `features.hear_recording`. Pitches are sounding ones, not keys.
     """
     encoder: Transcriber = model.encoder
-    low = heard[:CHANNELS]  # what notes and knobs are read from
+    low = heard[:CHANNELS]  # the input of the encoder
     frames = _frames(encoder, low)
     notes = find_notes(frames)
     if not notes:
@@ -97,7 +97,7 @@ def transcribe(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) 
 
 
 def _confidence(encoder: Transcriber, agreed: torch.Tensor, variance: torch.Tensor) -> np.ndarray:
-    """Of each row: of a number by its variance, of a choice by how likely it is."""
+    """The confidence of each row: of a number by its variance, of a choice by its probability."""
     code = encoder.code
     confidence = np.empty(code.rows)
     doubt = TOO_SURE * variance[0, : len(code.numbers)].sqrt() / UNSURE
@@ -109,7 +109,7 @@ def _confidence(encoder: Transcriber, agreed: torch.Tensor, variance: torch.Tens
 
 
 def _frames(encoder: Transcriber, heard: Float[np.ndarray, "channel=128 frame"]) -> Frames:
-    """Window by window, so that a long recording takes no more memory than a short one."""
+    """`Transcriber.listen`, window by window to limit memory."""
     parts = []
     frames = heard.shape[-1]
     for start in range(0, frames, WINDOW):
@@ -138,7 +138,7 @@ def _opinions(
 
 
 def find_notes(frames: Frames) -> list[HeardNote]:
-    """The notes of one voice, from what is heard frame by frame in one recording."""
+    """Segment the frames of one recording into the notes of one voice."""
     classes = frames.pitch_logits[0]
     held = 1 - classes[SILENT].exp()
     starts, likely = _starts(frames)
@@ -169,8 +169,8 @@ def find_notes(frames: Frames) -> list[HeardNote]:
 
 
 def voice_share(frames: Frames, notes: list[HeardNote]) -> float:
-    """How much of what is heard while notes are held belongs to one pitch class in each frame, its
-    neighbours included, 0..1: of one voice nearly all; of a chord, whose notes share, less."""
+    """The share of the pitch probabilities, while notes are held, that belongs to the strongest
+    pitch class of each frame or a neighbour: 0..1, nearly 1 for one voice, less for chords."""
     pitches = frames.pitch_logits[0, :SILENT].exp()
     held = torch.zeros(pitches.shape[-1], dtype=torch.bool)
     for note in notes:
@@ -182,8 +182,8 @@ def voice_share(frames: Frames, notes: list[HeardNote]) -> float:
 
 
 def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
-    """In which frames notes start, and how likely each frame is a start: by an onset that is heard,
-    or, as in a slur, because from there on another pitch is."""
+    """The frames in which notes start, and the probability of a start in each frame: by a detected
+    onset or, in a slur, by a change of pitch."""
     onset = frames.onset_logits[0].sigmoid()
     window = torch.hann_window(2 * AROUND + 3, periodic=False)[None, None, 1:-1]
     likely = F.conv1d(onset[None, None], window, padding=AROUND)[0, 0]
@@ -207,7 +207,7 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
 
 
 def _held_until(held: list[float], start: int, end: int) -> int:
-    """The frame after the last in which a note that starts at `start` is held, before `end`."""
+    """The frame after the last one in which the note from `start` is held, `end` at most."""
     missed, stop, longest = 0, start + 1, LONGEST_ATTACK
     for frame in range(start + 1, end):
         if held[frame] > HELD:

@@ -1,5 +1,5 @@
-"""Encoders (inverse models) and decoders (forward models), and the pairs of them.
+"""Encoders (inverse models), decoders (forward models), and the models that combine them.
 
-`mirrornet.py` is the model; `melody.py` and `recording.py` say which networks an architecture has,
-and each network has a file of its own.
+`mirrornet.py` is the model; `melody.py` and `recording.py` define which networks an architecture
+has; each network has a module of its own.
 """

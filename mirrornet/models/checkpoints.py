@@ -1,7 +1,7 @@
-"""Checkpoints: weights in safetensors beside a readable JSON card. Never pickle.
+"""Checkpoints: weights in a safetensors file beside a JSON card; no pickle.
 
 The card `NAME.json` names its weights file and that file's sha256. It is written last, so a
-checkpoint is complete or absent, and an old one stays valid until the new one is.
+checkpoint is complete or absent, and an older one stays valid until the new one is complete.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ FORMAT = "mirrornet checkpoint 1"
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
-    """The sha256 of what is in arrays, by which to know them again."""
+    """The sha256 of the contents of arrays, to identify data and weights."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
@@ -35,7 +35,7 @@ def fingerprint(*arrays: np.ndarray) -> str:
 def save_checkpoint(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
     """Write `tensors` and their `card` (JSON-ready); `path` is the card's, ending in `.json`.
 
-    Replaces an older checkpoint at the same path.
+    Replaces an older checkpoint at the same path. Returns `path`.
     """
     path = Path(path)
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
@@ -51,9 +51,9 @@ def save_checkpoint(path: str | Path, tensors: dict[str, Tensor], card: dict[str
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the card at `path`, the card's file.
+    """Read the tensors and the card of the checkpoint whose card is at `path`.
 
-    Raises CheckpointError if the checkpoint is missing, incomplete, damaged or something else.
+    Raises CheckpointError if it is missing, incomplete, damaged or not a checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,7 +72,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         )
     name = str(card.get("weights"))
     weights = path.parent / name
-    if Path(name).name != name or not weights.is_file():  # nowhere else but beside the card
+    if Path(name).name != name or not weights.is_file():  # only in the card's own folder
         raise CheckpointError(f"{path} has lost its weights {name!r}; copy both files.")
     data = _read(weights)
     if hashlib.sha256(data).hexdigest() != card.get("sha256"):
@@ -86,7 +86,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, machine and git commit (where there is one), for cards and results."""
+    """Package versions, machine and git commit (if any), for cards and results."""
     packages = ("mirrornet", "torch", "numpy", "vita", "soxr")
     return {
         "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},

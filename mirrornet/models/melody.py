@@ -1,6 +1,6 @@
 """The architectures for melodies of the paper: a score is one tensor, `(batch, control, note)`.
 
-`Melody` is ours, `Paper` the paper's networks; they differ in networks and in what they hear.
+`Melody` is this project's, `Paper` the paper's; they differ in networks and input features.
 """
 
 import torch
@@ -18,7 +18,7 @@ Spectrogram = Float[Tensor, "batch channel=128 frame"]
 
 
 class Melody:
-    """See `mirrornet.Architecture`."""
+    """The default architecture for melodies; for its members see `mirrornet.Architecture`."""
 
     hearing = "loudness"
 
@@ -39,7 +39,7 @@ class Melody:
         ends: Float[Tensor, " batch"] | None = None,
         chance: torch.Generator | None = None,
     ) -> tuple[Spectrogram, int]:
-        """All of it, and how many frames that is."""
+        """The whole spectrogram and its number of frames."""
         return S, S.shape[-1]
 
     @staticmethod
@@ -48,7 +48,7 @@ class Melody:
 
 
 class Paper(Melody):
-    """The paper's networks; see `paper.py`."""
+    """The networks of the paper's Figure 3; see `paper.py`."""
 
     hearing = "unit-sequence"
 

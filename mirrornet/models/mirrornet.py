@@ -1,10 +1,10 @@
 """MirrorNet: an encoder and a decoder with the plant's controls between them, and two losses.
 
-    e_d = d(D(h), S(plant(h)))   the decoder learns what the plant does
-    e_c = d(D(E(S)), S)          the encoder learns to play S, through a frozen decoder
+    e_d = d(D(h), S(plant(h)))   the decoder learns to predict the plant's sound
+    e_c = d(D(E(S)), S)          the encoder learns to reproduce S through the frozen decoder
 
 (Paper, "MirrorNet Model Architecture".) `D` is the decoder, `E` the encoder, `h` controls, `S` an
-auditory spectrogram, `d` a mean squared distance. Which networks these are is the architecture's.
+auditory spectrogram, `d` a mean squared distance. The architecture defines `D`, `E` and `d`.
 """
 
 from collections.abc import Mapping
@@ -26,31 +26,33 @@ from .recording import Recording
 
 
 class Architecture(Protocol):
-    """A pair of networks, and what they have in common.
+    """A pair of networks with their input features and distance.
 
-    A score is a tuple of tensors, with which the decoder is called: `decoder(*score, at)`.
+    A score is a tuple of tensors; the decoder is called as `decoder(*score, at)`.
     """
 
     hearing: str
-    """How the networks hear: "loudness" or "unit-sequence" of `features.hear`, or "wide"."""
+    """Input features: "loudness" or "unit-sequence" (`features.hear`), or "wide" (`hear_wide`)."""
 
     @staticmethod
     def networks(space: ControlSpace) -> tuple[nn.Module, nn.Module]:
-        """Encoder and decoder."""
+        """Make the encoder and the decoder."""
         ...
 
     @staticmethod
     def encode(encoder: Any, decoder: Any, S: Any, notes: Any) -> tuple[Tensor, ...]:
-        """The encoder's score for sounds of which `notes` are known: how many, or when."""
+        """The encoder's score for `S`; `notes` is the number of notes, or what is known of them."""
         ...
 
     @staticmethod
     def view(S: Any, ends: Any, chance: Any) -> tuple[Tensor, Any]:
-        """What of the sounds the decoder is held to, and where that is."""
+        """The part of `S` that the decoder is to predict, and its `at`: a length, or times."""
         ...
 
     @staticmethod
-    def distance(expected: Tensor, heard: Tensor) -> Float[Tensor, ""]: ...
+    def distance(expected: Tensor, heard: Tensor) -> Float[Tensor, ""]:
+        """The distance `d` between the decoder's prediction and the actual spectrogram."""
+        ...
 
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
@@ -58,14 +60,14 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "paper": Paper,
     "recording": Recording,
 }
-# What earlier versions called them.
+# Names of architectures in cards of earlier versions.
 RENAMED = {"notewise": "melody", "transcriber": "recording"}
 
 
 class MirrorNet(nn.Module):
-    """Encoder (inverse model) and decoder (forward model) of one plant and control space.
+    """Encoder (inverse model) and decoder (forward model) for one plant and control space.
 
-    Raises ControlError if the architecture cannot play these controls.
+    Raises ControlError if the architecture does not support these controls.
     """
 
     def __init__(self, plant: str, controls: ControlSpace, architecture: str = "melody"):
@@ -88,7 +90,10 @@ class MirrorNet(nn.Module):
         S: Float[Tensor, "batch channel frame"],
         chance: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """Decoder loss: what it expects of a score against what the plant was heard to do."""
+        """Decoder loss: distance from the prediction for `score` to the spectrogram of its render.
+
+        `chance` draws the frames that are compared, for recordings.
+        """
         score = score if isinstance(score, tuple) else (score,)
         heard, at = self.kind.view(S, None, chance)
         return self.kind.distance(self.decoder(*score, at), heard)
@@ -100,10 +105,11 @@ class MirrorNet(nn.Module):
         ends: Float[Tensor, " batch"] | None = None,
         chance: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """Encoder loss: the target against what the decoder expects of the encoder's score.
+        """Encoder loss: distance from the decoder's prediction for the encoder's score to `S`.
 
-        The decoder is frozen: its weights get no gradient and its normalisation does not move.
-        `ends` are those of the sounds, in frames.
+        The decoder is frozen: its weights get no gradient, its normalisation statistics stay.
+        `notes` is their number (melodies) or their values (recordings), `ends` the end of each
+        sound in frames; `chance` is as in `e_d`.
         """
         weights = {name: p.detach() for name, p in self.decoder.named_parameters()}
         learning = self.decoder.training
@@ -119,7 +125,7 @@ class MirrorNet(nn.Module):
     def guess(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
     ) -> Float[Tensor, "batch control note"]:
-        """Controls of a melody to play: the encoder's, inside 0..1."""
+        """The encoder's estimate of the controls of melodies, clipped to 0..1."""
         learning = self.training
         self.eval()
         controls = torch.cat([self.encoder(some, notes) for some in heard.split(64)])
@@ -132,7 +138,10 @@ class MirrorNet(nn.Module):
         return fingerprint(*(tensor.cpu().numpy() for tensor in self.state_dict().values()))
 
     def save(self, path: str | Path, card: dict[str, Any], half: bool = False) -> Path:
-        """Write the card `path` (.json) and the weights beside it, in half precision if asked."""
+        """Write the model and the entries `card` to a card at `path` (.json) and weights beside it.
+
+        `half` stores the weights in half precision.
+        """
         tensors = self.state_dict()
         if half:
             tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
@@ -148,9 +157,9 @@ class MirrorNet(nn.Module):
     @classmethod
     @own_settings()
     def load(cls, path: str | Path) -> "MirrorNet":
-        """The model at `path`, its card, of this version or an earlier one.
+        """Load the model whose card is at `path`, written by this version or an earlier one.
 
-        Raises CheckpointError if it is not a sound model.
+        Raises CheckpointError if it is missing, damaged, or not a model of this package.
         """
         tensors, card = load_checkpoint(path)
         try:
@@ -168,9 +177,9 @@ class MirrorNet(nn.Module):
 
 
 def controls_of(card: Mapping[str, Any]) -> ControlSpace:
-    """The controls in a card, as this version has them.
+    """The control space that a card describes; cards of earlier versions are converted.
 
-    Raises ControlError, KeyError or TypeError if they are none.
+    Raises ControlError, KeyError or TypeError if the card describes none.
     """
     listed = [dict(fields) for fields in card["controls"]]
     if not isinstance(card["plant"], str) or not isinstance(card["control_set"], str):
@@ -186,8 +195,8 @@ def controls_of(card: Mapping[str, Any]) -> ControlSpace:
 
 
 def _of_version_1(listed: list[dict[str, Any]], plant: str, name: str) -> ControlSpace:
-    """The controls of a card that knows neither kinds nor roles: the plant's own, if they are the
-    same otherwise. A recording's had a pitch and a duration, and "recording" as a scope."""
+    """The controls of a card without kinds and roles: the plant's own, if all else is equal. Those
+    for recordings included pitch and duration, and had the scope "recording"."""
     for fields in listed:
         if fields.get("scope") not in (None, "note", "recording"):
             raise ControlError("a control belongs to a note or to a recording.")
@@ -220,15 +229,15 @@ def _renamed(key: str) -> str:
 
 
 def shipped(controls: str) -> Path:
-    """The card of the weights that ship for the default plant with a control set."""
+    """Path of the card of the shipped weights for the default plant and a control set."""
     return Path(__file__).parents[1] / "data" / f"vital-{controls}.json"
 
 
 def card_of(path: str | Path | None, controls: str) -> Path:
-    """The card of what ships for the default plant with the control set `controls`; or of the model
-    at `path`, which is a card or a run's folder.
+    """Path of a model's card: `path` itself, or the card in `path` if that is a run's folder; for
+    None, the card that ships for the default plant and the control set `controls`.
 
-    Raises CheckpointError if nothing ships for the control set.
+    Raises CheckpointError if no weights ship for the control set.
     """
     if path is not None:
         path = Path(path)
@@ -244,5 +253,5 @@ def card_of(path: str | Path | None, controls: str) -> Path:
 
 
 def load_model(path: str | Path | None = None, controls: str = "set1") -> MirrorNet:
-    """The model of a `card_of`. Raises CheckpointError if it is missing, damaged or no model."""
+    """Load the model of `card_of`. Raises CheckpointError if it is missing, damaged or no model."""
     return MirrorNet.load(card_of(path, controls))

@@ -1,8 +1,8 @@
-"""The default decoder: a forward model that sings one note at a time.
+"""The default decoder for melodies: a forward model that predicts one note at a time.
 
-Each frame is explained by the note that sounds in it: that note's controls, the time since it
-began and the time since it was let go. So any number of notes of any length goes through the same
-weights. It predicts log energies z up to the common level that loudness compression removes:
+Each frame is predicted from the note that sounds in it: that note's controls, the time since its
+onset and the time since its release. So the same weights serve any number of notes of any length.
+It predicts log energies z up to the common level that loudness compression removes:
 with S = exp(z), log1p(4 S / mean(S)) / 4 = softplus(z - log mean exp(z) + log 4) / 4.
 """
 
@@ -24,7 +24,7 @@ TIME_SCALES_S = (0.006, 0.02, 0.06, 0.2, 0.6)
 class NotewiseDecoder(nn.Module):
     """`(batch, control, note) -> (batch, channel=128, frame)`, loudness-compressed.
 
-    The rows of `controls` are pitch, duration and the knobs, as in the plant's control space.
+    The `controls` rows are pitch, duration and the knobs, as in the plant's control space, 0..1.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class NotewiseDecoder(nn.Module):
         offsets_s: Float[Tensor, "batch note"],
         frames: int,
     ) -> Float[Tensor, "batch channel=128 frame"]:
-        """What notes at any times sound like. Onsets must ascend."""
+        """Predict notes at arbitrary times; pitch and knobs are 0..1, onsets must ascend."""
         note = self.note(self._pitch(pitch) + self.knobs(2 * knobs.transpose(1, 2) - 1))
         # A frame's value is sampled at its end (NSL wav2aud).
         times_s = FRAME_S * torch.arange(1, frames + 1, device=pitch.device)
@@ -75,13 +75,13 @@ class NotewiseDecoder(nn.Module):
         hidden = _of_note(self.shift(note), sounding) + time * _of_note(self.scale(note), sounding)
         for block in self.blocks:
             hidden = block(hidden)
-        # Sounds are predicted to better than half precision, whatever the blocks compute in.
+        # In full precision: predictions are more accurate than half precision can represent.
         with torch.autocast(hidden.device.type, enabled=False):
             return as_heard(self.energy(hidden.float()).transpose(1, 2))
 
     def _pitch(self, pitch: Float[Tensor, "batch note"]) -> Float[Tensor, "batch note width"]:
-        """Embedding of a pitch in 0..1; between two semitones, their mean by distance, so that
-        e_c can pull the encoder's expected pitch."""
+        """Embedding of a pitch in 0..1, interpolated linearly between semitones, so that e_c has a
+        gradient with respect to the encoder's expected pitch."""
         semitones = (pitch * PITCH_SPAN).clamp(0, PITCH_SPAN)
         below = semitones.detach().floor().nan_to_num().clamp(max=PITCH_SPAN - 1).long()
         weight = (semitones - below)[..., None]
@@ -89,7 +89,7 @@ class NotewiseDecoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual two-layer perceptron, starting as the identity."""
+    """Residual two-layer perceptron; initially it adds only a constant (zero last weights)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -105,21 +105,22 @@ class Block(nn.Module):
 def as_heard(
     z: Float[Tensor, "batch channel frame"],
 ) -> Float[Tensor, "batch channel frame"]:
-    """Log energies to loudness-compressed spectrogram: `loudness_compress(exp(z))`, stable."""
+    """Numerically stable `loudness_compress(exp(z))`, for log energies `z`."""
     size = z.shape[-1] * z.shape[-2]
     log_mean = z.flatten(1).logsumexp(-1)[:, None, None] - math.log(size)
     return F.softplus(z - log_mean + math.log(4)) / 4
 
 
 def _of_note(note: Tensor, sounding: Tensor) -> Tensor:
-    """Per-note vectors `(batch, note, width)` spread over the frames in which they sound."""
+    """Per-note vectors `(batch, note, width)`, gathered for the note `sounding` in each frame."""
     return note.gather(1, sounding[..., None].expand(-1, -1, note.shape[-1]))
 
 
 def time_features(
     since_onset: Float[Tensor, "batch *frame"], since_offset: Float[Tensor, "batch *frame"]
 ) -> Float[Tensor, "batch *frame feature"]:
-    """Time at several scales: rising and saturating, and its logarithm; the same after release."""
+    """Features of the times since onset, t, and since release, r, in units of each time scale:
+    1 - exp(-t), log(1 + t), 1 - exp(-r) and t exp(-t). Arguments in seconds."""
     scales = torch.tensor(TIME_SCALES_S, device=since_onset.device)
     onset = since_onset[..., None].clamp(min=0) / scales
     offset = since_offset[..., None].clamp(min=0) / scales

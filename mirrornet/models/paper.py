@@ -1,14 +1,14 @@
-"""The paper's encoder and decoder, as its Figure 3 draws them.
+"""The paper's encoder and decoder, after its Figure 3.
 
 Siriwardena, Marion, Shamma: MirrorNet, Learning Audio Synthesizer Controls Inspired by
 Sensorimotor Interactions (arXiv 2110.05695). Both networks are 1x1 convolutions C1-C12 around the
-same dilated temporal convolutional network. The melody is cut into equal slots, one per note: the
-encoder averages over each slot, the decoder repeats each note's controls throughout its own.
+same dilated temporal convolutional network. The melody is divided into equal slots, one per note:
+the encoder averages over each slot, the decoder repeats each note's controls over its slot.
 
-The authors' code writes `BatchNorm1d(256, 256, 1)` in C4-C9, which by position asks for eps=256 and
-momentum=1 (and eps=7 on the seven controls). Here eps=1e-5 and momentum=0.1 as is usual, because
-eps=256 divides by 16 or more, which all but switches the normalisation off, and momentum=1 makes
-the running statistics those of the last batch.
+The authors' code has `BatchNorm1d(256, 256, 1)` in C4-C9: by position, eps=256 and momentum=1 (and
+eps=7 for the seven controls). Here eps=1e-5 and momentum=0.1, the usual values: eps=256 divides by
+16 or more, which nearly disables the normalisation, and momentum=1 makes the running statistics
+those of the last batch.
 """
 
 from jaxtyping import Float
@@ -47,14 +47,14 @@ class PaperEncoder(nn.Module):
     def forward(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int | None = None
     ) -> Float[Tensor, "batch control note"]:
-        """Controls of the melody. Raises ControlError for other notes or frames than built for."""
+        """Controls of melodies. Raises ControlError for `notes` or frames it was not built for."""
         asked = self.notes if notes is None else notes, heard.shape[-1]
         _refuse_others((self.notes, self.frames), asked)
         return self.layers(heard)
 
 
 class PaperDecoder(nn.Module):
-    """`(batch, control, note) -> (batch, channel=128, frame)`: the encoder's mirror image.
+    """`(batch, control, note) -> (batch, channel=128, frame)`: the encoder mirrored.
 
     Raises ControlError if `notes` does not divide `frames`.
     """
@@ -77,9 +77,9 @@ class PaperDecoder(nn.Module):
     def forward(
         self, controls: Float[Tensor, "batch control note"], frames: int | None = None
     ) -> Float[Tensor, "batch channel=128 frame"]:
-        """What they will sound like; real numbers, though a spectrogram has none below 0.
+        """Predicted spectrograms; values may be negative, unlike those of a real spectrogram.
 
-        Raises ControlError for other notes or frames than built for.
+        Raises ControlError for a number of notes or `frames` it was not built for.
         """
         asked = controls.shape[-1], self.frames if frames is None else frames
         _refuse_others((self.notes, self.frames), asked)
@@ -89,8 +89,8 @@ class PaperDecoder(nn.Module):
 class DilatedNetwork(nn.Sequential):
     """`(batch, 256, frame)` to the same shape: stacks of blocks with growing dilation.
 
-    A block of dilation d sees d and then 2 d frames to either side, so a frame of the output sees
-    `3 * STACKS * sum(DILATIONS)` = 189 frames (1.5 s) to either side. Not causal.
+    A block of dilation d reaches d and then 2 d frames to either side, so the receptive field is
+    `3 * STACKS * sum(DILATIONS)` = 189 frames (1.5 s) on either side. Not causal.
     """
 
     def __init__(self):
@@ -98,7 +98,7 @@ class DilatedNetwork(nn.Sequential):
 
 
 class DilatedBlock(nn.Module):
-    """Two dilated convolutions, the second with twice the dilation, and a way around them."""
+    """Two dilated convolutions, the second with twice the dilation, and a residual connection."""
 
     def __init__(self, dilation: int):
         super().__init__()
@@ -113,7 +113,7 @@ class DilatedBlock(nn.Module):
 
 
 def normalised(channels: int, width: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
-    """A convolution that keeps the length, and BatchNorm, whose shift makes a bias superfluous."""
+    """A length-preserving convolution and BatchNorm, whose shift replaces the bias."""
     return nn.Sequential(
         nn.Conv1d(channels, width, kernel, padding="same", dilation=dilation, bias=False),
         nn.BatchNorm1d(width),
@@ -121,7 +121,7 @@ def normalised(channels: int, width: int, kernel: int = 1, dilation: int = 1) ->
 
 
 def pooling_factors(frames: int, notes: int) -> tuple[int, int, int]:
-    """The frames of one note as a product of three factors, descending and as even as can be.
+    """Factor the frames per note into three factors, descending and as equal as possible.
 
     >>> pooling_factors(frames=250, notes=5)
     (5, 5, 2)

@@ -1,9 +1,9 @@
-"""The decoder for recordings: what notes of one patch sound like, note upon note.
+"""The decoder for recordings: predicts the sound of overlapping notes of one patch.
 
-As the decoder for melodies (`notewise.py`) it explains a frame by notes, their controls, and the
-times since they began and were let go; but notes ring on, so a frame is the sum of the last few.
-What is known of sound is not learned: a note's harmonics move along the cochlea's logarithmic axis
-with its pitch, tuning and vibrato, its level scales it, and noise stays where it is.
+Like the decoder for melodies (`notewise.py`) it predicts a frame from notes, their controls, and
+the times since onset and release; but notes ring on, so a frame is the sum of the last few notes.
+Known acoustics is built in, not learned: a note's harmonics shift along the cochlea's logarithmic
+frequency axis with pitch, tune and vibrato, its level scales it, and its noise does not shift.
 """
 
 import math
@@ -20,14 +20,14 @@ from .rows import NoteColumns, RowCode
 from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES
 from .vibrato import Vibrato
 
-RINGING = 3  # notes that are heard at a time, at most: the last to start
-BELOW, ABOVE = 12, 180  # channels around a note's fundamental that its tone reaches
+RINGING = 3  # notes that are summed in a frame, at most: the last to start
+BELOW, ABOVE = 12, 180  # channels below and above a note's fundamental that its tone covers
 CHANNELS_PER_SEMITONE = 2
 SILENCE = -12.0  # log energy
 
 
 class PhraseDecoder(nn.Module):
-    """Notes and the patch they share to what is heard of them."""
+    """Predicts the spectrogram of notes and the patch that they share."""
 
     def __init__(self, space: ControlSpace, width: int = 192):
         super().__init__()
@@ -61,10 +61,10 @@ class PhraseDecoder(nn.Module):
         knobs: Float[Tensor, "batch knob"],
         times_s: Float[Tensor, "batch frame"],
     ) -> Float[Tensor, "batch channel=176 frame"]:
-        """Loudness-compressed, where the mean over the frames asked for is taken as 1.
+        """Predict frames, loudness-compressed after division by their mean.
 
-        `notes` and `knobs` are as in `dataset.Phrases`, onsets ascending, `times_s` the ends of
-        frames.
+        `notes` and `knobs` are `notes` and `patches` of `dataset.Phrases`, with ascending onsets;
+        `times_s` are the ends of the frames.
         """
         begun = (times_s[:, :, None] > notes[:, None, :, 1]).sum(-1)
         last = begun[..., None] - 1 - torch.arange(RINGING, device=notes.device)
@@ -80,7 +80,7 @@ class PhraseDecoder(nn.Module):
         which: Int[Tensor, "batch frame ringing"],
         times_s: Float[Tensor, "batch frame"],
     ) -> Float[Tensor, "batch frame ringing channel=176"]:
-        """Log energies, in every frame, of the notes with these numbers."""
+        """Log energies of the notes with indices `which`, in every frame."""
         notes = notes.nan_to_num()
         pitch, onset_s, offset_s = notes[..., :TIMES].unbind(-1)
         key = (pitch.round().long() - LOWEST_MIDI).clamp(0, PITCHES - 1)
@@ -104,10 +104,10 @@ class PhraseDecoder(nn.Module):
         if self.vibrato:
             swing = self.vibrato.swing(knobs[:, None, None], since_onset)
             times = torch.cat([times, swing], -1)
-            bend = bend - self.deepest_semitones * swing[..., 0]  # it begins at its lowest
+            bend = bend - self.deepest_semitones * swing[..., 0]  # phase 0 is the lowest pitch
         hidden = of_note(self.shift(note)) + self.time(times) * of_note(self.scale(note))
         hidden = self.blocks(hidden)
-        # Sounds are predicted to better than half precision, whatever the blocks compute in.
+        # In full precision: predictions are more accurate than half precision can represent.
         with torch.autocast(hidden.device.type, enabled=False):
             hidden = hidden.float()
             semitones = of_note(pitch) - A3_MIDI + bend
@@ -123,8 +123,8 @@ class PhraseDecoder(nn.Module):
 def moved(
     tone: Float[Tensor, "*place reach"], fundamental: Float[Tensor, "*place"]
 ) -> Float[Tensor, "*place channel=176"]:
-    """A tone as seen from its fundamental, put where that lies among the channels; between two
-    channels, their mean by distance. Nothing is heard beyond its reach."""
+    """Shift a tone, given relative to its fundamental, to the channel of the fundamental, with
+    linear interpolation between channels; `SILENCE` beyond the range the tone covers."""
     at = torch.arange(RECORDING_CHANNELS, device=tone.device) - fundamental[..., None] + BELOW
     low = at.detach().floor()
     weight = at - low

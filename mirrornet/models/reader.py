@@ -1,9 +1,9 @@
-"""The default encoder: find where notes begin, then read each note by itself.
+"""The default encoder for melodies: detect note onsets, then read each note separately.
 
-A light dilated network marks onsets frame by frame. Around each onset a window of the spectrogram
-is cut out, aligned to a fraction of a frame, and one note network reads the pitch and the knobs
-from it. The number of notes is data: five or five hundred go through the same weights. Everything
-but the choice of peaks is differentiable, so e_c reaches onsets, pitches and knobs alike.
+A small dilated network detects onsets frame by frame. Around each onset a window of the spectrogram
+is cut out, aligned to a fraction of a frame, and one note network estimates pitch and knobs from
+it. The same weights serve any number of notes. Everything but the selection of peaks is
+differentiable, so e_c has gradients with respect to onsets, pitches and knobs.
 """
 
 from typing import NamedTuple
@@ -18,20 +18,20 @@ from ..errors import ControlError
 from ..score import PITCH_SPAN, note_spans
 from .vibrato import BANDS, Vibrato, drift
 
-BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, that the note network sees: 0.7 s
-APART = 12  # two onsets are at least this many frames apart
-REACH = 3  # an onset's exact time is the centroid of this many frames on either side of its peak
+BEFORE, WINDOW = 4, 88  # frames before an onset, and in all, of the note network's input: 0.7 s
+APART = 12  # least distance between two onsets, in frames
+REACH = 3  # an onset's exact time is the centroid over this many frames on either side of its peak
 
 
 class Reading(NamedTuple):
-    """What the encoder reads from a sound with `note` notes."""
+    """The encoder's estimates for a sound with `note` notes."""
 
     onset_logits: Float[Tensor, "batch frame"]
     onsets: Float[Tensor, "batch note"]
     """In frames, fractional, ascending."""
     pitch_logits: Float[Tensor, "batch note semitone"]
     knobs: Float[Tensor, "batch knob note"]
-    """0..1; of a phase, which is circular, the fraction of a turn."""
+    """0..1; a vibrato's phase, which is circular, as a fraction of a turn."""
 
 
 class NoteReader(nn.Module):
@@ -59,7 +59,7 @@ class NoteReader(nn.Module):
     def forward(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
     ) -> Float[Tensor, "batch control note"]:
-        """Controls of the melody; pitch is the expectation over semitones, not yet rounded."""
+        """Controls of melodies; pitch is the expectation over semitones, not rounded."""
         reading = self.read(heard, notes=notes)
         ends = torch.full_like(reading.onsets[:, :1], heard.shape[-1])
         spans = torch.diff(reading.onsets, dim=-1, append=ends)
@@ -74,7 +74,7 @@ class NoteReader(nn.Module):
         notes: int | None = None,
         onsets: Float[Tensor, "batch note"] | None = None,
     ) -> Reading:
-        """Read `notes` notes, the first at time 0, where they are found; or at given `onsets`."""
+        """Read `notes` notes at detected onsets, the first at 0; or notes at `onsets` (frames)."""
         logits = self.onset(heard)
         if onsets is None:
             assert notes is not None
@@ -90,7 +90,7 @@ class NoteReader(nn.Module):
         return Reading(logits, onsets, pitch_logits, self._knobs(knobs.transpose(1, 2)))
 
     def _knobs(self, read: Float[Tensor, "batch feature note"]) -> Float[Tensor, "batch knob note"]:
-        """0..1. A phase is read as a point in the plane, whose height is the last feature."""
+        """Knobs, 0..1. A phase is read as a point in the plane; its y is the last feature."""
         if not self.vibrato:
             return read.sigmoid()
         knobs = list(read[:, :-1].sigmoid().unbind(1))
@@ -104,12 +104,12 @@ class NoteReader(nn.Module):
         plain: int,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """How badly babbled controls are read back: the plant labels its own babble. Beyond the
-        first, `plain` ones, sounds are augmented, which hides the knobs: only notes are read.
+        """Loss of estimating the known `controls` of random melodies. Sounds after the first
+        `plain` ones are augmented, which hides the knobs: of these only the notes count.
         """
         spans = note_spans(controls[:, 1], heard.shape[-1])
         true = spans.cumsum(-1) - spans
-        # The note network must bear the onset finder's small errors.
+        # The note network must tolerate small errors of the onset finder.
         jitter = 0.3 * torch.randn(true.shape, generator=generator).to(true.device)
         reading = self.read(heard, onsets=(true + jitter).clamp(min=0))
         target = onset_marks(true, heard.shape[-1])
@@ -124,7 +124,7 @@ class NoteReader(nn.Module):
 
 
 class OnsetFinder(nn.Module):
-    """`(batch, channel=128, frame) -> (batch, frame)`: logits of a note starting with a frame."""
+    """`(batch, channel=128, frame) -> (batch, frame)`: logits of a note onset in a frame."""
 
     def __init__(self, width: int = 64):
         super().__init__()
@@ -142,7 +142,7 @@ class OnsetFinder(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Residual dilated convolution and a 1x1 mix."""
+    """Residual block: a dilated convolution, then a 1x1 convolution."""
 
     def __init__(self, width: int, dilation: int):
         super().__init__()
@@ -175,19 +175,19 @@ def window_layers(channels: int, width: int) -> list[nn.Module]:
 
 
 def centred_durations(spans: Float[Tensor, "batch note"]) -> Float[Tensor, "batch note"]:
-    """`score.duration_controls` on tensors, not clipped, so that gradients pass."""
+    """`score.duration_controls` for tensors, not clipped, to keep gradients."""
     centre = (spans.amin(-1, keepdim=True) * spans.amax(-1, keepdim=True)).sqrt()
     return (0.6 * spans / centre - 0.4) / 0.5
 
 
 def onset_marks(onsets: Float[Tensor, "batch note"], frames: int) -> Float[Tensor, "batch frame"]:
-    """1 at each onset, shared between the two nearest frames."""
+    """Training target of onset detection: 1 at each onset, split between the two nearest frames."""
     distance = torch.arange(frames, device=onsets.device)[:, None] - onsets[:, None, :]
     return (1 - distance.abs()).clamp(min=0).sum(-1).clamp(max=1)
 
 
 def centroid(logits: Float[Tensor, "batch frame"], peaks: Tensor) -> Float[Tensor, "batch note"]:
-    """Where exactly each onset lies: the mean frame around its peak, weighted by probability."""
+    """Exact onsets, in frames: the mean frame around each peak, weighted by probability."""
     near = peaks[..., None] + torch.arange(-REACH, REACH + 1, device=logits.device)
     inside = (near >= 0) & (near < logits.shape[-1])
     near = near.clamp(0, logits.shape[-1] - 1)
@@ -197,9 +197,9 @@ def centroid(logits: Float[Tensor, "batch frame"], peaks: Tensor) -> Float[Tenso
 
 
 def pick_onsets(logits: Float[Tensor, "batch frame"], notes: int) -> Float[Tensor, "batch note"]:
-    """The likeliest `notes` onsets, the first at 0, none closer together than `APART` frames.
+    """The `notes` most likely onsets, ascending, at least `APART` frames apart, the first at 0.
 
-    Raises ControlError for more notes than are sure to find room.
+    Raises ControlError for more notes than are guaranteed to fit into the frames.
     """
     if notes > (most := logits.shape[-1] // (2 * APART - 1)):
         raise ControlError(f"{logits.shape[-1]} frames have room for {most} notes, not {notes}.")
@@ -221,8 +221,9 @@ def note_windows(
     onsets: Float[Tensor, "batch note"],
     ends: Float[Tensor, "batch note"] | None = None,
 ) -> Float[Tensor, "batch note channel+1 window=88"]:
-    """The spectrogram from just before each onset, interpolated to its exact time, silent from
-    its end (by default the next onset) on; one more channel says where the note is."""
+    """Windows of the spectrogram, each from `BEFORE` frames before an onset, interpolated to its
+    exact time, and zero from the note's end (by default the next onset) on. The last channel is a
+    mask: 1 where the note is, else 0. Onsets and ends are in frames."""
     frames = heard.shape[-1]
     at = onsets[..., None] + torch.arange(-BEFORE, WINDOW - BEFORE, device=heard.device)
     if ends is None:

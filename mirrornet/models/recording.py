@@ -1,8 +1,8 @@
 """The architecture for recordings: any number of notes, one patch.
 
 A score is two tensors here: values of notes and rows of the patch, as in `dataset.Phrases`. The
-encoder is told when notes sound and reads levels, controls and the patch; the decoder foresees
-frames drawn by chance, as many as it can in a step.
+encoder is given pitches and times of the notes and estimates levels, other controls and the patch;
+the decoder predicts randomly drawn frames, since all frames of a sound are too many for a step.
 """
 
 import torch
@@ -17,7 +17,7 @@ from ..score import ONSET_VALUE, PITCH_VALUE
 from .phrasewise import PhraseDecoder
 from .transcriber import Transcriber
 
-SEEN = 160  # frames of a sound that the decoder foresees in a step of learning
+SEEN = 160  # frames of a sound that the decoder predicts in a training step
 
 Notes = Float[Tensor, "batch note value"]
 Rows = Float[Tensor, "batch row"]
@@ -25,7 +25,7 @@ Spectrogram = Float[Tensor, "batch channel=176 frame"]
 
 
 class Recording:
-    """See `mirrornet.Architecture`. Spectrograms are not compressed (`features.hear_wide`)."""
+    """See `mirrornet.Architecture`. Spectrograms are uncompressed (`features.hear_wide`)."""
 
     hearing = "wide"
 
@@ -37,8 +37,8 @@ class Recording:
     def encode(
         encoder: Transcriber, decoder: PhraseDecoder, S: Spectrogram, notes: Notes
     ) -> tuple[Notes, Rows]:
-        """The score that the encoder reads from sounds whose notes are known. A vibrato gets no
-        gradient; see `Vibrato.held`."""
+        """The encoder's score for sounds with known `notes`. Vibrato controls get no gradient; see
+        `Vibrato.held`."""
         notes, patch = read_patch(encoder, S, notes)
         if decoder.vibrato:
             patch = decoder.vibrato.held(patch[..., None])[..., 0]
@@ -50,8 +50,8 @@ class Recording:
         ends: Float[Tensor, " batch"] | None = None,
         chance: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "batch channel=176 seen"], Float[Tensor, "batch seen"]]:
-        """`SEEN` frames of each sound, drawn by chance before the sound's end (in frames),
-        compressed at a mean of 1, and their times."""
+        """`SEEN` frames of each sound, drawn at random before its end (`ends`, in frames),
+        loudness-compressed after division by their mean, and their times in seconds."""
         if ends is None:
             ends = torch.full((len(S),), float(S.shape[-1])).to(S)
         drawn = torch.rand(len(S), SEEN, generator=chance).to(S)
@@ -60,13 +60,14 @@ class Recording:
 
     @staticmethod
     def distance(expected: Tensor, heard: Tensor) -> Float[Tensor, ""]:
-        """Mean square, as a share of variance."""
+        """Mean squared error as a share of the variance of `heard`."""
         return F.mse_loss(expected, heard) / heard.var().clamp(min=1e-6)
 
 
 def read_patch(encoder: Transcriber, S: Spectrogram, notes: Notes) -> tuple[Notes, Rows]:
-    """Notes with the levels and controls, 0..1, that are read for them, and the rows of the patch;
-    `S` is not compressed. Tunes stay."""
+    """Estimate levels and other controls of known `notes`, and the patch, from an uncompressed `S`.
+    Returns the notes with these values (the loudest has level 1; tunes are kept) and the rows of
+    the patch. All but the levels are clipped to 0..1."""
     real = ~notes[..., PITCH_VALUE].isnan()
     onsets = notes[..., ONSET_VALUE] / FRAME_S
     ends = F.pad(onsets[:, 1:], (0, 1), value=torch.nan).nan_to_num(nan=float(S.shape[-1]))
@@ -87,7 +88,7 @@ def read_patch(encoder: Transcriber, S: Spectrogram, notes: Notes) -> tuple[Note
 def at_frames(
     S: Float[Tensor, "batch channel=176 frame"], frames: Int[Tensor, "batch seen"]
 ) -> Float[Tensor, "batch channel=176 seen"]:
-    """Some frames, compressed at a mean of 1 over these."""
+    """The given `frames` of `S`, loudness-compressed after division by their mean."""
     S = S.gather(2, frames[:, None].expand(-1, S.shape[1], -1))
     mean = S.mean((1, 2), keepdim=True).clamp(min=1e-6)
     return torch.log1p(4 * S / mean) / 4

@@ -1,5 +1,5 @@
-"""How networks see rows of controls: numbers as they are, phases as points on a circle, and choices
-as classes."""
+"""Encoding of rows of controls for networks: numbers unchanged, phases as points on a circle,
+choices and switches as classes."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from ..score import TIMES
 
 
 class RowCode:
-    """The code of some rows.
+    """Encoding of given rows.
 
-    As an encoder reads them, `values`: the numbers, 0..1, a circular one as the first coordinate of
-    a point around (0.5, 0.5); then the second coordinates of these; then the logits of the classes
-    of choices and switches. As a decoder is given them, `inputs`: the numbers, -1..1, and the
-    classes one-hot.
+    The output of an encoder has `values` elements: the numbers, 0..1, a circular one as the x
+    coordinate of a point on a circle around (0.5, 0.5); then the y coordinates of these; then the
+    class logits of choices and switches. The input of a decoder has `inputs` elements: the numbers,
+    -1..1, and the classes one-hot.
     """
 
     def __init__(self, rows: Sequence[Control]):
@@ -28,19 +28,19 @@ class RowCode:
         self.circular = [n for n, row in enumerate(self.numbers) if rows[row].circular]
         self.classes = [(n, c.steps or 2) for n, c in enumerate(rows) if c.kind in kinds]
         self.measured = len(self.numbers) + len(self.circular)
-        """Values that are numbers."""
+        """How many of the values are numbers, not logits."""
         self.values = self.measured + sum(count for _, count in self.classes)
         self.inputs = len(self.numbers) + sum(count for _, count in self.classes)
 
     def measures(self, rows: Float[Tensor, "batch row"]) -> Float[Tensor, "batch measure"]:
-        """The values of rows that are numbers."""
+        """Encode the rows that are numbers as values."""
         numbers = rows[:, self.numbers]
         turns = 2 * torch.pi * numbers[:, self.circular]
         numbers[:, self.circular] = 0.5 + 0.5 * turns.cos()
         return torch.cat([numbers, 0.5 + 0.5 * turns.sin()], 1)
 
     def rows_of(self, values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch row"]:
-        """The rows that values stand for: of classes the likeliest."""
+        """Decode values to rows, with the most likely class of each choice and switch."""
         numbers = values[:, : len(self.numbers)].clone()
         x = values[:, self.circular] - 0.5
         y = values[:, len(self.numbers) : self.measured] - 0.5
@@ -52,12 +52,12 @@ class RowCode:
         return rows
 
     def logits(self, values: Float[Tensor, "batch value *note"]) -> list[Tensor]:
-        """Of each choice or switch, `(batch, class, *note)`."""
+        """The logits of each choice or switch, `(batch, class, *note)`."""
         counts = [count for _, count in self.classes]
         return list(values[:, self.measured :].split(counts, 1)) if counts else []
 
     def input(self, rows: Float[Tensor, "*batch row"]) -> Float[Tensor, "*batch input"]:
-        """What a decoder is given of rows."""
+        """Encode rows as the input of a decoder."""
         if not self.classes:
             return 2 * rows - 1
         parts = [2 * rows[..., self.numbers] - 1]
@@ -69,7 +69,7 @@ class RowCode:
     def class_loss(
         self, values: Float[Tensor, "batch value"], rows: Float[Tensor, "batch row"]
     ) -> Float[Tensor, ""]:
-        """How unlikely the true classes are held to be: the sum over choices of cross entropy."""
+        """Cross entropy of the true classes, summed over choices and switches."""
         loss = values.new_zeros(())
         for (row, count), logits in zip(self.classes, self.logits(values), strict=True):
             loss = loss + F.cross_entropy(logits, (rows[:, row] * (count - 1)).round().long())
@@ -77,7 +77,7 @@ class RowCode:
 
 
 class NoteColumns:
-    """Which column of a note's values (see `score.ScoreArrays`) holds what."""
+    """Columns of a note's values (`score.ScoreArrays`) by role; None for a missing role."""
 
     def __init__(self, space: ControlSpace):
         own = space.own
@@ -88,6 +88,6 @@ class NoteColumns:
         self.code = RowCode([own.rows[n - TIMES] for n in self.others])
 
     def tunes(self, notes: Float[Tensor, "batch note value"]) -> Float[Tensor, "batch note"]:
-        """0..1; in tune for a plant without."""
+        """Tunes, 0..1; 0.5 (in tune) for a plant without this control."""
         tuned = torch.full_like(notes[..., 0], 0.5)
         return tuned if self.tune is None else notes[..., self.tune]

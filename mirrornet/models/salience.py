@@ -1,12 +1,12 @@
-"""How strongly each pitch sounds, by its harmonics, whatever the instrument.
+"""Pitch salience from harmonics, independent of the instrument.
 
-On the cochlea's logarithmic frequency axis the harmonics of all pitches lie in the same pattern,
-moved up or down. So for each semitone the spectrogram is read at the places of its harmonics (and
-of the pitches an octave, a twelfth and two octaves lower, whose harmonic it may be), and one small
-network, the same for all pitches, judges what it reads, knowing which of the places the cochlea can
-hear. What it learns of one pitch it knows of all; that is what lets it hear pitches of instruments
-that it has never heard. (Harmonic stacking: R. Bittner et al., "Deep salience representations for
-F0 estimation in polyphonic music", ISMIR 2017.)
+On the cochlea's logarithmic frequency axis the harmonics of all pitches form the same pattern,
+shifted. So for each semitone the spectrogram is sampled at its harmonics (and at the fundamentals
+an octave, a twelfth and two octaves lower, of which it may be a harmonic), and one small network,
+shared by all pitches, computes the salience from these samples and from which of them lie in the
+cochlea's range. What it learns of one pitch applies to all, so it generalises to instruments that
+were not in the training data. (Harmonic stacking: R. Bittner et al., "Deep salience representations
+for F0 estimation in polyphonic music", ISMIR 2017.)
 """
 
 import math
@@ -19,15 +19,15 @@ from torch.nn import functional as F
 from ..cochlea import CHANNELS
 
 LOWEST_MIDI, PITCHES = 24, 73
-POOLED = 4  # frames that are read as one: 32 ms
+POOLED = 4  # frames averaged into one: 32 ms
 HARMONICS = (1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 BESIDE = (-1, 0, 1)  # channels, a quarter tone each
 A3_MIDI, A3_CHANNEL = 57, 31  # 220 Hz at 8 kHz; 24 channels are an octave
 
 
 class Salience(nn.Module):
-    """`(batch, channel=128, frame)` to the salience of each pitch and how far it is out of tune,
-    both `(batch, pitch=73, frame)`."""
+    """`(batch, channel=128, frame)` to the salience of each pitch (logits) and its tune (as in
+    `transcriber.Frames`), both `(batch, pitch=73, frame)`."""
 
     places: Tensor
     audible: Tensor
@@ -61,8 +61,8 @@ class Salience(nn.Module):
 
 
 def harmonic_places() -> Float[Tensor, "place channel=128"]:
-    """Which channels to read, and by what shares: for every harmonic and place beside it, for
-    every pitch."""
+    """Interpolation weights of the channels for every harmonic, offset beside it and pitch, in this
+    order; zero where a harmonic lies outside the cochlea's range."""
     places = torch.zeros(len(HARMONICS), len(BESIDE), PITCHES, CHANNELS + 1)
     for h, harmonic in enumerate(HARMONICS):
         for b, beside in enumerate(BESIDE):

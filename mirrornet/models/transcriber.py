@@ -1,11 +1,10 @@
-"""The encoder for recordings: what is played in every frame, and what each note says of the patch.
+"""The encoder for recordings: notes in every frame, and an estimate of the patch from each note.
 
-Two readers share one idea with the encoder for melodies (`reader.py`). A dilated network listens
-frame by frame, here for onsets and for whether a note is held, beside a network that judges every
-pitch by its harmonics (`salience.py`). A note network reads windows cut out around onsets, here the
-level of the note and what it tells about the knobs of the patch, each with how sure it is of it. Of
-all notes' opinions on a knob, the surer count more; so a recording of any number of notes has one
-patch, and knobs that cannot be heard in it say so.
+It has the same two parts as the encoder for melodies (`reader.py`). A dilated network detects
+onsets and held notes, frame by frame, from the spectrogram and the pitch salience (`salience.py`).
+A note network estimates, from windows around onsets, the level of the note and the patch, each
+patch value with a variance. The estimates of all notes are averaged, weighted by inverse variance;
+so any number of notes gives one patch, and inaudible values keep a large variance.
 """
 
 from typing import NamedTuple
@@ -25,35 +24,35 @@ from .vibrato import BANDS, drift
 
 SILENT = PITCHES  # the class of frames in which no note is held
 DILATIONS = (1, 2, 4, 8, 16, 32, 64)
-ASKED = 6  # notes of a phrase that are asked for opinions in a step
-BELOW = 12  # channels under a note's fundamental that are seen with it
-UNSURE = 0.29  # standard deviation of a knob nothing is known of: uniform in 0..1
+ASKED = 6  # notes of a phrase whose estimates are trained in a step
+BELOW = 12  # channels below a note's fundamental in the note network's input
+UNSURE = 0.29  # standard deviation of an unknown knob: uniform in 0..1
 
 
 class Frames(NamedTuple):
-    """What is played in every frame."""
+    """Notes, frame by frame."""
 
     onset_logits: Float[Tensor, "batch frame"]
     pitch_logits: Float[Tensor, "batch class=74 frame"]
     """Log probabilities of MIDI 24 to 96, and of no note being held."""
     tune: Float[Tensor, "batch pitch=73 frame"]
-    """If it were each pitch: -1..1, from half a semitone below to half a semitone above."""
+    """Given each pitch: -1..1, from half a semitone below to half a semitone above."""
 
 
 class Opinions(NamedTuple):
-    """What notes say of themselves and of the knobs of the patch they are played with."""
+    """Estimates from single notes: of their own controls and of the patch."""
 
     level: Float[Tensor, "batch note"]
     knobs: Float[Tensor, "batch value note"]
-    """The patch, as `RowCode` has it."""
+    """The patch, as `RowCode` values."""
     sureness: Float[Tensor, "batch value note"]
-    """The inverse of the variance they give themselves."""
+    """Inverse of the estimated variance of `knobs`."""
     own: Float[Tensor, "batch own note"]
-    """Controls of the note itself but for level and tune, as `RowCode` has them."""
+    """The note's own controls except level and tune, as `RowCode` values."""
 
 
 class Transcriber(nn.Module):
-    """Reads spectrograms of any length."""
+    """Encoder for recordings; reads spectrograms of any length."""
 
     def __init__(self, space: ControlSpace, width: int = 128):
         super().__init__()
@@ -68,7 +67,7 @@ class Transcriber(nn.Module):
         )
         wide = 256
         self.note = nn.Sequential(
-            nn.Dropout1d(0.1),  # a patch babbled once is soon known by heart
+            nn.Dropout1d(0.1),  # against memorising the patches of the training data
             *window_layers(CHANNELS + 2 + BANDS, wide),
             nn.Dropout(0.3),
             nn.Linear(wide // 2 * WINDOW // 8, wide),
@@ -76,26 +75,27 @@ class Transcriber(nn.Module):
             nn.Dropout(0.3),
             nn.Linear(wide, 1 + 2 * values + self.columns.code.values),
         )
-        # What all notes get wrong alike does not average out.
+        # Errors common to all notes do not average out.
         self.common_error = nn.Parameter(torch.full((values,), -3.0))
 
     def note_weights(self) -> list[nn.Parameter]:
-        """Of the part that hears notes."""
+        """Parameters of the networks that detect notes."""
         return [*self.salience.parameters(), *self.frames.parameters()]
 
     def patch_weights(self) -> list[nn.Parameter]:
-        """Of the part that reads the patch."""
+        """Parameters of the networks that read levels, controls and the patch."""
         return [*self.note.parameters(), self.common_error]
 
     @property
     def reads_patches(self) -> bool:
-        """Whether there is anything to read of notes but when and how high they are."""
+        """Whether there is anything to read beside times, pitches and tunes of notes."""
         columns = self.columns
         return bool(self.code.values or columns.others) or columns.level is not None
 
     def listen(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Frames:
+        """Detect onsets, pitches and tunes, frame by frame."""
         salience, tune = self.salience(heard)
-        # Pitches against each other, and all against none.
+        # Log probability of each pitch given that a note is held, plus that of a note being held.
         pitches = salience - salience.logsumexp(1, keepdim=True)
         read = self.frames(torch.cat([heard, 0.1 * salience], 1)).float()
         held = read[:, 1:2]
@@ -109,7 +109,8 @@ class Transcriber(nn.Module):
         onsets: Float[Tensor, "batch note"],
         ends: Float[Tensor, "batch note"],
     ) -> Opinions:
-        """Of notes of MIDI pitches, from their onsets to the next one's, both in frames."""
+        """Estimates from notes with MIDI `pitches`; each is read from its onset to the next note's
+        onset (`ends`), both in frames."""
         windows = note_windows(heard, onsets, ends).flatten(0, 1)
         pitch = (pitches.flatten()[:, None, None] - LOWEST_MIDI) / PITCHES
         pitch = pitch.expand(-1, -1, windows.shape[-1])
@@ -125,7 +126,7 @@ class Transcriber(nn.Module):
     def agree(
         self, said: Opinions, real: Float[Tensor, "batch note"]
     ) -> tuple[Float[Tensor, "batch value"], Float[Tensor, "batch value"]]:
-        """What the `real` notes (1; others 0) of a recording agree on, and the variance of it."""
+        """Mean and variance of the patch, from all `real` notes (1; others 0) of a recording."""
         weights = said.sureness * real[:, None]
         total = weights.sum(-1).clamp(min=1e-3)
         mean = (weights * said.knobs).sum(-1) / total
@@ -138,8 +139,8 @@ class Transcriber(nn.Module):
         held: Int[Tensor, "batch frame"],
         frame_s: float,
     ) -> Float[Tensor, ""]:
-        """How badly it hears onsets, pitches and tunes. `notes` are as in `dataset.Phrases`,
-        `held` as `dataset.frame_labels` gives them."""
+        """Loss of onsets, pitches and tunes. `notes` are as in `dataset.Phrases`, `held` as from
+        `dataset.frame_labels`."""
         frames = self.listen(heard)
         onsets = notes[..., 1] / frame_s
         real = ~onsets.isnan()
@@ -164,8 +165,9 @@ class Transcriber(nn.Module):
         frame_s: float,
         generator: torch.Generator,
     ) -> Float[Tensor, ""]:
-        """How badly level and knobs are read: the negative log likelihood of what some notes agree
-        on, and of each one's own opinion."""
+        """Loss of the patch (negative log likelihood of the mean estimate of some notes, and of
+        each note's) and of the notes' levels and other controls. `notes` and `knobs` are `notes`
+        and `patches` of `dataset.Phrases`."""
         onsets = notes[..., 1] / frame_s
         ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], torch.nan)], 1)
         ends = ends.nan_to_num(nan=float(heard.shape[-1]))
@@ -198,10 +200,10 @@ class Transcriber(nn.Module):
         values: Float[Tensor, "batch note value"],
         real: Bool[Tensor, "batch note"],
     ) -> Float[Tensor, ""]:
-        """How badly levels and other controls of single notes are read."""
+        """Loss of the levels and other controls of single notes."""
         loss = values.new_zeros(())
         if self.columns.level is not None:
-            # Loudness is relative: only differences within a recording can be heard.
+            # Levels are relative: only differences within a recording are audible.
             level = torch.where(real, values[..., self.columns.level] - said.level, 0)
             level = torch.where(real, level - (level.sum(1) / real.sum(1))[:, None], 0)
             loss = 10 * level.square().sum() / real.sum()
@@ -215,15 +217,15 @@ class Transcriber(nn.Module):
 
 
 def _measured(code: RowCode, read: Float[Tensor, "batch value note"]) -> Tensor:
-    """What is read, numbers brought to 0..1."""
+    """Network outputs with the numbers mapped to 0..1."""
     return torch.cat([read[:, : code.measured].sigmoid(), read[:, code.measured :]], 1)
 
 
 def from_fundamental(
     windows: Float[Tensor, "note channel window"], pitches: Float[Tensor, " note"]
 ) -> Float[Tensor, "note channel window"]:
-    """Windows moved along frequency so that all notes' harmonics lie in the same channels; the last
-    channel, which says where the note is, stays."""
+    """Windows shifted along frequency so that the harmonics of all notes (MIDI `pitches`) lie in
+    the same channels; the last channel, the mask of the note, is unchanged."""
     lowest = A3_CHANNEL + 2 * (pitches.round().long() - A3_MIDI) - BELOW
     count = windows.shape[1] - 1
     channels = lowest[:, None] + torch.arange(count, device=windows.device)

@@ -1,8 +1,7 @@
-"""Vibrato: what networks must know of three controls to foresee a swinging pitch and to read it.
+"""Vibrato: features with which networks predict and read its three controls.
 
-A rate, a depth and a phase say little one by one: what is heard at a time is where the swing
-stands then. A phase is a point on a circle, and neither it nor the rate can be heard of a vibrato
-without depth.
+Rate, depth and phase are meaningful only together: the audible quantity is the pitch deviation at a
+time. The phase is circular, and neither phase nor rate is audible at zero depth.
 """
 
 import math
@@ -16,11 +15,11 @@ from torch.nn import functional as F
 from ..controls import ControlSpace
 
 VIBRATO_ROLES = ("vibrato_rate", "vibrato_depth", "vibrato_start")
-BANDS = 8  # in which the movement of a spectrum is told apart
+BANDS = 8  # into which the drift of a spectrum is split
 
 
 class Vibrato(NamedTuple):
-    """Which rows make a vibrato, and its rates."""
+    """The rows of the vibrato controls, and the range of its rate."""
 
     rate: int
     depth: int
@@ -30,7 +29,7 @@ class Vibrato(NamedTuple):
 
     @classmethod
     def of(cls, space: ControlSpace) -> "Vibrato | None":
-        """The vibrato of a control space, if it has one."""
+        """The vibrato of a control space; None unless it has all three controls."""
         controls = [space.of_role(role) for role in VIBRATO_ROLES]
         found = [control for control in controls if control]
         if len(found) < len(VIBRATO_ROLES):
@@ -41,7 +40,8 @@ class Vibrato(NamedTuple):
     def swing(
         self, knobs: Float[Tensor, "batch *#frame knob"], since_onset: Float[Tensor, "batch *frame"]
     ) -> Float[Tensor, "batch *frame feature=4"]:
-        """Where the pitch stands at each time: depth times the swing and its first overtone."""
+        """Features of a vibrato, `since_onset` in seconds: depth times cos and sin of its current
+        angle, and depth squared times cos and sin of twice the angle."""
         rate_hz = self.low_hz * (self.high_hz / self.low_hz) ** knobs[..., self.rate]
         turns = 2 * math.pi * (rate_hz * since_onset + knobs[..., self.phase])
         depth = knobs[..., self.depth]
@@ -51,12 +51,12 @@ class Vibrato(NamedTuple):
     def turn(
         self, x: Float[Tensor, "batch note"], y: Float[Tensor, "batch note"]
     ) -> Float[Tensor, "batch note"]:
-        """The phase, 0..1, of points read in the plane."""
+        """The phase, 0..1, of points `(x, y)`."""
         return torch.atan2(y, x) / (2 * math.pi) % 1
 
     def held(self, knobs: Float[Tensor, "batch knob note"]) -> Float[Tensor, "batch knob note"]:
-        """The same knobs, the vibrato's without gradient. Through the decoder it would pull the
-        depth to 0 wherever the phase is not right to a quarter of a turn."""
+        """The same knobs, those of the vibrato detached. The gradient through the decoder would
+        reduce the depth to 0 wherever the phase is wrong by more than a quarter of a turn."""
         columns = list(knobs.unbind(1))
         for knob in (self.rate, self.depth, self.phase):
             columns[knob] = columns[knob].detach()
@@ -65,7 +65,7 @@ class Vibrato(NamedTuple):
     def errors(
         self, read: Float[Tensor, "batch knob note"], true: Float[Tensor, "batch knob note"]
     ) -> Float[Tensor, "batch knob note"]:
-        """Differences of knobs, phases the short way round; rate and phase count by the depth."""
+        """Differences of knobs, phases modulo 1; rate and phase are weighted by the true depth."""
         off = read - true
         phase = off[:, self.phase] - off[:, self.phase].detach().round()
         depth = true[:, self.depth]
@@ -79,11 +79,11 @@ class Vibrato(NamedTuple):
 def drift(
     window: Float[Tensor, "batch channel=129 window"],
 ) -> Float[Tensor, "batch band=8 window"]:
-    """How fast the spectrum moves up, in tenths of a channel per frame: optical flow (Lucas and
-    Kanade 1981) along frequency, split into what each band adds to it.
+    """Upward speed of the spectrum, in tenths of a channel per frame: optical flow (Lucas and
+    Kanade 1981) along frequency, as the contribution of each band, clipped to -3..3.
 
-    The last channel of a window says where its note is. A swinging pitch is plain to see here, and
-    hard to see for a convolution of the spectrogram, where it is a small change of a large picture.
+    The last channel of a window is the mask of its note. A vibrato is prominent in this feature; in
+    the spectrogram it is a small change of a large picture, which convolutions hardly detect.
     """
     sound, mine = window[:, :-1], window[:, -1:]
     over_time = F.pad((sound[..., 2:] - sound[..., :-2]) / 2, (1, 1))

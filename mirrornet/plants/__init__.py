@@ -1,7 +1,7 @@
-"""Plants: anything that turns scores into sound.
+"""Plants: synthesizers that render scores to sound.
 
-Those of this package, those of other packages (entry points of the group `mirrornet.plants`), and
-those in a file of the user's own, named by its path.
+They are those of this package, those of other packages (entry points of the group
+`mirrornet.plants`), and those in a Python file of the user, named by its path.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ OURS = {
 
 
 def plant_kinds() -> dict[str, type[Plant]]:
-    """All plants that are installed, by name. One that cannot be imported is left out."""
+    """The classes of all installed plants, by name, without those that cannot be imported."""
     found = {}
     for entry in _entries():
         with suppress(PlantError):
@@ -37,14 +37,14 @@ def plant_kinds() -> dict[str, type[Plant]]:
 
 
 def find_plant(name: str) -> type[Plant]:
-    """The kind of plant called `name`; PlantError if there is none."""
+    """The class of the plant `name`. Raises PlantError if there is none."""
     return _found(name)[0]
 
 
 def load_plant(name: str = "vital", /, **options: Any) -> Plant:
-    """The plant `name`, with its options (`controls`, `sample_rate_hz`, and its own).
+    """Make the plant `name` with its options (`controls`, `sample_rate_hz`, and its own).
 
-    `name` may be the path of a Python file, such as "./toy.py", which defines one plant.
+    `name` may be the path of a Python file that defines one plant, such as "./toy.py".
     "soundfont-40" is "soundfont" with `program=40`. Raises PlantError for a name or option that
     does not exist.
     """
@@ -59,7 +59,7 @@ def load_plant(name: str = "vital", /, **options: Any) -> Plant:
 
 
 def is_file(name: str) -> bool:
-    """Whether a plant's name is the path of a file."""
+    """Whether a plant's name is the path of a Python file."""
     return name.endswith(".py")
 
 
@@ -71,7 +71,7 @@ def _entries() -> Iterator[EntryPoint]:
 def _loaded(entry: EntryPoint) -> type[Plant]:
     try:
         return _checked(entry.load(), entry.name)
-    except Exception as error:  # other people's code may raise anything
+    except Exception as error:  # third-party code may raise anything
         if isinstance(error, PlantError):
             raise
         raise PlantError(
@@ -88,7 +88,7 @@ def _checked(kind: Any, name: str) -> type[Plant]:
 
 
 def _found(name: str) -> tuple[type[Plant], str, dict[str, Any]]:
-    """The kind of plant, by what name to find it again, and what options the name stands for."""
+    """The class of a plant, the name that finds it again, and the options that `name` implies."""
     if is_file(name):
         path = Path(name).resolve()
         return _checked(_of_file(path), str(path)), str(path), {}
@@ -107,10 +107,10 @@ def _found(name: str) -> tuple[type[Plant], str, dict[str, Any]]:
 
 
 def _of_file(path: Path) -> type[Plant]:
-    """The one plant that a Python file defines; PlantError if it cannot be run or has not one."""
+    """The one plant that a Python file defines; PlantError unless it runs and defines just one."""
     if not path.is_file():
         raise PlantError(f"there is no file {path}; give the path of a Python file with a plant.")
-    # Once for what it holds, so that a file that was edited is run again.
+    # Cached by content, so that an edited file is run again.
     digest = hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()
     name = f"mirrornet_plant_{digest[:12]}"
     module = sys.modules.get(name) or _run(path, name)

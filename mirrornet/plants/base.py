@@ -1,11 +1,11 @@
-"""What a plant is: a pure function from a score to sound.
+"""The contract of a plant: a pure function from a score to sound.
 
-The contract: the same score gives the same samples (within 1e-6), whatever was rendered before, in
-any order, on any worker. A plant object serves one thread at a time: give every thread its own.
+The same score gives the same samples (within 1e-6), whatever was rendered before, in any order, on
+any worker. A plant object is not thread-safe: give every thread its own.
 
-A new plant is a `NotePlant`: it gives `controls`, `sample_rate_hz` and `note_sound`; checks,
-scores, melodies and batches are the same for all and live here. One that cannot play note by note
-is a `Plant` and renders whole scores.
+A new plant is a subclass of `NotePlant` with `controls`, `sample_rate_hz` and `note_sound`; checks,
+scores, melodies and batches are implemented here. One that cannot render note by note is a subclass
+of `Plant` and renders whole scores.
 """
 
 from abc import ABC, abstractmethod
@@ -23,47 +23,48 @@ from ..score import MELODY_S, Note, Score, melody_score
 from .prior import random_score
 
 PITCHES_MIDI = range(24, 97)
-TAIL_S = 0.05  # a short release, and a little silence
-LENGTH_ERROR_S = 0.002  # by which the sound of a note may be too long or too short
+TAIL_S = 0.05  # a short release and a little silence
+LENGTH_ERROR_S = 0.002  # tolerance of the length of a note's sound
 
 
 @dataclass(frozen=True)
 class PlantSpec:
-    """By which the same plant can be made again, anywhere: JSON-ready and picklable."""
+    """Name and options to make the same plant again in any process. Picklable, and JSON-ready but
+    for options that are neither numbers nor texts."""
 
     name: str
-    """As for `load_plant`: a name, or the path of a Python file."""
+    """A name or the path of a Python file, as for `load_plant`."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file for users of the plant's own synthesizer, such as a preset."""
+    """A file for users of the plant's synthesizer, such as a preset."""
 
     path: str
-    """Relative to the folder of results."""
+    """Its place, relative to the folder of results."""
     make: Callable[[], bytes]
     what: str
-    """What it is, in a few words."""
+    """A short description."""
     note: int | None = None
-    """The number of the note that it is for; None if for all."""
+    """The index of the note that it is for; None if it is for all."""
 
 
 class Plant(ABC):
-    """Anything that turns scores into sound."""
+    """A synthesizer that renders scores to sound."""
 
     name: str
     control_sets: Mapping[str, ControlSpace]
-    """What it can be made with: `__init__(controls=NAME, sample_rate_hz=...)`."""
+    """Its control sets by name; chosen by `__init__(controls=NAME, sample_rate_hz=...)`."""
     controls: ControlSpace
     sample_rate_hz: int
     tail_s: float = TAIL_S
-    """How long a note still sounds after its end; a plant that rings longer says so."""
+    """How long a note sounds after its offset; to be overridden by a plant that rings longer."""
     transposition: int = 0
-    """What is heard when a key is played, in semitones above the key."""
+    """The pitch that sounds when a key is played, in semitones above the key."""
     level_is_gain: bool = False
-    """Whether the control with the role `level` (dB) scales a note's sound and does nothing else:
-    by its MIDI velocity, (velocity / 127) squared. (See `score.midi_velocity`.)"""
+    """Whether the control with the role `level` (dB) only scales a note's sound, as its MIDI
+    velocity does: by (velocity / 127) squared. (See `score.midi_velocity`.)"""
     spec: PlantSpec
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -78,21 +79,21 @@ class Plant(ABC):
 
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
-        """What options "NAME-SUFFIX" stands for; None if for nothing."""
+        """The options that a name "NAME-SUFFIX" implies; None if the suffix is invalid."""
         return None
 
     @abstractmethod
     def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
-        """The sound of a checked score, mono; cut at `duration_s`."""
+        """Render a checked score: mono, `duration_s` long."""
 
     def render(
         self, score: Score | Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch sample"]:
-        """Play a score, any notes of MIDI 24..96, rests and chords allowed; mono float32. Or play
-        melodies of the paper, arrays of controls in 0..1: 2 s each.
+        """Render a score (notes of MIDI 24..96, rests and chords allowed), or melodies of the paper
+        (arrays of controls in 0..1; 2 s each), as mono float32.
 
-        Raises ControlError for controls, notes or a duration the plant must not play, before the
-        synthesizer sees them; PlantError if its sound is not finite.
+        Raises ControlError for invalid controls, notes or durations, before the synthesizer gets
+        them; PlantError for sound that is not finite, not mono or of the wrong length.
         """
         if isinstance(score, Score):
             return self._rendered(score)
@@ -107,19 +108,21 @@ class Plant(ABC):
     def play(
         self, notes: Sequence[Note], duration_s: float | None = None
     ) -> Float[np.ndarray, " sample"]:
-        """`render` for notes that have all their controls."""
+        """Render notes that have all their controls; as `render`."""
+        if isinstance(notes, Score):
+            raise ControlError("`play` takes notes; give a whole score to `render`.")
         return self.render(Score(notes, {}, duration_s))
 
     def sample(self, generator: np.random.Generator) -> Score:
-        """A random score that is worth babbling: notes and patches among those that users of the
-        synthesizer would play. By default every control is uniform in its range."""
-        # Keys of which what is heard can be read.
+        """Draw a random score for babbling: notes and patches that users of the synthesizer would
+        play. By default `random_score`, in which patches are uniform in the controls' ranges."""
+        # Only keys whose sounding pitches can be read.
         lowest = max(PITCHES_MIDI[0], PITCHES_MIDI[0] - self.transposition)
         highest = min(PITCHES_MIDI[-1], PITCHES_MIDI[-1] - self.transposition)
         return random_score(self.controls, range(lowest, highest + 1), generator)
 
     def artifacts(self, score: Score) -> list[Artifact]:
-        """Files with which the plant's synthesizer plays the score; none for a plant without."""
+        """Files with which the plant's synthesizer plays the score; by default none."""
         return []
 
     def guide(self, score: Score) -> str:
@@ -127,8 +130,8 @@ class Plant(ABC):
         return ""
 
     def automation(self, score: Score) -> list[dict[str, float]]:
-        """For each note what moves from note to note beside what MIDI notes say (pitch, velocity,
-        tune), by the names that a user of the synthesizer sees, as shares of their whole ranges."""
+        """For each note, the controls that change from note to note beside those of MIDI notes
+        (pitch, velocity, tune): by displayed name, as shares of their whole ranges."""
         moved = [c for c in self.controls.own if c.role not in ("level", "tune", "velocity")]
         moved += [] if score.one_patch else self.controls.patch
         return [
@@ -141,11 +144,11 @@ class Plant(ABC):
         return type(self)(**{**self.spec.options, "sample_rate_hz": sample_rate_hz})
 
     def note_tail_s(self, note: Note) -> float:
-        """How long this note still sounds after its end."""
+        """How long this note sounds after its offset."""
         return self.tail_s
 
     def check(self, score: Score) -> list[Note]:
-        """The notes with all their controls; ControlError for what the plant must not play."""
+        """The notes with all their controls. Raises ControlError for invalid notes or controls."""
         return [self._checked(note) for note in score.resolved]
 
     def _rendered(self, score: Score) -> Float[np.ndarray, " sample"]:
@@ -187,11 +190,11 @@ class Plant(ABC):
 
 
 class NotePlant(Plant):
-    """A plant that plays one note at a time, whose sounds are added."""
+    """A plant that renders each note separately; the sounds are added."""
 
     @abstractmethod
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
-        """The sound of one checked note, mono, from its start until `note_tail_s` after its end."""
+        """Render a checked note, mono, from its onset to `note_tail_s` after its offset."""
 
     def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
         sound = np.zeros(round(duration_s * self.sample_rate_hz), dtype=np.float32)

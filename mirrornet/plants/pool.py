@@ -1,8 +1,8 @@
-"""A pool of workers that play one plant in parallel, each in a process of its own.
+"""A pool of worker processes that render with one plant in parallel.
 
-A plant is foreign code: it may crash, hang or give nonsense. Here that costs only the row of
-controls that caused it. Every worker has a pipe of its own and holds one task at a time, so one
-that dies takes nothing else with it. Results come in row order and do not depend on the number of
+A plant is third-party code: it may crash, hang or return invalid sound. Here that costs only the
+row of controls that caused it. Every worker has its own pipe and one task at a time, so a worker
+that dies affects no other task. Results come in row order and do not depend on the number of
 workers or the size of the chunks.
 
 A script that starts a pool must do so under `if __name__ == "__main__":`, because each worker
@@ -38,20 +38,23 @@ from . import load_plant
 from .base import Plant, PlantSpec
 
 Seed = Sequence[int]
-# Melodies as arrays of controls, scores, or the seeds of some.
+# Melodies as arrays of controls, scores, or random seeds of scores.
 Rows = Float[np.ndarray, "row control note"] | Sequence[Score] | Sequence[Seed]
 
-# Spawned, not forked: a fork does not copy the threads that torch has in the parent.
+# Spawned, not forked: a fork does not copy the parent's torch threads.
 SPAWN = multiprocessing.get_context("spawn")
 
 
 class Pool:
-    """Workers that play `plant`, made with `options`; use it in a `with` block.
+    """Worker processes that render with one plant; use it in a `with` block.
 
-    `plant` is a name for `load_plant`, a spec, or a function that makes a plant. It is made in the
-    workers only, so that even a plant that crashes when loaded leaves the caller alive. `workers`
-    defaults to the cores this process may use. `timeout_s` is the longest that one chunk, or one
-    row on its own, may take.
+    Args:
+        plant: a name for `load_plant`, a spec, or a function that makes a plant. It is made in the
+            workers only, so that a plant that crashes on loading does not end the caller.
+        workers: number of processes; by default that of the cores this process may use.
+        timeout_s: the longest time for one chunk, or one row on its own.
+        progress: receives the reports of work that is done with these workers.
+        options: of the plant.
 
     Raises PlantError if the plant cannot be made.
     """
@@ -66,7 +69,7 @@ class Pool:
     ):
         self.workers = workers or usable_cores()
         self.progress = progress or Progress()
-        """Where work that is done with these workers is reported."""
+        """Receives the reports of work that is done with these workers."""
         if isinstance(plant, PlantSpec):
             plant, options = plant.name, {**plant.options, **options}
         make = partial(load_plant, plant) if isinstance(plant, str) else plant
@@ -91,10 +94,10 @@ class Pool:
     def render(
         self, controls: Float[np.ndarray, "row control note"], chunk: int = 16
     ) -> Iterator[np.ndarray | PlantError]:
-        """The sound of each row, `(sample,)` float32, in order.
+        """Yield the sound of each row, `(sample,)` float32, in order.
 
         A row that failed twice, the second time alone, yields a PlantError that names its
-        controls. Raises ControlError at once where `ControlSpace.check` does.
+        controls. Raises ControlError immediately where `ControlSpace.check` does.
         """
         return self._stream(_render, self._rows(controls), chunk)
 
@@ -104,7 +107,7 @@ class Pool:
         hearing: Hearing = "loudness",
         chunk: int = 16,
     ) -> Iterator[np.ndarray | PlantError]:
-        """The auditory spectrogram of each row, `(128, frame)` float32, in order.
+        """Yield the auditory spectrogram of each row, `(128, frame)` float32, in order.
 
         Errors are as in `render`.
         """
@@ -113,18 +116,18 @@ class Pool:
     def hear_scores(
         self, scores: Sequence[Score], chunk: int = 4
     ) -> Iterator[np.ndarray | PlantError]:
-        """What `hear_wide` hears of each score, `(176, frame)`.
+        """Yield the `hear_wide` spectrogram of each score, `(176, frame)` float32, in order.
 
         A score that failed twice, the second time alone, yields a PlantError.
         """
         return self._stream(_hear_scores, scores, chunk)
 
     def sample(self, seeds: Sequence[Seed], chunk: int = 16) -> Iterator[Score | PlantError]:
-        """What the plant itself draws with each seed; a PlantError for what it must not play."""
+        """Yield the score that the plant draws with each seed; a PlantError if it is invalid."""
         return self._stream(_sample, seeds, chunk)
 
     def close(self) -> None:
-        """Stop every worker now, busy or not."""
+        """Stop every worker immediately, busy or not."""
         while self._crew:
             self._crew.pop().stop()
 
@@ -174,7 +177,7 @@ class Pool:
         return task
 
     def _answer(self, task: "_Task") -> Any:
-        """Let the workers work until `task` is answered."""
+        """Run the workers until `task` is answered."""
         while task.answer is None:
             if not self._crew:
                 raise PlantError("the pool is closed; use it inside its `with` block.")
@@ -197,7 +200,7 @@ class _Task:
 
 
 class _Worker:
-    """The pool's end of one worker."""
+    """The pool's side of one worker process."""
 
     def __init__(self, make: Callable[..., Plant]):
         self.pipe, theirs = SPAWN.Pipe()
@@ -211,11 +214,11 @@ class _Worker:
     def take(self, task: _Task, timeout_s: float) -> None:
         self.task, self._timeout_s = task, timeout_s
         self._deadline_s = time.monotonic() + timeout_s
-        with suppress(OSError):  # a worker that died idle: `listen` will tell
+        with suppress(OSError):  # the worker died idle: `listen` reports it
             self.pipe.send((task.work, task.rows))
 
     def listen(self) -> bool:
-        """Note an answer that has come. False if the worker crashed or hung, and was stopped."""
+        """Receive an answer, if any. False if the worker crashed or hung: it is stopped."""
         if (task := self.task) is None:
             return True
         try:
@@ -245,8 +248,8 @@ class _Worker:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """A Python started within imports nothing from the current folder, as it would before it is
-    given the `sys.path` that the pool has. What a plant starts inherits that."""
+    """A Python process started within imports nothing from the current folder; otherwise it would,
+    until it receives the pool's `sys.path`. Processes that a plant starts inherit this."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -257,16 +260,16 @@ def _safe_path() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
-_SAFE_PATH = Shared(_safe_path)  # of a process there is one environment
+_SAFE_PATH = Shared(_safe_path)  # the environment belongs to the process
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """A process started within never sees Ctrl-C, which is for the pool to handle."""
+    """A process started within never receives SIGINT (Ctrl-C), which the pool handles."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # started later, it would let interrupts through again
+    resource_tracker.ensure_running()  # started later, it would unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -274,11 +277,11 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# What follows runs in the workers.
+# Everything below runs in the workers.
 
 
 def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
-    """The life of a worker: one task after another, until the pool hangs up."""
+    """The main loop of a worker: one task after another, until the pool closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_pool, daemon=True).start()
     torch.set_num_threads(1)
@@ -290,22 +293,22 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
             try:
                 plant = plant or make()
                 answer = work(plant, rows)
-            except ControlError as error:  # of what it should not have been asked to play
+            except ControlError as error:  # the plant must not play this row
                 answer = PlantError(str(error))
             except PlantError as error:
-                plant, answer = None, error  # a plant that failed once is not trusted again
+                plant, answer = None, error  # after a failure, the plant is made anew
             pipe.send(answer)
 
 
 def _end_with_the_pool() -> None:
-    """No worker outlives a pool that was killed, not even one whose plant hangs."""
+    """End the worker when the pool's process ends, even if the plant hangs."""
     if pool := multiprocessing.parent_process():
         pool.join()
         os._exit(1)
 
 
 def _start(plant: Plant, rows: np.ndarray) -> None:
-    """What a worker does before its first task."""
+    """Marks the start of a worker as its task; never called."""
 
 
 def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int]:
@@ -319,7 +322,7 @@ def _render(plant: Plant, rows: Float[np.ndarray, "row control note"]) -> list[n
 def _hear(
     hearing: Hearing, plant: Plant, rows: Float[np.ndarray, "row control note"]
 ) -> list[np.ndarray]:
-    # One by one: what is heard must not depend on which rows share a chunk.
+    # One by one: a spectrogram must not depend on which rows share a chunk.
     return [hear(plant.render(row), plant.sample_rate_hz, hearing) for row in rows]
 
 

@@ -1,16 +1,17 @@
-"""What a plant babbles unless it says otherwise: a voice that wanders, with controls that stand
-anywhere."""
+"""The default prior of plants for babbling: one voice that is a random walk in pitch, with uniform
+controls."""
 
 import numpy as np
+from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..score import MELODY_S, Note, Score, melody_score
 
 PHRASE_S = 4.0
 NOTES = 5  # of a melody
-BEATS_S = (0.15, 0.8)  # from the quickest to the slowest tempo
+BEATS_S = (0.15, 0.8)  # length of a beat, from the fastest to the slowest tempo
 LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0)  # of notes, in beats
-REST, AGAIN = 0.15, 0.2  # how likely a rest is, and the same pitch again
+REST, AGAIN = 0.15, 0.2  # probability of a rest, and of a repeated pitch
 SHORTEST_NOTE_S = 0.06
 
 
@@ -20,16 +21,20 @@ def random_score(
     generator: np.random.Generator,
     duration_s: float = PHRASE_S,
 ) -> Score:
-    """A random walk in the steps of a tempo, one patch, and own controls that change little by
-    little; where the controls are a melody's, such a melody. Choices are equally likely."""
+    """Draw a patch, and a random walk in pitch in the beats of one tempo.
+
+    Controls of the patch are uniform in their ranges; all values of a choice, a switch or an
+    integer are equally likely. Own controls vary around one value. A melody's control space gives
+    a melody.
+    """
     if space.is_melody:
         controls = generator.random((len(space.rows), NOTES))
         return melody_score(space, controls, MELODY_S)
     uniform, chance = generator.uniform, generator.random
-    patch = space.patch.from_vector(chance(len(space.patch.rows)))
+    patch = space.patch.from_vector(_even(space.patch, chance(len(space.patch.rows))))
     centre, reach = uniform(pitches[0] + 6, pitches[-1] - 6), uniform(2, 12)
     beat_s, held = np.exp(uniform(*np.log(BEATS_S))), uniform(0.4, 1.0)
-    own, swell = chance(len(space.own.rows)), uniform(0, 0.25)
+    own, swell = _even(space.own, chance(len(space.own.rows))), uniform(0, 0.25)
     pitch, at_s = centre, uniform(0, 0.4)
     notes: list[Note] = []
     while at_s < duration_s - SHORTEST_NOTE_S:
@@ -45,3 +50,15 @@ def random_score(
     if not notes:
         return random_score(space, pitches, generator, duration_s)
     return Score(notes, patch, duration_s)
+
+
+def _even(space: ControlSpace, draws: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+    """Uniform draws of 0..1, with equal shares for all values of a control that has few: rounded,
+    its first and its last would be half as likely as the others."""
+    steps = [control.steps for control in space.rows]
+    return np.array(
+        [
+            draw if n is None else min(int(draw * n), n - 1) / (n - 1)
+            for n, draw in zip(steps, draws, strict=True)
+        ]
+    )

@@ -1,14 +1,14 @@
-"""General MIDI instruments: the programs of a sound font, played through `tinysoundfont`.
+"""General MIDI instruments: the programs of a sound font, rendered by `tinysoundfont`.
 
-A plant to be imitated: its only controls are the melody's. It is a pure function of them:
+This plant serves as a target: its only controls are the melody's. It is a pure function of them:
 
-- Each note is played alone, at one velocity, and its sound is added to the others'; so the notes
-  before it neither take its voices nor share them.
-- What still rings when a note's sound has been taken is faded out, unheard, within 10 ms by the
-  synthesizer; the next note then begins from silence, with all its voices and LFOs new.
+- Each note is rendered alone, at one velocity, and the sounds are added; so earlier notes neither
+  take its voices nor share them.
+- After each note, what still rings is faded out by the synthesizer within 10 ms and discarded; the
+  next note starts from silence, with all voices and LFOs reset.
 
-`tinysoundfont` interpolates samples linearly and does not filter them: play at the sound font's
-own rate, 44.1 kHz as a rule, and resample after, because lower rates alias.
+`tinysoundfont` interpolates samples linearly and does not filter them, so lower rates alias: render
+at the sound font's own rate, usually 44.1 kHz, and resample after.
 """
 
 from importlib import import_module
@@ -31,27 +31,27 @@ SAMPLE_RATES_HZ = range(8000, 192001)
 PROGRAMS = range(128)
 RHODES = 4
 VELOCITY = 100
-FADE_S = 0.05  # in which tinysoundfont ends what it was told to stop; it takes 10 ms
-# Nothing depends on pretty_midi but the sound font in it, and tinysoundfont needs PyAudio only to
-# play aloud, which in turn needs the headers of PortAudio.
+FADE_S = 0.05  # rendered while tinysoundfont fades out what it was told to stop; it takes 10 ms
+# Without dependencies: of pretty_midi only the sound font is used, and tinysoundfont needs PyAudio,
+# which needs the headers of PortAudio, only for live playback.
 INSTALL = "pip install --no-deps tinysoundfont pretty_midi"
 
 
 class SoundFont(NotePlant):
-    """One General MIDI program, 0..127: 4 is the electric piano (Rhodes), 40 violin, 73 flute. Its
-    name says which, if it is not the Rhodes.
+    """One General MIDI program, 0..127: 4 is the electric piano (Rhodes), 40 violin, 73 flute. All
+    but the Rhodes have the number in the plant's name.
 
-    `sound_font` is an .sf2 or .sf3 file; TimGM6mb.sf2, out of the package pretty_midi, by default.
-    Damage that leaves such a file its full length is not found and can crash tinysoundfont; a
-    `Pool` outlives that.
+    `sound_font` is an .sf2 or .sf3 file, by default TimGM6mb.sf2 from the package pretty_midi.
+    Damage that leaves such a file its full length is not detected and can crash tinysoundfont; a
+    `Pool` survives that.
 
-    Raises PlantError for options that do not exist, for a file that is no sound font or has been
-    cut short, and if tinysoundfont or the default sound font is missing.
+    Raises PlantError for options that do not exist, for a file that is not a sound font or is
+    truncated, and if tinysoundfont or the default sound font is missing.
     """
 
     name = "soundfont"
     control_sets = CONTROL_SETS
-    tail_s = MELODY_S  # in a melody, a note may ring until its end
+    tail_s = MELODY_S  # in a melody, a note may ring until the melody ends
 
     def __init__(
         self,
@@ -111,16 +111,16 @@ class SoundFont(NotePlant):
         return np.concatenate([held, ringing])
 
     def _generate(self, duration_s: float) -> Float[np.ndarray, " sample"]:
-        """What sounds next, the mean of left and right."""
+        """Render the next `duration_s` as the mean of left and right."""
         stereo = self._synth.generate(round(duration_s * self.sample_rate_hz))
         samples = np.frombuffer(stereo, np.float32)
         return (samples[::2] + samples[1::2]) / 2
 
 
 def default_sound_font() -> Path:
-    """Where TimGM6mb.sf2 lies, in the package pretty_midi, which is not imported.
+    """The path of TimGM6mb.sf2 in the package pretty_midi, which is not imported.
 
-    Raises PlantError if it is not installed, or has the file no more.
+    Raises PlantError if the package is not installed or no longer contains the file.
     """
     spec = find_spec("pretty_midi")
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -133,8 +133,8 @@ def default_sound_font() -> Path:
 
 
 def _read(path: Path) -> bytes:
-    """A file's bytes; PlantError if it cannot be read or was cut short."""
-    if not path.is_file():  # what is none may never end
+    """The bytes of a file; PlantError if it cannot be read or is truncated."""
+    if not path.is_file():  # pipes and devices may never end
         raise PlantError(f"there is no sound font {path}; give an .sf2 or .sf3 file.")
     try:
         data = path.read_bytes()
@@ -142,8 +142,8 @@ def _read(path: Path) -> bytes:
         raise PlantError(
             f"the sound font {path} cannot be read ({error.strerror}); give an .sf2 or .sf3 file."
         ) from error
-    # tinysoundfont does not look: a sound font without its last table plays silence, or crashes.
-    # RIFF counts the bytes that follow in bytes 4 to 8.
+    # tinysoundfont does not check: a sound font without its last table renders silence, or crashes.
+    # Bytes 4 to 8 of RIFF hold the number of bytes that follow.
     if data[:4] == b"RIFF" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise PlantError(f"the sound font {path} is cut short; copy or download it again.")
     return data

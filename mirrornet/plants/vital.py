@@ -1,18 +1,19 @@
-"""The Vital synthesizer, played through `vita`: one saw, a band-pass filter, one envelope, vibrato.
+"""The Vital synthesizer, run by `vita`: one saw, a band-pass filter, one envelope, vibrato.
 
-Vital is not a pure function of its knobs by default; it is made one here:
+Vital is not a pure function of its parameters by default; it is made one here:
 
 - Every random phase is 0 and effects are off.
-- The filter's cutoff and the oscillator's level are smoothed by Vital over tens of milliseconds,
-  so a change would leak into the next note. Both knobs stay at the bottom of their range and are
+- Vital smooths the filter's cutoff and the oscillator's level over tens of milliseconds, so a
+  change would leak into the next note. Both parameters stay at the bottom of their range and are
   driven by macros instead, which Vital does not smooth. One silent note at the start lets the two
-  fixed knobs arrive.
-- The release ends inside each note's tail.
+  fixed parameters settle.
+- The release ends within each note's tail.
 
-The level is the oscillator's. The filter behind it saturates a little, so that 20 dB less of
-oscillator is 17 to 18 dB less of sound.
+The control `level` is the oscillator's. The filter after it saturates slightly: 20 dB less from the
+oscillator is 17 to 18 dB less sound level.
 
-The macros are also what a musician wants to turn: the preset names them CUTOFF and LEVEL.
+The macros are also the parameters a musician wants to change: the preset names them CUTOFF and
+LEVEL.
 """
 
 import json
@@ -47,7 +48,7 @@ SET1 = ControlSpace(
 SET2 = ControlSpace((*SET1, *patch.VIBRATO), "set2")
 CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH)}
 
-# Those of the paper's second set of melodies, in the code of its authors.
+# Ranges, in 0..1, of the paper's second set of melodies, from the authors' code.
 PAPER_RANGES = {
     "level": (0.6, 1.0),
     "cutoff": (0.3, 0.6),
@@ -60,7 +61,7 @@ PAPER_RANGES = {
 }
 
 RELEASE_S = 0.02
-SETTLING_S = 0.4  # in which a smoothed knob arrives
+SETTLING_S = 0.4  # in which a smoothed parameter settles
 PATCH_COMMENTS = (
     "Matched to a recording by MirrorNet. Play melody.mid with it. "
     "CUTOFF moves the filter; TUNE tunes all notes (0.25: A = 440 Hz)."
@@ -69,7 +70,7 @@ NOTE_COMMENTS = (
     "One note of a melody that MirrorNet matched. "
     "CUTOFF moves the filter, LEVEL the oscillator's level."
 )
-FAINT = 0.001  # a velocity nobody hears; 0 would be no note
+FAINT = 0.001  # an inaudible velocity; 0 would be no note
 MODULATIONS = (
     ("macro_control_1", "filter_1_cutoff"),
     ("macro_control_2", "osc_1_level"),
@@ -78,8 +79,8 @@ MODULATIONS = (
 
 
 class Vital(NotePlant):
-    """Vital with the paper's controls: `set1`, the first seven, or `set2`, all ten; or with those
-    of a whole `patch`."""
+    """Vital with the paper's controls (`set1`: the first seven, `set2`: all ten), or with the
+    control set `patch` for recordings."""
 
     name = "vital"
     control_sets = CONTROL_SETS
@@ -118,14 +119,14 @@ class Vital(NotePlant):
         if self._patched:
             strength = patch.velocity(note) / 127
             if not all(name.startswith("macro") for name in changed):
-                # Knobs that no macro drives are smoothed: two notes that nobody hears let them
-                # arrive (two, for the reason below).
+                # Parameters that no macro drives are smoothed: two inaudible notes let them settle
+                # (two, for the reason below).
                 self._render(pitch, SETTLING_S, SETTLING_S + tail_s, FAINT)
                 self._render(pitch, 0.001, tail_s, FAINT)
         # Vital is mono here: both channels are the same.
         sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
-        # Successive notes take two SIMD lanes in turn, whose rounding differs by 1e-7. A note that
-        # nobody hears turns the lane back, so that the same note is the same, bit for bit.
+        # Successive notes alternate between two SIMD lanes, whose rounding differs by 1e-7. A
+        # second, discarded note restores the lane, so that equal notes are equal, bit for bit.
         self._render(pitch, 0.001, tail_s, FAINT if self._patched else 1.0)
         return sound
 
@@ -133,7 +134,7 @@ class Vital(NotePlant):
         self, pitch: int, gate_s: float, duration_s: float, strength: float = 1.0
     ) -> np.ndarray:
         sound = self._synth.render(pitch, strength, gate_s, duration_s)[0]
-        # Vital leaves the thread flushing denormal numbers to zero, for everyone's arithmetic.
+        # Vital leaves denormals flushed to zero in this thread, which affects all arithmetic.
         torch.set_flush_denormal(False)
         return sound
 
@@ -149,8 +150,8 @@ class Vital(NotePlant):
         return vital_preset.guide(score)
 
     def preset(self, note: Note) -> str:
-        """The text of a `.vital` preset that sounds as `note`, which has all its controls, does at
-        its pitch and length."""
+        """The text of a `.vital` preset that sounds as `note` does when played at its pitch and
+        length. The note must have all its controls."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
         about = (patch.style(note), PATCH_COMMENTS) if self._patched else ("Keys", NOTE_COMMENTS)
@@ -161,7 +162,7 @@ class Vital(NotePlant):
         return [self._shares(note) for note in moved] or [{} for _ in score.notes]
 
     def _shares(self, note: Note) -> dict[str, float]:
-        """Where Vital's knobs stand for a note, by the names that its user sees."""
+        """Vital's parameters for a note, by displayed name, as shares of their ranges."""
         preset = json.loads(self._base)
         shares = {}
         for name, value in self._knobs(note).items():
@@ -177,18 +178,18 @@ class Vital(NotePlant):
                 "vita refused its own preset; reinstall it with: pip install vita>=0.1.0"
             )
         self._base = preset
-        # Handles from before a load do not reach the synthesizer any more.
+        # Handles from before a load no longer affect the synthesizer.
         self._handles = self._synth.get_controls()
 
 
 def _knobs(note: Note) -> dict[str, float]:
-    """Vital's raw settings for the physical controls of a note."""
+    """The raw values of Vital's parameters for the controls of a note."""
     value = note.controls
     cutoff_midi = 69 + 12 * math.log2(value["cutoff"] / 440)
     depth = value.get("vibrato_depth", 0.0)
     return {
         "macro_control_1": (cutoff_midi - LOWEST_CUTOFF_MIDI) / 128,
-        # Vital's level knob is the square root of the amplitude.
+        # Vital's level parameter is the square root of the amplitude.
         "macro_control_2": 10 ** (value["level"] / 40),
         "filter_1_resonance": value["resonance"] / 100,
         "env_1_attack": value["attack"] ** 0.25,
@@ -200,7 +201,7 @@ def _knobs(note: Note) -> dict[str, float]:
 
 
 def _base_preset(synth: Synth) -> str:
-    """Everything that does not depend on the note, as the text of a preset."""
+    """The text of a preset with everything that does not depend on the note."""
     knobs = synth.get_controls()
     for name in knobs:
         if name.endswith("random_phase"):
@@ -217,7 +218,7 @@ def _base_preset(synth: Synth) -> str:
         "env_1_release": RELEASE_S**0.25,
         "velocity_track": 0.0,
         "lfo_1_sync": 0.0,  # free, in Hz
-        "lfo_1_sync_type": 0.0,  # starts again with each note
+        "lfo_1_sync_type": 0.0,  # retriggered by each note
     }
     for name, value in fixed.items():
         knobs[name].set(value)
@@ -231,6 +232,6 @@ def _base_preset(synth: Synth) -> str:
     settings |= {"modulation_1_amount": 1.0, "modulation_2_amount": 1.0, "modulation_3_amount": 0.0}
     settings["modulation_3_bipolar"] = 1.0
     settings["lfos"][0] = SINE
-    settings["sample"] = patch.white_noise()  # not played; but Vital's own is another each time
+    settings["sample"] = patch.white_noise()  # not played, but Vital's default is random
     preset |= {"macro1": "CUTOFF", "macro2": "LEVEL", "preset_name": "MirrorNet note"}
     return json.dumps(preset)

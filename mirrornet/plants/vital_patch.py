@@ -1,12 +1,12 @@
-"""The control set `patch` of Vital: what a recording needs and the paper's melodies did without.
+"""The control set `patch` of Vital, for recordings.
 
-A musician plays one patch with many notes, so most knobs belong to the recording: only pitch, tune
-and level change from note to note, as a keyboard, its pitch wheel and its velocity can change them.
-A preset with these knobs, loaded into Vital and played by the MIDI file, sounds as the match does.
+A musician plays one patch with many notes, so most controls belong to the patch: only pitch, tune
+and level differ between notes, as keys, pitch wheel and velocity of a keyboard can express them. A
+preset with these controls, loaded into Vital and played by the MIDI file, sounds as the match does.
 
-An oscillator reads a wavetable from a sine over triangle, square and saw to a narrow pulse, beside
-it white noise; a filter that blends from low-pass over band-pass to high-pass follows the keys and
-an envelope; another shapes the loudness; and there is the vibrato of `set2`.
+An oscillator reads a wavetable from sine over triangle, square and saw to a narrow pulse; white
+noise is added; a filter that blends from low-pass over band-pass to high-pass follows the keys and
+an envelope; another envelope shapes the amplitude; the vibrato is that of `set2`.
 """
 
 import base64
@@ -62,8 +62,8 @@ PATCH = ControlSpace(
     "patch",
 )
 
-LOWEST_CUTOFF_MIDI = 8.0  # where Vital's cutoff knob starts; its range is 128 semitones
-WAVE_SAMPLES = 2048  # of a cycle in Vital's wavetables
+LOWEST_CUTOFF_MIDI = 8.0  # lowest value of Vital's cutoff; its range is 128 semitones
+WAVE_SAMPLES = 2048  # per cycle in Vital's wavetables
 HARMONICS = 1000
 PULSE_WIDTH = 0.1
 NOISE_SEED = 0
@@ -74,7 +74,7 @@ SINE = {
     "powers": [0.0, 0.0, 0.0],
     "smooth": True,
 }
-# Source, destination, amount. Vital does not smooth what a macro or the velocity drives.
+# Source, destination, amount. Vital does not smooth modulation by a macro or the velocity.
 MODULATIONS = (
     ("velocity", "voice_amplitude", 1.0),  # amplitude = velocity squared
     ("macro_control_1", "filter_1_cutoff", 1.0),
@@ -85,22 +85,22 @@ MODULATIONS = (
 
 
 def velocity(note: Note) -> int:
-    """The MIDI velocity, 1 to 127, that a note's level stands for: 40 log10(velocity / 127) dB."""
+    """The MIDI velocity, 1 to 127, of a note's level: 40 log10(velocity / 127) dB."""
     return midi_velocity(note.controls["level"])
 
 
 def style(note: Note) -> str:
-    """What Vital's browser lists the preset of a note under: does it sound on while it is held?"""
+    """The style of a note's preset in Vital's browser: "Lead" if it sustains, else "Keys"."""
     return "Lead" if note.controls["sustain"] >= 50 else "Keys"
 
 
 def knobs(note: Note) -> dict[str, float]:
-    """Vital's raw settings for the physical controls of a note."""
+    """The raw values of Vital's parameters for the controls of a note."""
     value = note.controls
     cutoff_midi = 69 + 12 * math.log2(value["cutoff"] / 440)
     return {
         "macro_control_1": (cutoff_midi - LOWEST_CUTOFF_MIDI) / 128,
-        # Vital's tune knob spans 200 cents, and a macro begins at its middle.
+        # Vital's tune spans 200 cents; the macro adds to its base value of -50 cents.
         "macro_control_2": (value["tune"] + 50) / 200,
         "env_1_attack": value["attack"] ** 0.25,
         "env_1_decay": value["decay"] ** 0.25,
@@ -123,9 +123,9 @@ def knobs(note: Note) -> dict[str, float]:
 
 
 def base_preset(synth: Synth) -> str:
-    """Everything that does not depend on the note, as the text of a preset.
+    """The text of a preset with everything that does not depend on the note.
 
-    Raises PlantError if this vita cannot connect what the patch needs.
+    Raises PlantError if this vita cannot connect the modulations of the patch.
     """
     controls = synth.get_controls()
     for name in controls:
@@ -148,7 +148,7 @@ def base_preset(synth: Synth) -> str:
         "sample_destination": 0.0,  # filter 1, as the oscillator
         "voice_amplitude": 0.0,
         "velocity_track": 0.0,
-        "env_1_attack_power": 2.0,  # Vital squares it: nearly a straight rise, as instruments have
+        "env_1_attack_power": 2.0,  # Vital squares it: a nearly linear rise, as of instruments
         "filter_1_on": 1.0,
         "filter_1_model": 0.0,  # analog
         "filter_1_style": 0.0,  # 12 dB
@@ -156,9 +156,9 @@ def base_preset(synth: Synth) -> str:
         "env_2_sustain": 0.0,
         "env_2_release": 0.01**0.25,
         "lfo_1_sync": 0.0,  # free, in Hz
-        "lfo_1_sync_type": 0.0,  # starts again with each note
+        "lfo_1_sync_type": 0.0,  # retriggered by each note
         "pitch_bend_range": 2.0,
-        "polyphony": 32.0,  # notes ring on while others are played
+        "polyphony": 32.0,  # notes ring on while others start
     }
     for number, (_, _, amount) in enumerate(MODULATIONS, 1):
         settings[f"modulation_{number}_amount"] = amount
@@ -171,7 +171,7 @@ def base_preset(synth: Synth) -> str:
 
 
 def _waves() -> dict:
-    """The wavetable, in Vital's form: five cycles, blended by their spectra in between."""
+    """The wavetable in Vital's format: five cycles, with spectra interpolated in between."""
     n = np.arange(1, HARMONICS + 1)
     odd = n % 2 == 1
     spectra = (
@@ -184,7 +184,7 @@ def _waves() -> dict:
     phase = 2 * math.pi * np.arange(WAVE_SAMPLES) / WAVE_SAMPLES
     keyframes = []
     for number, amplitudes in enumerate(spectra):
-        # Cosines: every harmonic of every wave has the same phase, so that blends cancel nothing.
+        # Cosines: each harmonic has the same phase in all waves, so that blends do not cancel.
         bins = np.zeros(WAVE_SAMPLES // 2 + 1, complex)
         bins[1 : HARMONICS + 1] = np.abs(amplitudes)
         cycle = np.fft.irfft(bins, len(phase))
@@ -204,7 +204,7 @@ def _waves() -> dict:
 
 @lru_cache(maxsize=1)
 def white_noise() -> dict:
-    """A sample of our own: each Vital draws other noise for the one that it begins with."""
+    """A fixed noise sample in Vital's format: Vital's default differs in each instance."""
     noise = np.random.default_rng(NOISE_SEED).uniform(-1, 1, 44100)
     return {
         "name": "White noise",

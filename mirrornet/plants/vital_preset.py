@@ -1,7 +1,7 @@
-"""Presets of Vital: their text, by the rules of the program that opens it, and what comes of them.
+"""Presets of Vital: their text, by the rules of Vital's loader, and the files and guide of a match.
 
-vita puts a placeholder, 99999.9.9, where Vital puts its version, and Vital refuses whatever is
-newer than itself. The rules and their sources are in docs/vital-presets.md.
+vita writes a placeholder, 99999.9.9, for Vital's version, and Vital refuses presets newer than
+itself. The rules and their sources are in docs/vital-presets.md.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from ..score import Note, Score, note_name
 from .base import Artifact
 
-# Newer than no released Vital, and beyond the last version (0.9.0) whose presets it converts.
+# Not newer than any released Vital, and not converted, as presets below 0.9.0 are.
 VERSION = "1.0.0"
 AUTHOR = "MirrorNet"
 PATCH_FILE = "match.vital"
@@ -38,7 +38,7 @@ target’s.</li>"""
 
 
 def artifacts(score: Score, preset: Callable[[Note], str]) -> list[Artifact]:
-    """One preset, in the tuning of most notes, where all share a patch; else one for each note."""
+    """Preset files: one, in the median tuning, if all notes share a patch; else one per note."""
     notes = score.resolved
     if score.one_patch:
         tuned = {**notes[0].controls, "tune": score.common("tune")}
@@ -63,10 +63,10 @@ def guide(score: Score) -> str:
 
 
 def preset_text(preset: dict[str, Any], style: str, comments: str) -> str:
-    """A preset as vita's `to_json` gives it, with what Vital's loader and its browser ask for.
+    """Complete a preset of vita's `to_json` with what Vital's loader and browser need.
 
-    `style` is one of the browser's, such as "Keys". Keys are sorted and nothing is spaced, as the
-    browser finds author and style in the first bytes of the file, without reading all of it.
+    `style` is one of the browser's, such as "Keys". Keys are sorted and there is no white space, as
+    the browser looks for author and style in the first bytes of the file.
     """
     settings = preset["settings"]
     wavetables = [table | {"version": VERSION} for table in settings["wavetables"]]

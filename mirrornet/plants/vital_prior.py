@@ -1,5 +1,5 @@
-"""What Vital babbles with its patch for recordings: phrases of one voice, as a player would produce
-them: a register, a tempo, an articulation, rests, notes said again, and one patch for all of it.
+"""Vital's prior for babbling with the control set `patch`: monophonic phrases as of a player, each
+with a register, a tempo, an articulation, rests, repeated notes, and one patch.
 """
 
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from .base import PITCHES_MIDI
 from .prior import PHRASE_S, SHORTEST_NOTE_S
 
 MOST_NOTES = 40
-BEATS_S = (0.12, 0.8)  # from the quickest to the slowest tempo
+BEATS_S = (0.12, 0.8)  # length of a beat, from the fastest to the slowest tempo
 LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0, 3.0)  # of notes, in beats
-PLUCKED = 5.0  # % of sustain below which a note is over once it has decayed
-PURE = 0.3  # wave below which a tone is little else than its fundamental
-LOWEST_PURE = 44  # MIDI pitch; the cochlea hears no fundamental below
+PLUCKED = 5.0  # % of sustain up to which a note ends when it has decayed
+PURE = 0.3  # wave, 0..1, below which a tone is little more than its fundamental
+LOWEST_PURE = 44  # MIDI pitch; the cochlea passes no fundamental below
 
-# How a phrase is played, and how often: as the knobs happen to stand, which seldom is as on an
-# instrument; struck, each note ringing into the next ones; or blown and bowed, softly and slurred.
+# Manners of playing and their probabilities: any controls, which are seldom those of an instrument;
+# struck, each note ringing into the next ones; blown (or bowed), with soft attacks and slurred.
 MANNERS = {"any": 0.5, "struck": 0.25, "blown": 0.25}
 
-# Knobs that are mostly at rest in music are so in babble: the power of a uniform number.
+# Controls that are usually low in music are so in babble: the exponent of a uniform number.
 RARE = {
     "attack": 1.6,
     "release": 1.4,
-    "noise": 6.0,  # in a flood of it no pitch can be heard
+    "noise": 6.0,  # in loud noise no pitch is audible
     "resonance": 1.5,
     "filter_blend": 3.0,
     "unison": 4.0,
@@ -35,7 +35,7 @@ RARE = {
 }
 
 
-# A patch for plain tunes: neither noise nor unison nor vibrato.
+# A patch for plain melodies: no noise, unison or vibrato.
 PLAIN = {
     "level": 0.0,
     "tune": 0.0,
@@ -53,7 +53,7 @@ PLAIN = {
 
 
 def random_phrase(space: ControlSpace, generator: np.random.Generator) -> Score:
-    """One phrase of `PHRASE_S` with the control set `patch`."""
+    """Draw a phrase of `PHRASE_S` with the control set `patch`."""
     manner = str(generator.choice(list(MANNERS), p=list(MANNERS.values())))
     patch = random_patch(space, generator, manner)
     uniform, chance = generator.uniform, generator.random
@@ -93,12 +93,12 @@ def random_phrase(space: ControlSpace, generator: np.random.Generator) -> Score:
 
 
 def audible_s(knobs: Mapping[str, float]) -> float:
-    """How long a held note can be heard: one without sustain ends when it has decayed."""
+    """How long a held note is audible: one without sustain ends when it has decayed."""
     return np.inf if knobs["sustain"] > PLUCKED else knobs["attack"] + knobs["decay"]
 
 
 def _physical(space: ControlSpace, values: Mapping[str, float]) -> dict[str, float]:
-    """Values of controls, 0..1 or beyond, in their units."""
+    """Convert values of controls, clipped to 0..1, to their units."""
     return {
         name: float(space.named(name).to_physical(np.clip(value, 0, 1)))
         for name, value in values.items()
@@ -108,11 +108,11 @@ def _physical(space: ControlSpace, values: Mapping[str, float]) -> dict[str, flo
 def random_patch(
     space: ControlSpace, generator: np.random.Generator, manner: str = "any"
 ) -> dict[str, float]:
-    """Knobs of a whole recording, 0..1, for one of the `MANNERS` of playing."""
+    """Draw the controls of a patch, 0..1, for one of the `MANNERS` of playing."""
     patch = {}
     for name in space.patch.names:
         value = generator.random() ** RARE.get(name, 1.0)
-        # A knob's end is where many instruments have it.
+        # Many instruments have these at an end of their range, or without modulation.
         if name in ("sustain", "filter_env", "vibrato_depth") and generator.random() < 0.4:
             value = {"sustain": float(generator.random() < 0.5), "filter_env": 0.5}.get(name, 0.0)
         patch[name] = value
@@ -128,8 +128,8 @@ def random_patch(
 def plain_patch(
     drawn: ControlSpace, space: ControlSpace, generator: np.random.Generator
 ) -> dict[str, float]:
-    """`PLAIN`, but that some knobs stand anywhere: those of the paper's that `drawn` has, in its
-    ranges, and wave and sustain."""
+    """Draw a patch: `PLAIN`, with uniform values of the paper's controls in `drawn`, in its ranges,
+    and of wave and sustain."""
     names = ("cutoff", "resonance", "attack", "decay")
     controls = [control for control in drawn if control.name in names]
     controls += [space.named(name) for name in ("wave", "sustain")]

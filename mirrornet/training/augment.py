@@ -1,7 +1,7 @@
-"""Augmentation of spectrograms: harmonics, colour, contrast, noise and room.
+"""Augmentation of spectrograms: harmonics, colour, contrast, noise and reverberation.
 
-Sounds from elsewhere are the hard part. Augmentation keeps the notes and changes all else, so an
-encoder that reads notes through it learns what a note is, not only what the plant's notes are.
+Sounds that the plant did not render are the hard case. Augmentation keeps the notes and changes
+all else, so that note detection generalises from the plant's notes to those of other sources.
 """
 
 import torch
@@ -13,22 +13,22 @@ from ..cochlea import loudness_compress
 from ..features import FRAME_S
 from ..models.salience import A3_CHANNEL, A3_MIDI
 
-COLOUR_DB = 12.0  # standard deviation of the smooth gain over channels
-ROUGHNESS_DB = 3.0  # of the gain of each channel by itself
-CONTRAST = 0.3  # powers from 1 - this to 1 + this
-NOISE_DB = (-60.0, -15.0)  # noise floor, of the mean level
-ROOM_FRAMES = 20.0  # longest reverberation, time constant
-VOICED = 16  # harmonics with a gain of their own
+COLOUR_DB = 12.0  # standard deviation of a gain that varies smoothly over channels
+ROUGHNESS_DB = 3.0  # standard deviation of an independent gain of each channel
+CONTRAST = 0.3  # exponents from 1 - this to 1 + this
+NOISE_DB = (-60.0, -15.0)  # noise floor relative to the mean level
+ROOM_FRAMES = 20.0  # longest time constant of reverberation, in frames
+VOICED = 16  # harmonics that get a gain each
 VOICE_DB = 8.0  # standard deviation of these gains
-HOLLOW, MISSING_DB = 0.3, -30.0  # share of sounds that lack half of their harmonics: bars, pipes
-TREMBLING = 0.3  # share of sounds whose loudness does
+HOLLOW, MISSING_DB = 0.3, -30.0  # share of sounds with half the harmonics at this gain: bars, pipes
+TREMBLING = 0.3  # share of sounds with tremolo
 TREMOLO_HZ, TREMOLO_DEPTH = (3.0, 9.0), 0.6
 
 
 def augment(
     heard: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """Each loudness-compressed spectrogram with random colour, contrast, room and noise."""
+    """Apply random colour, contrast, reverberation and noise to compressed spectrograms."""
     batch, channels, _ = heard.shape
 
     def uniform(low: float, high: float) -> Float[Tensor, "batch 1 1"]:
@@ -40,7 +40,8 @@ def augment(
     colour = F.interpolate(knots, channels, mode="linear", align_corners=True)
     rough = ROUGHNESS_DB * torch.randn(batch, 1, channels, generator=generator).to(heard)
     S = S * 10 ** ((colour + rough).transpose(1, 2) / 20)
-    # Half of the sounds ring: each pass doubles the taps of S[t] + a S[t - 1] + a^2 S[t - 2] + ...
+    # Half of the sounds reverberate: S[t] + a S[t - 1] + a^2 S[t - 2] + ...; each pass doubles the
+    # number of terms.
     ring = torch.exp(-1 / uniform(0.5, ROOM_FRAMES)) * (uniform(0, 1) < 0.5)
     share = uniform(0, 0.3)
     echo = S
@@ -55,7 +56,7 @@ def augment(
 def partly_augmented(
     heard: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> tuple[Float[Tensor, "batch channel=128 frame"], int]:
-    """The last quarter of a batch augmented, and how many sounds come before it."""
+    """Augment the last quarter of a batch; also returns how many sounds come before it."""
     plain = len(heard) - len(heard) // 4
     return torch.cat([heard[:plain], augment(heard[plain:], generator)]), plain
 
@@ -63,7 +64,7 @@ def partly_augmented(
 def with_tremolo(
     S: Float[Tensor, "batch channel=128 frame"], generator: torch.Generator | None = None
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """Uncompressed spectrograms, some of them with a tremolo, which is no row of onsets."""
+    """Apply tremolo to some of the uncompressed spectrograms, as it is no series of onsets."""
     chance = torch.rand(4, len(S), 1, 1, generator=generator).to(S)
     depth = TREMOLO_DEPTH * chance[0] * (chance[1] < TREMBLING)
     low, high = TREMOLO_HZ
@@ -77,16 +78,16 @@ def with_random_harmonics(
     pitches: Float[Tensor, "batch frame"],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """Uncompressed spectrograms with another voice: each harmonic of the note that is played (MIDI
-    `pitches`) has a gain of its own, the same for all notes of a sound."""
+    """Change the timbre of uncompressed spectrograms: each harmonic of the sounding note (MIDI
+    `pitches`) gets a random gain, the same for all notes of a sound."""
     batch, channels, _ = S.shape
     chance = torch.rand(2, batch, VOICED, generator=generator).to(S)
     gains = VOICE_DB * torch.randn(batch, VOICED, generator=generator).to(S)
     hollow = chance[0, :, :1] < HOLLOW
     lacking = MISSING_DB * (chance[1] < 0.5) * (torch.arange(VOICED).to(S) > 0)
     gains = torch.where(hollow, lacking, gains)
-    # By how many channels each lies above the fundamental; from one harmonic to the next the gain
-    # changes evenly.
+    # Distances from the fundamental in channels, of the curve's points and of the harmonics; the
+    # gain is interpolated linearly between harmonics.
     above = torch.arange(-channels, channels).to(S)
     at = 24 * torch.arange(1, VOICED + 1).to(S).log2()
     upper = torch.searchsorted(at, above).clamp(1, VOICED - 1)

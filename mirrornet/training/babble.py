@@ -1,7 +1,7 @@
-"""Training on babble: the plant plays random phrases, whose notes and patches are known.
+"""Training on babble: random phrases that the plant renders, so notes and patches are known.
 
-No recording and no labelled music is used. Half of the phrases are augmented where notes are
-read (harmonics, colour, contrast, noise, room), so that sounds from elsewhere are read, too.
+No recordings and no labelled music are used. For note detection half of the phrases are augmented
+(harmonics, colour, contrast, noise, reverberation), to generalise to sounds of other sources.
 """
 
 import math
@@ -25,7 +25,7 @@ from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
 
 class Part(NamedTuple):
-    """What is learned at a time."""
+    """One stage of the training."""
 
     name: str
     weights: list[nn.Parameter]
@@ -35,19 +35,19 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class PhraseRecipe:
-    """First it learns to hear notes, then to read the patch from them, then to foresee what will be
-    heard; no weight serves two of these. Steps are of `batch` babbled phrases."""
+    """Training in three stages: detection of notes, reading of patches, and the decoder. They share
+    no weights. Each step uses `batch` random phrases."""
 
     phrases: int = 8064
     note_epochs: float = 16.0
     patch_epochs: float = 40.0
     sound_epochs: float = 24.0
     batch: int = 32
-    lr: float = 1.5e-3  # peaks; see `one_cycle`
+    lr: float = 1.5e-3  # peak of each stage; see `one_cycle`
     weight_decay: float = 1e-4
     patch_weight_decay: float = 0.05  # there are fewer patches than notes
-    clip: float = 1.0  # largest norm of the gradient
-    gain_db: float = 8.0  # standard deviation of a phrase's loudness, which a recording lacks too
+    clip: float = 1.0  # largest norm of a gradient
+    gain_db: float = 8.0  # standard deviation of a random gain; recordings have no fixed level
 
 
 PHRASE_RECIPES = {"quick": PhraseRecipe(phrases=2000), "full": PhraseRecipe()}
@@ -62,11 +62,19 @@ def train_on_babble(
     device: str = "auto",
     reader: MirrorNet | None = None,
 ) -> MirrorNet:
-    """Learn to read what the pool's plant babbles; babble, log, state and model go into `folder`.
+    """Train a model for recordings on random phrases of the pool's plant.
 
-    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
-    with as many threads (but for babble that is played again, whose last bit may differ). Raises
-    OutputError if the folder cannot be used.
+    Args:
+        recipe: see `PHRASE_RECIPES`.
+        pool: workers that render; their plant and controls become the model's.
+        folder: for babble, log, state and model.
+        seed: of phrases, initial weights, batches and augmentation.
+        resume: continue an interrupted run, which gives the same weights, bit for bit on a CPU with
+            as many threads (except that phrases rendered again may differ in the last bit).
+        device: see `pick_device`.
+        reader: a model whose note detection networks are the start of training.
+
+    Raises OutputError if the folder cannot be used.
     """
     about = {
         "recipe": type(recipe).__name__,
@@ -97,7 +105,7 @@ def train_on_babble(
 
 
 def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, seed: int) -> None:
-    """One part after the other."""
+    """Train the stages one after the other."""
     encoder, to = model.encoder, next(model.parameters()).device
     held = frame_labels(phrases.notes, phrases.heard.shape[-1])
     parts = [
@@ -124,14 +132,14 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
             on(to, a[rows]) for a in (phrases.heard, phrases.notes, phrases.patches)
         )
         chance.manual_seed(seed * STEP_SEEDS + at)
-        torch.manual_seed(seed * STEP_SEEDS + at)  # of dropout, as every part begins anew
+        torch.manual_seed(seed * STEP_SEEDS + at)  # for dropout: steps count from 0 in each stage
         louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
         with fast_arithmetic(to):
             if part.name == "notes":
                 playing = torch.from_numpy(held[rows]).to(to)
                 heard = compressed(half_augmented(S[:, :CHANNELS], notes, chance) * louder)
                 loss = encoder.frame_loss(heard, notes, playing, FRAME_S)
-            elif part.name == "patch":  # not augmented, which would hide the knobs
+            elif part.name == "patch":  # not augmented, as that would hide the knobs
                 heard = compressed(S[:, :CHANNELS] * louder)
                 loss = encoder.patch_loss(heard, notes, patches, FRAME_S, chance)
             else:
@@ -143,7 +151,7 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
 
 
 def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batch channel frame"]:
-    """Loudness-compressed, as `features.hear_recording` gives it, but of known mean."""
+    """Loudness-compress as `features.hear_recording` does, but without estimating the mean."""
     return torch.log1p(4 * S) / 4
 
 
@@ -152,7 +160,7 @@ def half_augmented(
     notes: Float[Tensor, "batch note value"],
     chance: torch.Generator,
 ) -> Float[Tensor, "batch channel=128 frame"]:
-    """The second half of the phrases augmented, at a mean of 1 again."""
+    """Augment the second half of the phrases and normalise it to a mean of 1."""
     plain = len(S) // 2
     times_s = torch.from_numpy(frame_times_s(S.shape[-1])).to(S)
     begun = (notes[plain:, :, ONSET_VALUE, None] <= times_s).sum(1)

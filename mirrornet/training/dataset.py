@@ -1,8 +1,8 @@
-"""Data sets: what a plant plays, beside what is heard of it, kept in shards.
+"""Data sets: scores and the spectrograms of their renders, stored in shards.
 
-One way for all of them: rows (melodies or scores) are played and heard by a pool of workers, a
-shard at a time, and each shard is written when it is complete. Interrupted, it goes on with the
-next one. What the plant failed on is reported and left out.
+All are made in the same way: a pool of workers renders rows (melodies or scores) and computes their
+spectrograms, a shard at a time; each shard is written when it is complete, and an interrupted run
+continues with the next one. Rows on which the plant failed are reported and left out.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,8 +33,8 @@ from ..storage import write_arrays
 from .sampling import Kind, random_melodies, score_seed
 
 MELODY_SHARD, PHRASE_SHARD = 256, 128
-MOST_NOTES = 40  # of a phrase
-SOFTEST = 1e-6  # mean of a spectrogram; of what is softer, only the filter's leak is left
+MOST_NOTES = 40  # of a phrase, at most
+SOFTEST = 1e-6  # least mean of a spectrogram; below it only leakage of the filters is left
 
 Melodies = tuple[
     Float[np.ndarray, "heard control note"], Float[np.ndarray, "heard channel=128 frame"]
@@ -45,14 +45,14 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Phrases:
-    """Played scores of one patch each, and what they sound like."""
+    """Scores of one patch each, and the spectrograms of their renders."""
 
     notes: Float[np.ndarray, "phrase note=40 value"]
-    """As in `score.ScoreArrays`, but that pitches are those that are heard."""
+    """As in `score.ScoreArrays`, but pitches are sounding ones, not keys."""
     patches: Float[np.ndarray, "phrase row"]
     """The rows of their patches, 0..1."""
     heard: Float[np.ndarray, "phrase channel=176 frame=500"]
-    """As `features.hear_wide` hears them, at a mean of 1 below 4 kHz; half precision."""
+    """From `features.hear_wide`, divided by their mean below 4 kHz; half precision."""
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -65,10 +65,11 @@ def listen(
     name: str = "Listening",
     folder: Path | None = None,
 ) -> Melodies:
-    """Play melodies of the paper and hear them, in half precision.
+    """Render melodies of the paper and compute their spectrograms, in half precision.
 
-    With a `folder`, what was heard is kept there. The folder must belong to these controls alone.
-    Raises PlantError if the plant failed on all of a shard.
+    Returns controls and spectrograms, without the melodies on which the plant failed. With a
+    `folder`, shards are kept and reused there; it must belong to these controls alone. `name` is
+    that of the stage of `pool.progress`. Raises PlantError if the plant failed on all of a shard.
     """
 
     def play(some: range) -> Iterable[tuple[Any, Any]]:
@@ -94,10 +95,17 @@ def hear_scores(
     folder: Path,
     name: str,
 ) -> Phrases:
-    """The scores with these numbers, `PHRASE_S` of each, played and heard, kept in `folder`; what
-    stands there is not played again. What is all but silent is left out, too.
+    """Render scores, `PHRASE_S` of each, and compute their spectrograms.
 
-    Raises PlantError if the plant plays at too low a rate.
+    Args:
+        pool: workers that render.
+        scores: gives the scores of some numbers; a PlantError in place of a score is reported.
+        numbers: which scores.
+        folder: where shards are kept; shards found there are not rendered again.
+        name: of the stage of `pool.progress`.
+
+    Scores that are nearly silent are left out. Raises PlantError if the plant's sample rate is
+    below `RECORDING_RATE_HZ`.
     """
     if pool.sample_rate_hz < RECORDING_RATE_HZ:
         raise PlantError(
@@ -138,9 +146,8 @@ def hear_scores(
 def babble_phrases(
     pool: Pool, count: int, seed: int, folder: Path, first: int = 0, name: str = "Babbling"
 ) -> Phrases:
-    """What the plant itself draws, from number `first` of a seed on, played and heard.
-
-    Raises PlantError if the plant could play none.
+    """Render `count` random phrases that the plant draws (`Plant.sample`), from number `first` of a
+    seed on; folder and name are as in `hear_scores`. Raises PlantError if none could be used.
     """
 
     def scores(some: range) -> Iterable[Score | PlantError]:
@@ -162,8 +169,8 @@ def _in_shards(
     name: str,
     folder: Path | None,
 ) -> list[Arrays]:
-    """The shards of rows with these numbers. `play` gives rows and what was heard of each, `keep`
-    what to keep of both; a shard of which nothing is kept is `none`."""
+    """The shards of rows with these numbers. `play` gives rows and the spectrogram of each, `keep`
+    the arrays to store of both; a shard without any is `none`."""
     shards = []
     with pool.progress.stage(name, len(numbers)) as stage:
         for start in range(0, len(numbers), size):
@@ -196,11 +203,11 @@ def seed_targets(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     folder: Path | None = None,
 ) -> tuple[Float[np.ndarray, "target control note"], Heard]:
-    """`count` melodies of five notes that the pool's plant plays: their controls, and the sound.
-    `ranges` are those of `random_melodies`, `folder` that of `listen`.
+    """Draw and render `count` melodies of five notes: their controls and spectrograms. `ranges` are
+    as in `random_melodies`, `folder` is as in `listen`.
 
-    The same seed gives the same melodies; asking for more of them keeps the first ones. Melodies
-    the plant failed on are reported and left out; PlantError if it failed on all.
+    The same seed gives the same melodies; a larger `count` keeps the first ones. Melodies on which
+    the plant failed are reported and left out; raises PlantError if it failed on all of a shard.
     """
     controls = random_melodies(pool.controls, kind, count, seed, ranges=ranges)
     controls, heard = listen(pool, controls, hearing, "Playing targets", folder)
@@ -210,10 +217,10 @@ def seed_targets(
 def folder_targets(
     folder: str | Path, hearing: Hearing = "loudness", progress: Progress | None = None
 ) -> Heard:
-    """The sound files in `folder`, in order of their names, each 2 s as `match` takes it.
+    """Spectrograms of the sound files in `folder`, in order of their names, each 2 s as in `match`.
 
-    Hidden files and folders inside are passed over; a file that cannot be used is reported and
-    left out. Raises AudioError if there is no such folder, or no usable sound in it.
+    Hidden files and subfolders are ignored; a file that cannot be used is reported and left out.
+    Raises AudioError if there is no such folder, or no usable sound in it.
     """
     folder = Path(folder)
     try:
@@ -247,7 +254,7 @@ def folder_targets(
 def frame_labels(
     notes: Float[np.ndarray, "phrase note=40 value"], frames: int
 ) -> Int[np.ndarray, "phrase frame"]:
-    """In each frame, which note is held, counted from 0 (-1 where none is)."""
+    """The index of the note that is held in each frame; -1 where none is."""
     times_s = frame_times_s(frames)
     onsets, offsets = notes[:, :, ONSET_VALUE, None], notes[:, :, OFFSET_VALUE, None]
     with np.errstate(invalid="ignore"):

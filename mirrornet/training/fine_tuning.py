@@ -1,9 +1,9 @@
-"""How a model that reads recordings learns from some, of which nothing but the sound is known.
+"""Fine-tuning of a model for recordings on recordings without labels.
 
-It knows the plant. Now, round after round, the plant plays what it reads in excerpts of them, a
-little changed; it learns to read the knobs of what is heard then, its decoder to foresee it (e_d),
-and to read the excerpts themselves so that the decoder foresees them (e_c). What it hears as notes
-stays as it is.
+The model is already trained on the plant. In each round the plant renders what the model reads from
+excerpts, with small random changes. From these renders the encoder learns to read the patch, and
+the decoder to predict the sound (e_d); from the excerpts themselves the encoder learns through the
+decoder (e_c). The networks that detect notes are not trained.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ from .dataset import MOST_NOTES, SOFTEST, Phrases, babble_phrases, hear_scores
 from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
-ATTEMPTS = 13  # random numbers of their own, apart from those of babble
-AT_ONCE = 32  # excerpts that are read at a time
+ATTEMPTS = 13  # random stream of attempts, distinct from that of babble
+AT_ONCE = 32  # excerpts that are read in a batch
 FRAMES = round(PHRASE_S / FRAME_S)
 
 Heard = Float[np.ndarray, "channel=176 frame"]
@@ -41,33 +41,33 @@ Heard = Float[np.ndarray, "channel=176 frame"]
 
 @dataclass(frozen=True)
 class FineTuningRecipe:
-    """Steps are of `batch` labelled phrases, attempts and babble in equal parts, and `batch_e_c`
-    excerpts."""
+    """Each step uses `batch` labelled phrases, half attempts and half babble, and `batch_e_c`
+    excerpts. (An attempt is the render of what was read from an excerpt.)"""
 
-    phrases: int = 512  # babbled, so as not to forget
-    rounds: int = 4  # of playing what is read
+    phrases: int = 512  # of babble, against forgetting
+    rounds: int = 4  # of rendering what is read
     round_steps: int = 60
     most_excerpts: int = 256
     batch: int = 16
     batch_e_c: int = 8
     weight_e_c: float = 1.0
-    spread: float = 0.08  # standard deviation of what is added to knobs, to explore around them
+    spread: float = 0.08  # standard deviation of random changes of patch rows, for exploration
     lr: float = 5e-4  # peak; see `one_cycle`
     weight_decay: float = 1e-4
-    clip: float = 1.0  # largest norm of the gradients
-    gain_db: float = 8.0  # standard deviation of a phrase's loudness, as in `PhraseRecipe`
+    clip: float = 1.0  # largest norm of a gradient
+    gain_db: float = 8.0  # standard deviation of a random gain, as in `PhraseRecipe`
 
 
 @dataclass(frozen=True)
 class Excerpts:
-    """Parts of recordings, up to `PHRASE_S` each, and what was read in them."""
+    """Excerpts of recordings, up to `PHRASE_S` each, and the notes read from them."""
 
     notes: Float[np.ndarray, "excerpt note=40 value"]
-    """As in `Phrases`, but for the levels."""
+    """As in `Phrases`, but all levels are 1."""
     heard: Float[np.ndarray, "excerpt channel=176 frame=500"]
-    """Uncompressed, as loud as in its recording; zeros beyond its end."""
+    """Uncompressed, at the level it has in its recording; zeros beyond its end."""
     ends: Float[np.ndarray, " excerpt"]
-    """Where each ends, in frames."""
+    """The end of each, in frames."""
 
     def __len__(self) -> int:
         return len(self.notes)
@@ -84,11 +84,20 @@ def fine_tune(
     resume: bool = False,
     device: str = "auto",
 ) -> MirrorNet:
-    """`model`, better at recordings like those that the excerpts are from. Attempts, babble, log,
-    state and the new model go into `folder`; `about` (JSON-ready) says which recordings these are.
+    """Fine-tune a copy of `model` on excerpts of recordings, and return it.
 
-    Interrupted, it goes on with `resume=True`. Raises OutputError if the folder cannot be used,
-    MirrorNetError if a loss is no number.
+    Args:
+        recipe: the number of rounds and steps, and so on.
+        model: for recordings, trained on the pool's plant; it is not changed.
+        pool: workers that render.
+        excerpts: see `cut`.
+        folder: for attempts, babble, log, state and the new model.
+        about: JSON-ready; identifies the recordings.
+        seed: of babble, attempts and batches.
+        resume: continue an interrupted run.
+        device: see `pick_device`.
+
+    Raises OutputError if the folder cannot be used, MirrorNetError if a loss is not finite.
     """
     about = {
         "recipe": type(recipe).__name__,
@@ -122,7 +131,7 @@ def _listen(
     babble: Phrases,
     seed: int,
 ) -> None:
-    """Rounds of: the plant plays what is read; patches are read back, e_d and e_c."""
+    """Train in rounds: render what is read; then the loss of patches, e_d and e_c."""
     to = next(model.parameters()).device
     weights = [*model.encoder.patch_weights(), *model.decoder.parameters()]
     adam = torch.optim.AdamW(weights, recipe.lr, weight_decay=recipe.weight_decay)
@@ -136,7 +145,7 @@ def _listen(
         set_lr(adam, recipe.lr * one_cycle(step / steps))
         tried = sum(len(one) for one in attempts)
         parts = [_rows([babble], batch_rows(step, half, len(babble), seed))]
-        if tried:  # a plant may be silent with all that is read
+        if tried:  # all attempts may be silent
             parts.append(_rows(attempts, batch_rows(step, recipe.batch - half, tried, seed)))
         S, notes, patches = (on(to, np.concatenate(part)) for part in zip(*parts, strict=True))
         rows = batch_rows(step, recipe.batch_e_c, len(excerpts), seed + 1)
@@ -161,15 +170,15 @@ def _listen(
 
 
 def cut(model: MirrorNet, recordings: Iterable[Heard], most: int, seed: int = 0) -> Excerpts:
-    """Excerpts of recordings, each from a note's start on, with what is read in them: all, or so
-    many at most. Recordings are as `features.hear_recording` gives them.
+    """Cut recordings into excerpts, each starting with a note, and read their notes. Of more than
+    `most` excerpts a random choice is kept. Recordings are as from `features.hear_recording`.
 
-    Raises AudioError if there are none.
+    Raises AudioError if no notes are detected.
     """
     chance = np.random.default_rng(seed)
     found: list[tuple[float, tuple[np.ndarray, np.ndarray, np.ndarray]]] = []
     for heard in recordings:
-        # No more are kept than are wanted, whatever the recordings' length.
+        # At most `most` are held in memory, however long the recordings are.
         found += [
             (chance.random(), one)
             for one in _cut(model, transcribe(model, heard), uncompressed(heard))
@@ -186,13 +195,13 @@ def _cut(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     found, notes = [], [note for note in transcript.notes if note.confidence >= CONFIDENT]
     while notes:
-        # A frame before the note; moved by whole frames, onsets keep their place within one.
+        # One frame before the note; a shift by whole frames keeps onsets' positions within frames.
         start = max(int(notes[0].onset_s / FRAME_S) - 1, 0)
         end = min(start + FRAMES, S.shape[-1])
         inside = [n for n in notes if n.onset_s < end * FRAME_S - SHORTEST_NOTE_S][:MOST_NOTES]
         inside = inside or notes[:1]
         notes = notes[len(inside) :]
-        if notes:  # the next one's sound is explained by no note here
+        if notes:  # the next note's sound belongs to no note of this excerpt
             end = min(end, int(notes[0].onset_s / FRAME_S))
         values = note_values(model, inside)
         times = slice(ONSET_VALUE, OFFSET_VALUE + 1)
@@ -217,14 +226,14 @@ def _attempt(
     number: int,
     seed: int,
 ) -> Phrases:
-    """What is read in the excerpts, a little changed, as played and heard."""
+    """Render what is read from the excerpts, with random changes of the patches."""
     notes, patches = read_all(model, excerpts)
     chance = np.random.default_rng((seed, number, ATTEMPTS))
     patches = patches + chance.normal(0, recipe.spread, patches.shape)
     patches = within(pool.controls.patch.rows, patches)
     notes[..., PITCH_VALUE] -= pool.transposition
     keys = notes[..., PITCH_VALUE]
-    notes[(keys < PITCHES_MIDI[0]) | (keys > PITCHES_MIDI[-1])] = np.nan  # it has no such keys
+    notes[(keys < PITCHES_MIDI[0]) | (keys > PITCHES_MIDI[-1])] = np.nan  # no such keys
 
     def scores(some: range) -> list[Score]:
         return [from_arrays(pool.controls, notes[row], patches[row]) for row in some]
@@ -237,7 +246,7 @@ def _attempt(
 def read_all(
     model: MirrorNet, excerpts: Excerpts
 ) -> tuple[Float[np.ndarray, "excerpt note value"], Float[np.ndarray, "excerpt row"]]:
-    """The notes with the levels and controls that the model reads in excerpts, and patches."""
+    """Read all excerpts: notes with levels and controls (see `read_patch`), and patches."""
     learning, to = model.training, next(model.parameters()).device
     model.eval()
     parts = []
@@ -252,7 +261,7 @@ def read_all(
 
 
 def _rows(parts: Sequence[Phrases], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sounds, notes and knobs of some of the phrases of several plays, counted through."""
+    """Spectrograms, notes and patches of `rows`, counted through all `parts`."""
     ends = np.cumsum([len(part) for part in parts])
     of = np.searchsorted(ends, rows, side="right")
     chosen = [(parts[n], row - (ends[n] - len(parts[n]))) for n, row in zip(of, rows, strict=True)]

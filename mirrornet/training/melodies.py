@@ -1,14 +1,15 @@
-"""How a MirrorNet learns: two recipes, each readable from top to bottom.
+"""Training for melodies: two recipes.
 
-`paper`, its authors': rounds in which the plant plays the encoder's guesses, the decoder learns
-from what was heard (e_d), and then the encoder learns through the frozen decoder (e_c).
+`paper`, the authors': rounds in which the plant renders the encoder's guesses for the targets, the
+decoder learns from the renders (e_d), and then the encoder learns through the frozen decoder (e_c).
 
-`mirror`, ours: the plant babbles; the decoder learns to foresee its sound (e_d), and the encoder to
-read the babble back and to play it through the decoder (e_c). Then it listens to the targets: round
-after round the plant plays the encoder's guesses at them, a little changed; both learn from what is
-heard, and the encoder learns to play the targets through the decoder (e_c).
+`mirror`, this project's: the plant renders babble (random melodies); the decoder learns to predict
+its sound (e_d), and the encoder to read its controls and to reproduce it through the decoder (e_c).
+Then come rounds on the targets: the plant renders attempts (the encoder's guesses, with small
+random changes); both networks learn from these, and the encoder learns to reproduce the targets
+through the decoder (e_c).
 
-No target ever comes with its controls.
+No target comes with its controls.
 """
 
 import math
@@ -31,40 +32,41 @@ from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
 Targets = Float[np.ndarray, "target channel=128 frame"]
-# Controls and what was heard, as `listen` gives them.
+# Controls and spectrograms, as from `listen`.
 Babble = tuple[
     Float[np.ndarray, "melody control note"], Float[np.ndarray, "melody channel=128 frame"]
 ]
 
-LISTENING_BABBLE = 1000  # melodies
-ATTEMPTS = 9  # random numbers of their own, apart from those of melodies
+LISTENING_BABBLE = 1000  # melodies of babble in fine-tuning on targets
+ATTEMPTS = 9  # random stream of attempts, distinct from those of melodies
 
 
 @dataclass(frozen=True)
 class MirrorRecipe:
-    """Babble first; then listen to the targets, and to one's own attempts at them."""
+    """Training on babble, then on the targets and the attempts at them."""
 
-    babble: int = 6000  # melodies the plant babbles
-    epochs: float = 12.0  # passes over the babble before any target is heard
-    batch: int = 32  # labelled melodies a step: babble, later babble and attempts in equal parts
-    batch_e_c: int = 16  # melodies a step that are played through the decoder
+    babble: int = 6000  # random melodies
+    epochs: float = 12.0  # passes over the babble before any target is used
+    batch: int = 32  # labelled melodies per step: babble, later half babble and half attempts
+    batch_e_c: int = 16  # melodies per step for e_c
     weight_e_c: float = 100.0
-    alone: float = 0.3  # share of the babbling steps before e_c joins in: the decoder is too bad
-    rounds: int = 4  # of playing the encoder's guesses at the targets, and learning from them
+    alone: float = 0.3  # share of the steps on babble without e_c: the decoder is too bad at first
+    rounds: int = 4  # of rendering attempts at the targets, and training on them
     round_steps: int = 100
-    spread: float = 0.08  # standard deviation of what is added to guesses, to explore around them
+    spread: float = 0.08  # standard deviation of random changes of guesses, for exploration
     encoder_lr: float = 1e-3  # peaks; see `one_cycle`
     decoder_lr: float = 2e-3
-    listening_lr: float = 0.5  # share of these peaks while listening to targets
+    listening_lr: float = 0.5  # share of these peaks in the rounds on targets
     architecture: Literal["melody"] = "melody"
 
     def listening(self) -> "MirrorRecipe":
-        """What is left to do for a model that knows the plant: to listen to targets. It babbles a
-        little, so as not to forget."""
+        """The recipe for fine-tuning a trained model on targets: the rounds only, with a little
+        babble against forgetting."""
         return replace(self, babble=LISTENING_BABBLE, epochs=0)
 
     @property
     def babbling_steps(self) -> int:
+        """The number of steps before any target is used."""
         return int(self.epochs * self.babble / self.batch)
 
 
@@ -94,10 +96,15 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 def plan_from(
     recipe: str, budget: str, start: str | None, controls: str
 ) -> tuple[Recipe, MirrorNet | None]:
-    """The recipe by its name and budget, and the model to begin as: none, where `start` is None,
-    what ships for the control set, where it is "shipped", or else the model at this path.
+    """The recipe by name and budget, and the model to start from.
 
-    Raises MirrorNetError for a recipe that starts from nothing, CheckpointError for a bad model.
+    Args:
+        recipe, budget: keys of `RECIPES`.
+        start: None: no model; "shipped": the model that ships for the control set; else the path of
+            a model. With a model the recipe is that for fine-tuning (`MirrorRecipe.listening`).
+        controls: name of the control set.
+
+    Raises MirrorNetError for a recipe without a start model, CheckpointError for a bad model.
     """
     plan = RECIPES[recipe][budget]
     if start is None:
@@ -122,14 +129,22 @@ def learn(
     start: MirrorNet | None = None,
     babble: Babble | None = None,
 ) -> MirrorNet:
-    """Learn to play `targets` on the pool's plant; log, state and model go into `folder`.
+    """Train a model to reproduce `targets` on the pool's plant.
 
-    `targets` are auditory spectrograms of five-note melodies, heard the way the recipe's
-    architecture hears (`MirrorNet.hearing`). `start` is a model to begin as. `babble` is what this
-    plant was heard to babble before; without it, the mirror recipe lets it babble.
+    Args:
+        recipe: see `RECIPES`.
+        pool: workers that render; their plant and controls become the model's.
+        targets: spectrograms of five-note melodies, with the features of the recipe's architecture
+            (`MirrorNet.hearing`).
+        folder: for log, state, renders and model.
+        seed: of babble, initial weights, batches and attempts.
+        resume: continue an interrupted run, which gives the same weights, bit for bit on a CPU with
+            as many threads.
+        device: see `pick_device`.
+        about_targets: a description of the targets, for the model's card.
+        start: a model whose weights training starts from.
+        babble: renders of this plant to use as babble; None: the mirror recipe makes its own.
 
-    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
-    with as many threads.
     Raises OutputError if the folder cannot be used.
     """
     about = {
@@ -171,10 +186,9 @@ def train_mirror(
     seed: int,
     babble: Babble | None = None,
 ) -> None:
-    """Babble, read it back and foresee it; then play the targets, and learn from what is heard.
+    """Run the mirror recipe: train on babble, then on targets and attempts.
 
-    Without targets there is only babble: the model then knows the plant, and no sound from
-    elsewhere.
+    Without targets the model is trained on babble only.
     """
     if babble is None:
         controls = random_melodies(pool.controls, "babble", recipe.babble, seed)
@@ -209,7 +223,7 @@ def train_mirror(
                 tried, tried_sound = (np.concatenate(part) for part in zip(*attempts, strict=True))
             half = recipe.batch // 2
             rows = batch_rows(step_listening, recipe.batch - half, len(tried), seed + 2)
-            # Babble last: the end of a batch is augmented.
+            # Babble last, because the end of a batch is augmented.
             labelled = np.concatenate([tried[rows], labelled[:half]])
             sound = np.concatenate([tried_sound[rows], sound[:half]])
             rows = batch_rows(step_listening, recipe.batch_e_c, len(targets), seed + 1)
@@ -230,7 +244,7 @@ def train_mirror(
 
     steps = babbling + listening
     for step in fit(run, "Learning", steps, model, adams, losses, seed, clip=1.0):
-        if step == babbling - 1:  # it knows the plant, and no target yet
+        if step == babbling - 1:  # trained on the plant, not on any target
             model.save(run.part("babbled") / "model.json", {"spent_s": run.spent_s})
 
 
@@ -243,7 +257,7 @@ def _attempt(
     round_number: int,
     seed: int,
 ) -> Babble:
-    """The encoder's guesses at the targets, a little changed, as controls and as heard."""
+    """Render the encoder's guesses for the targets, with random changes of all but pitch."""
     device = next(model.parameters()).device
     guesses = model.guess(torch.from_numpy(targets).to(device)).cpu().numpy()
     if not np.isfinite(guesses).all():
@@ -259,7 +273,7 @@ def _attempt(
 def train_paper(
     run: Run, recipe: PaperRecipe, model: MirrorNet, pool: Pool, targets: Targets, seed: int
 ) -> None:
-    """Rounds of: listen to the plant play the guesses, e_d on that, e_c on the targets."""
+    """Run the paper's recipe: rounds of rendering the guesses, e_d on these, e_c on the targets."""
     encoder_adam = torch.optim.Adam(model.encoder.parameters(), lr=recipe.encoder_lr)
     decoder_adam = torch.optim.Adam(model.decoder.parameters(), lr=recipe.decoder_lr)
     per_epoch = math.ceil(len(targets) / recipe.batch)
@@ -274,7 +288,7 @@ def train_paper(
         nonlocal guesses, heard
         round_number, in_round = divmod(step, round_steps)
         if in_round < decoder_steps:
-            # The encoder rests, so its guesses are played once and then remembered.
+            # The encoder is not trained in this phase, so its guesses are rendered once.
             if in_round == 0 or len(guesses) == 0:
                 guesses = model.guess(torch.from_numpy(targets).to(device)).cpu().numpy()
                 folder = run.part(f"round-{round_number:02d}")
@@ -290,7 +304,7 @@ def train_paper(
 
     steps = recipe.rounds * round_steps
     for step in fit(run, "Learning", steps, model, adams, losses, seed, log_every=1):
-        if (step + 1) % round_steps == 0:  # so that the course of learning can be scored later
+        if (step + 1) % round_steps == 0:  # for learning curves
             rounds = (step + 1) // round_steps
             card = {"learning_renders": rounds * len(targets), "learning_cpu_s": run.cpu_s}
             model.save(run.part(f"round-{rounds - 1:02d}") / "model.json", card)

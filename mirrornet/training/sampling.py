@@ -1,9 +1,9 @@
-"""Random scores: what a plant babbles, and the targets of the paper's experiments.
+"""Random scores: babble for training, and the targets of the paper's experiments.
 
-Babble explores all there is: melodies have every control uniform in 0..1 and every semitone; other
-scores are drawn by the plant itself (`Plant.sample`). Targets are music: the paper's scale. Each
-kind has random streams of its own, so held-out melodies come from seeds that training never sees;
-asking for more melodies keeps the first ones the same.
+Babble covers the whole control space: in melodies every control is uniform in 0..1 and every
+semitone occurs; other scores are drawn by the plant itself (`Plant.sample`). Targets use the
+paper's scale. Each kind has its own random stream, so held-out melodies come from seeds that
+training never uses; asking for more melodies keeps the first ones.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ SCALE_SEMITONES = (0, 2, 3, 5, 7, 9, 10, 12)
 
 
 def score_seed(seed: int, number: int) -> tuple[int, int, int]:
-    """Of the random numbers with which a plant draws score number `number` of a seed."""
+    """The seed of the generator from which a plant draws score `number` of a run's `seed`."""
     return seed, number, SCORE_STREAM
 
 
@@ -34,7 +34,7 @@ def random_melodies(
     notes: int = 5,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Float[np.ndarray, "melody control note"]:
-    """`count` random melodies of one kind, 0..1, some controls in narrower `ranges`."""
+    """Draw `count` random melodies of one kind; controls by name in `ranges`, others in 0..1."""
     generator = np.random.default_rng((seed, STREAMS[kind]))
     controls = generator.random((count, len(space.rows), notes))
     semitones = np.arange(PITCH_SPAN + 1) if kind == "babble" else np.array(SCALE_SEMITONES)

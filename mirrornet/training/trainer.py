@@ -1,13 +1,13 @@
-"""One training in one folder, with a log, and a state it can be resumed from.
+"""A training run in a folder, with a log and a state from which it can be resumed.
 
-`train` makes a model and lets a recipe work on it; `fit` takes the recipe's steps. A `Run` is the
+`train` makes a model and calls a recipe to train it; `fit` takes the recipe's steps. A `Run` is the
 folder:
 
-run.json          what is being learned, fixed for the life of the folder
+run.json          all settings of the run, fixed for the life of the folder
 log.jsonl         one line per logged step
 state.json        the last saved state's card, its tensors beside it
-model.json        the learned model, when done
-lock              held by the process that is at work here
+model.json        the trained model, when done
+lock              held by the process that uses the folder
 """
 
 import json
@@ -31,12 +31,12 @@ from ..storage import check_place, write_atomically
 from .steps import descend, pick_device
 
 SAVE_EVERY_S = 60.0
-STEP_SEEDS = 1_000_003  # apart are the seeds of two runs, of whose steps each has its own
+STEP_SEEDS = 1_000_003  # distance of consecutive runs' seeds; each step has a seed of its own
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """OutputError unless a run may begin in `folder` or, with `resume`, go on there, and files can
-    be written in it."""
+    """Raise OutputError unless files can be written in `folder`, and a run can start there or, with
+    `resume`, continue."""
     if (folder / "run.json").is_file():
         if not resume:
             raise OutputError(f"{folder} holds a run already; add --resume to go on with it.")
@@ -46,10 +46,10 @@ def check_folder(folder: Path, resume: bool) -> None:
 
 
 class Run:
-    """The folder of one learning. `about` (JSON-ready) says what is learned.
+    """The folder of one training run. `about` (JSON-ready) holds all settings of the run.
 
-    Raises OutputError if the folder cannot be used, holds another run, or another process is at
-    work in it.
+    Raises OutputError if the folder cannot be used, holds another run, or is used by another
+    process.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Run:
                     f"{folder} holds another run (see run.json); resume it with the same options "
                     "and targets, or choose another folder."
                 )
-            # Of one process there may be several, as when a search is taken up again.
+            # One process may open a run several times, as when a search is continued.
             self._lock = FileLock(folder / "lock", is_singleton=True)
             self._lock.acquire(blocking=False)
         except Timeout as error:
@@ -83,24 +83,24 @@ class Run:
 
     @property
     def spent_s(self) -> float:
-        """Time that went into the run so far, earlier goes included."""
+        """Wall-clock time of the run so far, earlier sessions included."""
         return self._spent_before_s + time.monotonic() - self._began_s
 
     @property
     def cpu_s(self) -> float:
-        """The same in time of this process's threads; workers that play are not counted."""
+        """CPU time of the run so far, earlier sessions included, without that of workers."""
         return self._cpu_before_s + time.process_time() - self._began_cpu_s
 
     @property
     def took(self) -> dict[str, float]:
-        """The same for a model's card."""
+        """Both times as entries of a model's card."""
         return {
             "learning_minutes": round(self.spent_s / 60, 1),
             "learning_cpu_s": round(self.cpu_s, 1),
         }
 
     def part(self, name: str) -> Path:
-        """A folder inside the run, made if need be."""
+        """A subfolder of the run; created if it does not exist."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
@@ -112,9 +112,9 @@ class Run:
         model: nn.Module,
         optimizers: Mapping[str, torch.optim.Optimizer],
     ) -> Iterator[int]:
-        """Step numbers up to `total`, from where the run stopped; saves the state as it goes.
+        """Yield step numbers up to `total` from where the run stopped, saving the state regularly.
 
-        Once cancelled, it ends the current step, saves, and then raises CancelledError.
+        When cancelled, it ends the current step, saves, and raises CancelledError.
         """
         first = self._restore(model, optimizers)
         self._trim_log(first)
@@ -137,7 +137,7 @@ class Run:
             self.save(total, model, optimizers)
 
     def log(self, step: int, **values: float) -> None:
-        """Append a line to the log and show the values beside the bar."""
+        """Append a line to the log and report the values to the progress stage."""
         with self._log.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
@@ -147,7 +147,7 @@ class Run:
     def save(
         self, step: int, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer]
     ) -> None:
-        """Write the state before step number `step`."""
+        """Save the state before step number `step`."""
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         for name, optimizer in optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
@@ -181,7 +181,7 @@ class Run:
         return card["step"]
 
     def _trim_log(self, first: int) -> None:
-        """Forget lines of steps that will be taken again."""
+        """Remove lines of steps that will be taken again."""
         if self._log.is_file():
             lines = self._log.read_text().splitlines(keepends=True)
             keep = [
@@ -191,13 +191,13 @@ class Run:
 
 
 class Losses(NamedTuple):
-    """Of one step."""
+    """Losses of one step."""
 
     total: Tensor
     parts: Mapping[str, Tensor]
-    """Those that the log shows, by name."""
+    """Those that are logged, by name."""
     optimizers: Sequence[str] = ()
-    """Which take the step; all of them, if none is named."""
+    """Names of those that take the step; all if empty."""
 
 
 def train(
@@ -211,12 +211,22 @@ def train(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Any:
-    """The model that `make` begins and `learn` trains, in eval mode on the CPU; its log, state and
-    weights go into `folder`. `about` (JSON-ready) says all that it depends on.
+    """Make a model with `make`, train it with `learn`, and return it in eval mode on the CPU.
 
-    Interrupted, it goes on with `resume=True` and ends with the same weights, bit for bit on a CPU
-    with as many threads. Raises OutputError if the folder cannot be used, CancelledError once
-    `progress` is cancelled, MirrorNetError if a loss is no number.
+    Args:
+        folder: for log, state and model; a model that is already there is returned.
+        about: JSON-ready; all that the model depends on.
+        make: makes the untrained model; it runs with `seed` set.
+        learn: trains the model, with the steps of `fit`.
+        load: reads the model back from its card.
+        seed: of the initial weights.
+        resume: continue an interrupted run, which gives the same weights, bit for bit on a CPU with
+            as many threads.
+        device: see `pick_device`.
+        progress: receives reports and can cancel.
+
+    Raises OutputError if the folder cannot be used, CancelledError when `progress` is cancelled,
+    MirrorNetError if a loss is not finite.
     """
     run = Run(Path(folder), about, resume, progress)
     done = run.folder / "model.json"
@@ -245,17 +255,17 @@ def fit(
     clip: float = math.inf,
     log_every: int = 20,
 ) -> Iterator[int]:
-    """Take the steps up to `total` that are left, and yield the number of each when it is taken.
+    """Take the remaining steps up to `total`, and yield the number of each after it is taken.
 
-    Dropout in `losses(step)` depends on the seed and the step alone; no gradient is longer than
-    `clip`.
+    Random numbers of torch in `losses(step)` depend on the seed and the step alone. Gradient norms
+    are clipped to `clip`; every `log_every`-th step is logged.
     """
     for step in run.steps(name, total, model, optimizers):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed * STEP_SEEDS + step)
             try:
                 loss, parts, used = losses(step)
-            except CancelledError:  # while the plant played for it
+            except CancelledError:  # during renders for this step
                 run.save(step, model, optimizers)
                 raise
         descend(loss, step, *(optimizers[one] for one in used or optimizers), clip=clip)
@@ -266,12 +276,12 @@ def fit(
 
 class _NoBoard:
     def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Nobody looks."""
+        """Discard the value."""
 
 
 @contextmanager
 def _tensorboard(folder: Path, first: int) -> Iterator[Any]:
-    """Tensorboard's writer, where it is installed; steps from `first` on are written anew."""
+    """TensorBoard's writer, if installed; its old records of steps from `first` on are dropped."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

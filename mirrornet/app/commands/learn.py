@@ -134,8 +134,9 @@ def _learn_recordings(
 ) -> None:
     if recipe != "mirror" or (targets.isdecimal() and targets != "0"):
         raise MirrorNetError(
-            f"with --controls {controls} a model is trained on babble alone, or fine-tuned (--start "
-            "shipped) on a folder of recordings (--targets FOLDER); leave out the other options."
+            f"with --controls {controls} a model is trained on babble alone, or fine-tuned "
+            "(--start shipped) on a folder of recordings (--targets FOLDER); leave out the other "
+            "options."
         )
     from ...features import RECORDING_RATE_HZ
     from ...plants.pool import Pool

@@ -1,1 +1,1 @@
-"""The methods we compare with: searches under one render budget, and networks taught by babble."""
+"""Baselines: searches under one render budget, and networks trained on babble."""

@@ -1,9 +1,9 @@
-"""An audio spectrogram transformer as regressor.
+"""An audio spectrogram transformer (AST) as a regressor of controls.
 
-Gong et al., "AST: Audio Spectrogram Transformer", Interspeech 2021, which Bruford et al. 2024 and
-Hayes et al. 2025 take for sound matching. Ours is smaller, has a class token for each note, and is
-not pretrained, so positions begin as sines and cosines (Beyer et al., "Better plain ViT baselines
-for ImageNet-1k", 2022).
+Gong et al., "AST: Audio Spectrogram Transformer", Interspeech 2021; used for sound matching by
+Bruford et al. 2024 and Hayes et al. 2025. Ours is smaller, has a class token for each note, and is
+not pretrained, so position embeddings are initialised with sines and cosines (Beyer et al., "Better
+plain ViT baselines for ImageNet-1k", 2022).
 """
 
 import torch
@@ -20,7 +20,7 @@ RECIPE = SupervisedRecipe(epochs=20, batch=16, lr=5e-4)
 
 
 class AstRegressor(Regressor):
-    """`(batch, channel=128, frame) -> (batch, control, note)`; see `Regressor`."""
+    """AST regressor, `(batch, channel=128, frame) -> (batch, control, note)`; see `Regressor`."""
 
     def __init__(self, controls: int, notes: int = 5, frames: int = 250):
         head = nn.Sequential(
@@ -33,12 +33,12 @@ class AstRegressor(Regressor):
 
 
 class Transformer(nn.Module):
-    """`(batch, 1, channel=128, frame) -> (batch, token, width)`: what `tokens` class tokens gather
-    from the patches. Frames that do not fill a patch are left out."""
+    """Transformer on spectrogram patches; returns the outputs of `tokens` class tokens. Frames that
+    do not fill a patch are ignored."""
 
     def __init__(self, tokens: int, frames: int):
         super().__init__()
-        # AST takes mean and variance of its data away.
+        # AST normalises its data by mean and variance.
         self.normalise = nn.BatchNorm2d(1, affine=False)
         self.patches = nn.Conv2d(1, WIDTH, PATCH, PATCH)
         self.positions = nn.Parameter(grid(CHANNELS // PATCH[0], frames // PATCH[1]))
@@ -61,12 +61,12 @@ class Transformer(nn.Module):
 
 
 def grid(rows: int, columns: int) -> Float[Tensor, "position width"]:
-    """Positions row by row: half of the width says which row, half which column."""
+    """Position embeddings, row by row: half of the width encodes the row, half the column."""
     row, column = waves(rows), waves(columns)
     return torch.cat([row.repeat_interleave(columns, 0), column.repeat(rows, 1)], 1)
 
 
 def waves(count: int) -> Float[Tensor, "count half"]:
-    """Sines and cosines of 0, 1, 2, ... with periods from 6 to 600."""
+    """Sines and cosines of the positions 0, 1, 2, ... with periods from 2π to 200π."""
     angles = torch.outer(torch.arange(count), 100 ** -torch.linspace(0, 1, WIDTH // 4))
     return torch.cat([angles.sin(), angles.cos()], 1)

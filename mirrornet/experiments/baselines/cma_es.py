@@ -1,4 +1,4 @@
-"""CMA-ES with restarts, each of twice the population and from another place (pycma).
+"""CMA-ES with restarts, each with twice the population and another initial mean (pycma).
 
 N. Hansen, A. Ostermeier: Completely derandomized self-adaptation in evolution strategies (2001);
 A. Auger, N. Hansen: A restart CMA evolution strategy with increasing population size (2005).
@@ -11,18 +11,20 @@ from jaxtyping import Float
 from ...controls import ControlSpace
 from .search import Search, Seed, bench_module, generator
 
-SIGMA = 0.3  # from the middle of everything
-READ_SIGMA = 1 / 12  # of pitch and duration in a start: a semitone, about 25 ms
-KNOB_SIGMA = 0.25  # of the other knobs there
-TOLERANCE = 1e-5  # stop when nothing has changed by this share of the target's variance
+SIGMA = 0.3  # initial standard deviation from the mean 0.5
+READ_SIGMA = 1 / 12  # the same of pitch and duration of a `start`: a semitone, about 25 ms
+KNOB_SIGMA = 0.25  # the same of its other controls
+TOLERANCE = 1e-5  # restart when errors differ by less, as a share of the target's variance
 
 
 class CmaEs(Search):
-    """From the middle of all controls, or from a `start` whose pitches and durations are about
-    right and whose other knobs are a guess; restarts are from anywhere, or from `start` again.
+    """CMA-ES on controls in 0..1, started at 0.5 with restarts from uniformly random means.
 
-    Raises MirrorNetError if pycma is not installed, ControlError for a `start` the plant must not
-    play.
+    With a `start`, it starts and restarts there; pitches and durations of `start` are taken as
+    nearly right, its other controls as guesses.
+
+    Raises MirrorNetError if pycma is not installed, ControlError for a `start` of the wrong shape
+    or out of 0..1.
     """
 
     name = "CMA-ES"
@@ -68,10 +70,10 @@ class CmaEs(Search):
                 "tolfun": TOLERANCE,
                 # numpy's, pycma's default, is 20 times slower on a machine whose cores are busy.
                 "CMA_eigenmethod": scipy.linalg.eigh,
-                # Its own chance, not numpy's, which all searches and the caller would share.
+                # A generator of its own: numpy's global state is shared with the caller.
                 "randn": lambda *shape: self._random.standard_normal(shape),
                 "seed": np.nan,
-                "verbose": -10,  # no word, and no file that could steer it
+                "verbose": -10,  # no output, and no signals file that could change options
                 "verb_log": 0,
                 **options,
             },

@@ -1,9 +1,9 @@
-"""A convolutional regressor, after InverSynth and SpiegeLib.
+"""A convolutional regressor of controls, after InverSynth and SpiegeLib.
 
 Barkan et al., "InverSynth: Deep Estimation of Synthesizer Parameter Configurations from Audio
 Signals", IEEE/ACM TASLP 27(12), 2019: six strided convolutions and a dense layer on a spectrogram.
-Shier et al., "SpiegeLib: An Automatic Synthesizer Programming Library", AES 148, 2020, has it as
-Conv6. Ours is wider, batch normalised, and has a hidden dense layer.
+Shier et al., "SpiegeLib: An Automatic Synthesizer Programming Library", AES 148, 2020, call it
+Conv6. Ours is wider, uses batch normalisation, and has a hidden dense layer.
 """
 
 from torch import nn
@@ -19,7 +19,7 @@ RECIPE = SupervisedRecipe(epochs=60, batch=32, lr=2e-3)
 
 
 class CnnRegressor(Regressor):
-    """`(batch, channel=128, frame) -> (batch, control, note)`; see `Regressor`."""
+    """CNN regressor, `(batch, channel=128, frame) -> (batch, control, note)`; see `Regressor`."""
 
     def __init__(self, controls: int, notes: int = 5, frames: int = 250):
         layers: list[nn.Module] = [nn.BatchNorm2d(1)]

@@ -1,4 +1,4 @@
-"""A genetic algorithm (pymoo).
+"""A genetic algorithm (pymoo) as a search baseline.
 
 Simulated binary crossover: K. Deb, R. Agrawal (1995); polynomial mutation: K. Deb, M. Goyal (1996).
 """
@@ -11,16 +11,19 @@ from .search import Search, Seed, bench_module, generator
 
 
 class Genetic(Search):
-    """From random controls. Raises MirrorNetError if pymoo is not installed."""
+    """Genetic algorithm on controls in 0..1, from a random population.
+
+    Raises MirrorNetError if pymoo is not installed.
+    """
 
     name = "genetic algorithm"
 
     def __init__(self, space: ControlSpace, seed: Seed, notes: int = 5):
         self.seed = seed
         self._shape = (len(space.rows), notes)
-        # pymoo's standard settings, but for the population (100): parents win tournaments of two,
-        # nine of ten pairs cross, children mutate in one control on average, the fittest of both
-        # generations live on, nobody twice.
+        # pymoo's defaults, except for the population (100): binary tournaments, crossover with
+        # probability 0.9, on average one mutated control per child, survival of the best of parents
+        # and children, no duplicates.
         operators = "pymoo.operators"
         self._algorithm = bench_module("pymoo.algorithms.soo.nonconvex.ga").GA(
             pop_size=50,

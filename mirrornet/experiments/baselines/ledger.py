@@ -1,7 +1,7 @@
-"""What a search played and how far off it was, in the order it was asked, kept on disk in shards.
+"""Log of a search on disk: its candidates and their errors, in order, in shards.
 
-Searches are deterministic, so this is all that is needed to bring one back to where it was: it asks
-again, and is told from here.
+Searches are deterministic, so the log is enough to resume one: the search is run again and gets the
+errors of known candidates from the log, without renders.
 """
 
 from pathlib import Path
@@ -16,19 +16,19 @@ from ...errors import OutputError
 from ...storage import write_arrays
 from ...training.trainer import Run
 
-SHARD = 2000  # a minute of playing, at most, is lost when the process is killed
+SHARD = 2000  # rows; at most a minute of rendering is lost when the process is killed
 
 
 class Ledger:
-    """The rows of one search; use it in a `with` block. Without a `folder`, nothing is kept.
+    """The log of one search, for use in a `with` block. Without a `folder`, nothing is kept.
 
-    `about` (JSON-ready) says what is searched. Raises OutputError if the folder cannot be used,
+    `about` (JSON-ready) identifies the search. Raises OutputError if the folder cannot be used,
     holds another search or is damaged.
     """
 
     def __init__(self, folder: Path | None, about: dict[str, Any]):
         self._folder = folder
-        self._at = 0  # rows recalled or saved so far
+        self._at = 0  # rows recalled or saved
         self._new: list[tuple[np.ndarray, float]] = []
         self._controls, self._errors = np.empty(0), np.empty(0)
         if folder:
@@ -40,9 +40,9 @@ class Ledger:
     def recall(
         self, controls: Float[np.ndarray, "row control note"]
     ) -> Float[np.ndarray, " known"]:
-        """The errors of the next rows, as far as they are known: of all, of the first, or of none.
+        """Return the errors of the next rows as far as the log has them: of all, some or none.
 
-        Raises OutputError if other controls were played in their place.
+        Raises OutputError if the log has other controls in their place.
         """
         here = slice(self._at, self._at + len(controls))
         errors, played = self._errors[here], self._controls[here]
@@ -58,7 +58,7 @@ class Ledger:
         return errors
 
     def add(self, controls: Float[np.ndarray, "control note"], error: float) -> None:
-        """Note a row that was not known."""
+        """Append a row that was not in the log."""
         if self._folder:
             self._new.append((controls, error))
             if len(self._new) == SHARD:

@@ -1,6 +1,6 @@
-"""Nearest neighbours: play the babbled melodies that sounded most like the target, nearest first.
+"""Nearest-neighbour search: render the babbled melodies nearest to the target, nearest first.
 
-It knows the babble, as our networks do; its renders are those of the answers.
+It uses the babble, as the networks do; only the renders of its candidates are counted.
 """
 
 import numpy as np
@@ -8,16 +8,16 @@ from jaxtyping import Float
 
 from .search import BATCH, Search
 
-CHUNK = 256
+CHUNK = 256  # babbled melodies in memory at a time
 
 
 def babble_distances(
     heard: Float[np.ndarray, "babble channel=128 frame"],
     targets: Float[np.ndarray, "target channel=128 frame"],
 ) -> Float[np.ndarray, "target babble"]:
-    """Squared distances of spectrograms, less a constant for each target.
+    """Compute squared distances of spectrograms, less a constant for each target.
 
-    `heard` may be in half precision and on disk: little of it is held in memory at a time.
+    `heard` may be in half precision and memory-mapped: it is read in chunks.
     """
     wanted = targets.reshape(len(targets), -1).astype(np.float32)
     distances = np.empty((len(targets), len(heard)), np.float32)
@@ -30,7 +30,8 @@ def babble_distances(
 
 
 class Nearest(Search):
-    """`distances` are the target's row of `babble_distances`. Ends with the babble."""
+    """Nearest-neighbour search in babbled melodies; ends when all are rendered. `distances` are
+    the target's row of `babble_distances`."""
 
     name = "nearest in the babble"
 
@@ -46,4 +47,4 @@ class Nearest(Search):
         return asked
 
     def tell(self, controls: np.ndarray, errors: np.ndarray) -> None:
-        """The order is settled."""
+        """Do nothing: the order does not depend on errors."""

@@ -1,8 +1,8 @@
-"""Peers that look for the patch of a recording: the same notes, excerpt and time as ours.
+"""Baselines that search the patch of a recording, with the same notes, excerpt and time as ours.
 
-CMA-ES begins in the middle of all knobs. The nearest of the babble are phrases whose notes sound
-most like the recording's, whatever their pitches: windows from each note's onset on, moved along
-frequency to its fundamental and averaged.
+CMA-ES starts with all controls at 0.5. Nearest-neighbour search compares the notes' timbre in the
+babble and in the recording, whatever their pitches: spectrogram windows from each note's onset on,
+shifted along the channels to a common fundamental and averaged.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ Look = Float[np.ndarray, " point"]
 
 
 def search_patch(objective: RecordingObjective, budget: Budget, search: Search) -> Heard:
-    """The best that a search finds until its time is up."""
+    """Run a search until the budget is spent or its candidates end; return the best candidate."""
     played: list[Heard] = []
     while budget.left and len(asked := search.ask()):
         before = len(played)
@@ -39,11 +39,12 @@ def search_patch(objective: RecordingObjective, budget: Budget, search: Search) 
 
 
 def cma_es(objective: RecordingObjective, budget: Budget, seed: Seed) -> Heard:
+    """Search a patch with CMA-ES, started with all controls at 0.5."""
     return search_patch(objective, budget, CmaEs(objective.space, seed, notes=1))
 
 
 class NearestPatches(Search):
-    """The babble's patches, nearest first."""
+    """The patches of the babble, in order of the distance of `looks`, its phrases, to `look`."""
 
     name = "nearest in the babble"
 
@@ -56,16 +57,17 @@ class NearestPatches(Search):
         return asked[..., None]
 
     def tell(self, controls: np.ndarray, errors: np.ndarray) -> None:
-        """The order is settled."""
+        """Do nothing: the order does not depend on errors."""
 
 
 def look_of(heard: Float[np.ndarray, "channel=176 frame"], notes: Sequence[Note]) -> Look:
-    """What the notes of a loudness-compressed spectrogram look like, averaged over them."""
+    """Timbre features of notes in a loudness-compressed spectrogram, averaged over the notes."""
     values = [(note.pitch_midi, note.onset_s, note.offset_s) for note in notes]
     return _look(heard, np.array(values))
 
 
 def looks_of(babble: Phrases) -> Float[np.ndarray, "phrase point"]:
+    """Timbre features of each phrase of the babble, as `look_of` computes them."""
     looks = []
     for heard, notes in zip(babble.heard, babble.notes, strict=True):
         own = notes[~np.isnan(notes[:, 0]), :3].astype(float)

@@ -1,4 +1,4 @@
-"""Random search: what any other search must beat."""
+"""Random search, the baseline of the other searches."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from .search import BATCH, Search, Seed, generator
 
 
 class RandomSearch(Search):
-    """Every control uniform in 0..1, every semitone as likely, as the babble is."""
+    """Random controls, distributed like babble: uniform in 0..1, pitches uniform over semitones."""
 
     name = "random search"
 
@@ -26,4 +26,4 @@ class RandomSearch(Search):
         return controls
 
     def tell(self, controls: np.ndarray, errors: np.ndarray) -> None:
-        """Chance has no memory."""
+        """Do nothing: candidates do not depend on errors."""

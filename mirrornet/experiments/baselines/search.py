@@ -1,8 +1,8 @@
-"""What a search is, and the loop that runs many of them under one render budget.
+"""The interface of search methods (ask and tell), and the loop that runs them on a render budget.
 
-A search proposes controls for one target, is told how far off each was, and proposes again. The
-loop plays, hears and counts, so no search gets more renders than another. The searches of all
-targets go in step, so that a pool always has enough to play.
+A search proposes controls for one target, is told their errors, and proposes again. The loop
+renders, computes errors and counts renders, so every search has the same budget. The searches of
+all targets advance together, so that all workers of a pool are busy.
 """
 
 from abc import ABC, abstractmethod
@@ -22,39 +22,40 @@ from ...models.checkpoints import fingerprint
 from ...plants.pool import Pool
 from .ledger import Ledger
 
-Seed = tuple[int, int]  # of the comparison, and the number of the target
+Seed = tuple[int, int]  # the seed of the benchmark, and the number of the target
 
-STREAM = 5  # `random_melodies` has the streams (seed, 1..4): no target may be drawn here again
-BATCH = 32  # what a search asks at once that learns nothing from the answers
-CHUNK = 4  # rows a worker takes at once: few, as all wait for the last at the end of each turn
-FAILED = 1e9  # the error of controls that the plant failed on; finite, as searches do sums with it
+STREAM = 5  # differs from `random_melodies`' streams (seed, 1..4), from which targets are drawn
+BATCH = 32  # rows per `ask` of searches that do not depend on errors
+CHUNK = 4  # rows per task of a worker: few, as each turn waits for the slowest worker
+FAILED = 1e9  # error of controls whose render failed; finite, as searches compute with it
 
 
 class Search(ABC):
-    """A way to look for the controls that make the plant sound like one target."""
+    """A search for the controls with which the plant sounds like one target."""
 
     name: str
     seed: Seed | None = None
-    """Where chance starts. With the same seed and errors, a search asks the same."""
+    """Random seed. With the same seed and errors, a search asks for the same controls."""
 
     @abstractmethod
     def ask(self) -> Float[np.ndarray, "row control note"]:
-        """What to play next, 0..1; no rows if there is nothing left to try."""
+        """Return the controls to render next, 0..1; no rows if no candidates are left."""
 
     @abstractmethod
     def tell(
         self, controls: Float[np.ndarray, "row control note"], errors: Float[np.ndarray, " row"]
     ) -> None:
-        """How far off each of the rows just asked was. Not called after the last ones."""
+        """Take the errors of the rows that `ask` returned last. Not called once the budget is
+        spent."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """The best that was found for each target with as many renders as each mark says."""
+    """The best answer to each target after each number of renders in `marks`."""
 
     marks: tuple[int, ...]
     errors: Float[np.ndarray, "mark target"]
-    """`metrics.spectrogram_error` of each melody by itself; 0 is perfect."""
+    """`metrics.spectrogram_error` of each melody; 0 is perfect."""
     controls: Float[np.ndarray, "mark target control note"]
 
 
@@ -66,16 +67,19 @@ def search(
     marks: Sequence[int],
     folder: Path | None = None,
 ) -> Course:
-    """Spend `renders` renders on each target, fewer if its search runs out of ideas.
+    """Run a search for each target, with a budget of `renders` renders each.
 
-    `make(i)` is the search for target number i; `targets` are loudness-compressed auditory
-    spectrograms. Controls that the plant fails on count as a render, with the error `FAILED`.
+    Args:
+        make: `make(i)` returns the search for target number i.
+        pool: renders the candidates. A failed render counts as one, with the error `FAILED`.
+        targets: loudness-compressed auditory spectrograms.
+        renders: budget for each target; a search without further candidates ends earlier.
+        marks: numbers of renders, rising, after which the best answers are returned.
+        folder: keeps all candidates and errors; a search that was stopped is resumed from it.
 
-    With a `folder`, what was played is kept there, and a search that was stopped goes on where it
-    was: it asks again and is told from the folder, as far as that goes.
-
-    Raises MirrorNetError for marks that are not numbers of renders in rising order, OutputError
-    for a folder that cannot be used or holds another search.
+    Raises:
+        MirrorNetError: when `marks` are not rising numbers from 1 to `renders`.
+        OutputError: when the folder cannot be used or holds another search.
     """
     if not marks or list(marks) != sorted(set(marks)) or not 1 <= marks[0] <= marks[-1] <= renders:
         raise MirrorNetError(
@@ -113,7 +117,7 @@ def search(
 
 @dataclass(eq=False)
 class _Trail:
-    """The search for one target, and all it has played."""
+    """The search for one target, with its rendered controls and their errors."""
 
     search: Search
     target: Float[np.ndarray, "channel=128 frame"]
@@ -135,7 +139,7 @@ class _Trail:
 def _errors(
     asked: list[tuple[_Trail, np.ndarray]], pool: Pool, ledger: Ledger, stage: Stage
 ) -> Iterator[float]:
-    """How far off each row is: those in the ledger first, then the others as they are heard."""
+    """The error of each row: first of those in the ledger, then of the others, once rendered."""
     rows = np.stack([row for _, row in asked])
     known = ledger.recall(rows)
     yield from known.tolist()
@@ -151,12 +155,15 @@ def _errors(
 
 
 def generator(seed: Seed) -> np.random.Generator:
-    """The random numbers of one search."""
+    """Return the random generator of one search."""
     return np.random.default_rng((*seed, STREAM))
 
 
 def bench_module(name: str) -> Any:
-    """A module of a package that only comparisons need; MirrorNetError if it is not installed."""
+    """Import a module of an optional package of mirrornet[bench].
+
+    Raises MirrorNetError if it is not installed.
+    """
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,9 +1,9 @@
-"""Peers that learn: regression from a spectrogram to controls, supervised by the plant's babble.
+"""Supervised baselines: regression from a spectrogram to controls, trained on the plant's babble.
 
-The amortised matchers of the field answer in one pass: InverSynth (Barkan et al. 2019), SpiegeLib
-(Shier et al. 2020), the AST baseline of Hayes et al. 2025. What they share is here: how answers
-are read off, the loss and the training. They get the same babble as ours, the same augmentation,
-and losses of the same kinds, so what differs is the network.
+Such amortised methods estimate controls in one pass: InverSynth (Barkan et al. 2019), SpiegeLib
+(Shier et al. 2020), the AST baseline of Hayes et al. 2025. This module holds what they share:
+outputs, loss and training. Babble, augmentation and kinds of losses are the same as MirrorNet's, so
+that only the network differs.
 """
 
 import math
@@ -29,17 +29,17 @@ from ...training.trainer import Losses, Run, fit, train
 
 @dataclass(frozen=True)
 class SupervisedRecipe:
-    """Steps are of `batch` babbled melodies."""
+    """Training of a supervised baseline; each step is on `batch` babbled melodies."""
 
-    epochs: float  # passes over the babble
+    epochs: float
     batch: int
     lr: float  # peak; see `one_cycle`
     weight_decay: float = 0.05
-    clip: float = 1.0  # largest norm of the gradient
+    clip: float = 1.0  # maximal norm of the gradient
 
 
 class Reading(NamedTuple):
-    """What a regressor reads from a melody."""
+    """The outputs of a regressor for a batch of melodies."""
 
     pitch_logits: Float[Tensor, "batch note semitone"]
     duration: Float[Tensor, "batch note"]
@@ -47,10 +47,11 @@ class Reading(NamedTuple):
 
 
 class Regressor(nn.Module):
-    """`(batch, channel=128, frame) -> (batch, control, note)`: a `body` and its last layer, `head`.
+    """Regressor of controls: a `body` and its last layer, `head`.
 
-    The head gives `outputs(controls)` numbers for each note, one note after another. The rows of
-    the controls are pitch, duration and the knobs, as in the plant's control space.
+    Maps `(batch, channel=128, frame)` to `(batch, control, note)`. The head gives
+    `outputs(controls)` numbers for each note, one note after another. The rows of the controls are
+    pitch, duration and the knobs, as in the plant's control space.
     """
 
     hearing: Hearing = "loudness"
@@ -63,9 +64,9 @@ class Regressor(nn.Module):
     def forward(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
     ) -> Float[Tensor, "batch control note"]:
-        """Controls of the melody in 0..1, its pitches the likeliest.
+        """Estimate the controls in 0..1, with the most probable pitches.
 
-        Raises ControlError for other notes or frames than built for.
+        Raises ControlError for another number of notes or frames than the network was built for.
         """
         if (asked := (notes, heard.shape[-1])) != (self.notes, self.frames):
             raise ControlError(
@@ -81,15 +82,16 @@ class Regressor(nn.Module):
     def guess(
         self, heard: Float[Tensor, "batch channel=128 frame"], notes: int = 5
     ) -> Float[Tensor, "batch control note"]:
-        """Controls to play, as `MirrorNet.guess`; the regressor must be in eval mode."""
+        """Estimate the controls, as `MirrorNet.guess`; the regressor must be in eval mode."""
         return torch.cat([self(some, notes) for some in heard.split(64)])
 
     def save(self, path: str | Path, card: dict[str, Any]) -> Path:
-        """Write the card `path` (.json) and the weights beside it."""
+        """Write a checkpoint: the card at `path` (.json) and the weights beside it."""
         built = {"controls": self.controls, "notes": self.notes, "frames": self.frames}
         return save_checkpoint(path, self.state_dict(), built | card)
 
     def read(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Reading:
+        """Compute pitch logits, and durations and knobs in 0..1; the head in full precision."""
         features = self.body(heard[:, None])
         with torch.autocast(heard.device.type, enabled=False):
             read = self.head(features.float()).reshape(len(heard), self.notes, -1)
@@ -102,12 +104,12 @@ class Regressor(nn.Module):
         controls: Float[Tensor, "batch control note"],
         plain: int,
     ) -> Float[Tensor, ""]:
-        """How badly babbled controls are read back: durations, pitches and knobs, each as a share
-        of what the best constant answer scores.
+        """Loss of the estimates of babbled controls: the sum of those of durations, pitches and
+        knobs, each as a share of the loss of the best constant answer.
 
-        As with `NoteReader`, beyond the first, `plain` sounds only notes are read. Of durations
-        only the ratios can be heard, so the best answer is a mean over all that have
-        them, and it has them too.
+        As with `NoteReader`, knobs count only for the first `plain` sounds; the others are
+        augmented. Only ratios of durations are audible, so the best estimate is the mean of all
+        durations with the same ratios, and it has these ratios, too.
         """
         reading = self.read(heard)
         duration = F.mse_loss(reading.duration, controls[:, 1])
@@ -118,7 +120,7 @@ class Regressor(nn.Module):
 
 
 def outputs(controls: int) -> int:
-    """How many numbers a regressor gives for each note: pitch is one of 13, the rest a number."""
+    """Number of outputs of a regressor per note: 13 semitones, and one for each other control."""
     return PITCH_SPAN + 1 + controls - 1
 
 
@@ -133,11 +135,25 @@ def train_supervised(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Regressor:
-    """Learn to read babbled `controls` from what was `heard`; log, state and model go to `folder`.
+    """Train a baseline to estimate babbled controls; log, state and model go into `folder`.
 
-    `heard` is as `dataset.listen` gives it, with the hearing `loudness`. Interrupted, it goes on
-    with `resume=True` and ends with the same weights, bit for bit on a CPU with as many threads.
-    Raises OutputError if the folder cannot be used.
+    Args:
+        peer: the regressor's class.
+        recipe: its hyperparameters.
+        controls, heard: babble, as `dataset.listen` returns it with the hearing "loudness".
+        folder: the run's folder.
+        seed: random seed of weights and batches.
+        resume: whether to continue an interrupted run in `folder`. It ends with the same weights,
+            bit for bit on a CPU with the same number of threads.
+        device: "auto", "cpu" or "cuda".
+        progress: receives progress events and can cancel the training.
+
+    Returns:
+        The trained regressor.
+
+    Raises:
+        OutputError: when the folder cannot be used.
+        CancelledError: when `progress` is cancelled.
     """
     shape = {
         "controls": controls.shape[1],
@@ -183,9 +199,9 @@ def train_supervised(
 
 
 def load_supervised(peer: type[Regressor], folder: str | Path) -> Regressor:
-    """What `train_supervised` learned in `folder`, in eval mode.
+    """Load the regressor that `train_supervised` trained in `folder`, in eval mode.
 
-    Raises CheckpointError if it is missing, damaged or another peer's.
+    Raises CheckpointError if it is missing, damaged or of another class.
     """
     path = Path(folder) / "model.json"
     tensors, card = load_checkpoint(path)
