@@ -38,10 +38,9 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch, model) -> Path:
-    """Each test works in a folder of its own, with `model` in place of the one that ships."""
+def here(tmp_path, monkeypatch) -> Path:
+    """Each test works in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mirror, "shipped", lambda controls: model)
     monkeypatch.setattr(match_commands, "DEMO_RENDERS", 2)
     return tmp_path
 
@@ -112,8 +111,8 @@ def test_recipes_and_budgets_are_the_ones_that_exist():
 # Match and demo
 
 
-def test_match_writes_beside_you_and_says_how_close_it_is(capsys, here):
-    assert main(["match", str(MELODY)]) == 0
+def test_match_writes_beside_you_and_says_how_close_it_is(capsys, here, model):
+    assert main(["match", str(MELODY), "--model", str(model)]) == 0
     said = capsys.readouterr().out
     folder = here / "demo-melody-match"
     assert {file.name for file in folder.iterdir()} == FILES
@@ -125,10 +124,7 @@ def test_match_writes_beside_you_and_says_how_close_it_is(capsys, here):
 
 
 @pytest.mark.parametrize("controls", ["set1", "patch"])
-def test_a_file_that_is_cut_is_matched_with_a_warning(capsys, here, monkeypatch, controls):
-    if controls == "patch":
-        monkeypatch.undo()
-        monkeypatch.chdir(here)
+def test_a_file_that_is_cut_is_matched_with_a_warning(capsys, here, controls):
     sound, rate_hz = soundfile.read(MELODY)
     soundfile.write("cut.wav", np.tile(sound, 2), rate_hz)
     os.truncate("cut.wav", 2 * len(sound))

@@ -12,6 +12,7 @@ from mirrornet.export.playing import play, read_score
 from mirrornet.features import hear
 from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant, plant_kinds
+from mirrornet.plants.dx7 import DX7
 from mirrornet.plants.pool import Pool
 from mirrornet.plants.soundfont import SoundFont
 from mirrornet.plants.vital import Vital
@@ -67,7 +68,7 @@ def organ(tmp_path: Path) -> str:
 
 
 def test_those_that_are_installed_are_listed():
-    assert plant_kinds() == {"vital": Vital, "soundfont": SoundFont}
+    assert plant_kinds() == {"vital": Vital, "dx7": DX7, "soundfont": SoundFont}
 
 
 def test_it_plays_controls_of_every_kind(organ: str):

@@ -20,7 +20,7 @@ from ..export.match import Match
 from ..features import hear, hear_recording
 from ..metrics import spectrogram_error
 from ..models.mirrornet import MirrorNet, load_model, shipped
-from ..plants import Plant, find_plant, load_plant
+from ..plants import Plant, find_plant, load_plant, usual_controls
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
 from .melody_sound import melody_sound
@@ -69,7 +69,9 @@ def match(
         plant: a plant, rendered at its sample rate; or a plant's name, rendered at
             `EXPORT_RATE_HZ`.
         model: a model or its path, for recordings or for the melodies of the paper. None: the
-            shipped model for the plant's control set; for a plant's name, the one for recordings.
+            shipped model for the plant and its control set; for a plant's name, the one for
+            recordings. If none ships, the patch is searched with the renders of `refine` or
+            the time of `seconds`.
         refine, seconds: limits of refinement in renders and in seconds; it ends at the first that
             is reached. With neither, the answer is that of encoder and decoder, without refinement.
         candidates: number of answers for a recording that sound different: the best is returned,
@@ -93,16 +95,20 @@ def match(
         raise ControlError(f"a patch is {' or '.join(get_args(PatchScope))}, not {patch!r}.")
     if candidates > 1 and patch == "per-note":
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
-    if model is None or isinstance(model, str | Path):
-        model = load_model(model, "patch" if isinstance(plant, str) else plant.controls.name)
+    if isinstance(model, str | Path):
+        model = load_model(model)
     if isinstance(plant, str):
-        plant = _plant_for(model, plant)
-    check_plays(model, plant.name, plant.controls)
+        plant = plant_for(plant, model)
+    search = model is None and not shipped(plant.controls.name, plant.name).is_file()
+    if model is None:
+        model = shipped_for(plant, bool(refine or seconds))
+    if not search:
+        check_plays(model, plant.name, plant.controls)
     progress = progress or Progress()
     with ONE_THREAD:
         if model.architecture == "recording":
             return match_recording(
-                sound, plant, model, refine, seconds, candidates, patch, seed, progress
+                sound, plant, model, search, refine, seconds, candidates, patch, seed, progress
             )
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
@@ -113,11 +119,34 @@ def match(
         return _match_melody(sound, plant, model, refine, seconds, seed, progress)
 
 
-def _plant_for(model: MirrorNet, name: str) -> Plant:
-    """The plant of that name with the model's control set; with its first set if it lacks that."""
-    sets = find_plant(name).control_sets
-    controls = model.controls.name if model.controls.name in sets else next(iter(sets))
+def plant_for(name: str, model: MirrorNet | None = None, controls: str | None = None) -> Plant:
+    """The plant of that name at `EXPORT_RATE_HZ`, with the given control set; else with that of the
+    model, if it has it; else with the usual one.
+
+    Raises PlantError if there is no such plant or control set.
+    """
+    if controls is None and model and model.controls.name in find_plant(name).control_sets:
+        controls = model.controls.name
+    controls = controls or usual_controls(name)
     return load_plant(name, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
+
+
+def shipped_for(plant: Plant, renders: bool) -> MirrorNet:
+    """The weights that ship for the plant; if none do, those that find notes, whose patch is to be
+    searched with renders.
+
+    Raises CheckpointError if a patch cannot be searched.
+    """
+    card = shipped(plant.controls.name, plant.name)
+    if card.is_file():
+        return MirrorNet.load(card)
+    if plant.controls.is_melody or not renders:
+        search = "" if plant.controls.is_melody else "add --refine 500 to search with renders, or "
+        raise CheckpointError(
+            f"no weights ship for {plant.name} ({plant.controls.name}); {search}learn some with "
+            f"`mirrornet learn --plant {plant.spec.name}`, and name them with --model."
+        )
+    return MirrorNet.load(shipped("patch"))
 
 
 def _match_melody(

@@ -28,6 +28,7 @@ from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .levels import SHORTEST_S, Played, play_at_levels
 from .refine import refine_recording
+from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, optimise_transcript
 from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
@@ -45,6 +46,7 @@ def match_recording(
     sound: Sound,
     plant: Plant,
     model: MirrorNet,
+    search: bool = False,
     refine: int | None = None,
     seconds: float | None = None,
     candidates: int = 1,
@@ -54,8 +56,9 @@ def match_recording(
 ) -> Match:
     """Match a recording of 0.1 s to 10 minutes: its notes and the patch that plays them.
 
-    The arguments are those of `match.match`; the plant has the model's controls. Refinement renders
-    an excerpt, or the whole recording if the patch is "per-note".
+    The arguments are those of `match.match`; the plant has the model's controls. With `search` the
+    model finds the notes only, and half of the limits of refinement are for a search of the patch.
+    Refinement renders an excerpt, or the whole recording if the patch is "per-note".
 
     Raises AudioError for a sound that cannot be used or has no notes, ControlError for more notes
     than can have a patch each.
@@ -65,7 +68,9 @@ def match_recording(
     target, warnings = take_sound(sound, rate_hz)
     duration_s = len(target) / rate_hz
     target_heard = hear_recording(target, rate_hz)
-    transcript = read(model, target_heard)
+    transcript = read(model, target_heard, patch=not search)
+    if search:
+        transcript = without_patch(transcript, plant, seed)
     score = plant_score(plant, transcript, duration_s, patch)
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
     if unplayed:
@@ -80,6 +85,11 @@ def match_recording(
             f"{len(score.notes)} notes were heard, and {MOST_PATCHES} can have a patch each; leave "
             "out per-note, or cut the recording."
         )
+    if search and patch == "shared":
+        half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
+        with budgeted(progress, *half, "Searching") as budget:
+            score = search_patch(plant, score, target, budget, seed)
+        refine, seconds = refine and refine - refine // 2, half[1]
     first = play_at_levels(plant, score, target, target_heard)
     scores = [first.score]
     if candidates > 1:
@@ -97,7 +107,7 @@ def match_recording(
         name = f"Refining {number + 1} of {len(found)}" if len(found) > 1 else "Refining"
         with budgeted(progress, renders, time_s, name) as budget:
             # The decoder predicts one patch only, and would move all candidates to the same one.
-            foreseen = played.score.one_patch and not number
+            foreseen = played.score.one_patch and not number and not search
             surrogate = partial(PatchSurrogate, model, seed=seed) if foreseen else None
             better = refine_recording(plant, played.score, target, budget, surrogate, seed)
         refined = play_at_levels(plant, better, target, target_heard)
@@ -129,10 +139,15 @@ def match_recording(
     return replace(matches[0], others=matches[1:])
 
 
-def read(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
-    """Transcribe a recording and optimise its patch through the decoder; without renders."""
+def read(
+    model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"], patch: bool = True
+) -> Transcript:
+    """Transcribe a recording and, with `patch`, optimise its patch through the decoder; without
+    renders."""
     transcript = transcribe(model, heard)
-    return optimise_transcript(model, transcript, heard) if transcript.notes else transcript
+    if not patch or not transcript.notes:
+        return transcript
+    return optimise_transcript(model, transcript, heard)
 
 
 def plant_score(

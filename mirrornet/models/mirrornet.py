@@ -228,9 +228,9 @@ def _renamed(key: str) -> str:
     return f"encoder.{rest}" if head == "transcriber" else key
 
 
-def shipped(controls: str) -> Path:
-    """Path of the card of the shipped weights for the default plant and a control set."""
-    return Path(__file__).parents[1] / "data" / f"vital-{controls}.json"
+def shipped(controls: str, plant: str = "vital") -> Path:
+    """Path of the card of the shipped weights for a plant and a control set; there may be none."""
+    return Path(__file__).parents[1] / "data" / f"{plant}-{controls}.json"
 
 
 def card_of(path: str | Path | None, controls: str) -> Path:

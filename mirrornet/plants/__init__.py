@@ -18,11 +18,20 @@ from typing import Any
 from ..errors import PlantError
 from .base import NotePlant, Plant, PlantSpec
 
-__all__ = ["NotePlant", "Plant", "PlantSpec", "find_plant", "load_plant", "plant_kinds"]
+__all__ = [
+    "NotePlant",
+    "Plant",
+    "PlantSpec",
+    "find_plant",
+    "load_plant",
+    "plant_kinds",
+    "usual_controls",
+]
 
 GROUP = "mirrornet.plants"
 OURS = {
     "vital": "mirrornet.plants.vital:Vital",
+    "dx7": "mirrornet.plants.dx7:DX7",
     "soundfont": "mirrornet.plants.soundfont:SoundFont",
 }
 
@@ -56,6 +65,17 @@ def load_plant(name: str = "vital", /, **options: Any) -> Plant:
     plant = kind(**named | options)
     plant.spec = PlantSpec(source, plant.spec.options)
     return plant
+
+
+def usual_controls(name: str, melodies: bool = False) -> str:
+    """The control set that the plant's name stands for; else its first one for recordings, or for
+    `melodies` of the paper; if it has none of that kind, its first one.
+
+    Raises PlantError for a name that does not exist.
+    """
+    kind, _, named = _found(name)
+    fitting = [key for key, space in kind.control_sets.items() if space.is_melody == melodies]
+    return named.get("controls") or (fitting or list(kind.control_sets))[0]
 
 
 def is_file(name: str) -> bool:

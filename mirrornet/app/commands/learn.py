@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AudioError, CheckpointError, MirrorNetError
-from ..controls import usual_controls
 from ..options import (
     BenchBudget,
     BenchNumber,
@@ -70,13 +69,12 @@ def learn(
     as `--targets`, and `--start`, a model is fine-tuned on these. Ctrl-C stops, `--resume`
     continues.
     """
-    from ...plants import find_plant, is_file
+    from ...plants import find_plant, is_file, usual_controls
 
     kind = find_plant(plant)
     name = kind.name if is_file(plant) else plant
     if controls is None:
-        melodies = targets.isdecimal() or recipe == "paper"
-        controls = usual_controls(kind.control_sets, melodies)
+        controls = usual_controls(plant, melodies=targets.isdecimal() or recipe == "paper")
     if controls in kind.control_sets and not kind.control_sets[controls].is_melody:
         place = f"{name}-{controls}"
         _learn_recordings(

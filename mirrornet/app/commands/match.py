@@ -9,8 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CheckpointError, MirrorNetError, OutputError
-from ..controls import usual_controls
+from ...errors import MirrorNetError, OutputError
 from ..interrupts import deferred_interrupt
 from ..options import (
     Candidates,
@@ -34,6 +33,7 @@ from ..terminal import say
 if TYPE_CHECKING:
     from ...export.match import Match
     from ...models.mirrornet import MirrorNet
+    from ...plants import Plant as SoundPlant
     from ...plants.base import Artifact
     from ...score import Note
 
@@ -177,7 +177,9 @@ def _match(
     from ..console import Console
 
     progress = Console().progress
-    found = match(sound, plant, _model(plant, controls, model), progress=progress, **how)
+    renders = bool(how.get("refine") or how.get("seconds"))
+    player, reader = _plant_and_model(plant, controls, model, renders)
+    found = match(sound, player, reader if model else None, progress=progress, **how)
     _say_found(found, played)
     with deferred_interrupt() as interrupt:
         found.save(out)
@@ -186,18 +188,21 @@ def _match(
     _say_files(found, out)
 
 
-def _model(plant: str, controls: str | None, path: Path | None) -> "MirrorNet":
-    """The model at `path`, or what ships for the plant and the control set."""
-    from ...models.mirrornet import load_model
-    from ...plants import find_plant
+def _plant_and_model(
+    plant: str, controls: str | None, path: Path | None, renders: bool
+) -> tuple["SoundPlant", "MirrorNet"]:
+    """The plant with a control set, and the model at `path` or the one that ships.
 
-    kind = find_plant(plant)
-    if path is None and kind.name != "vital":
-        raise CheckpointError(
-            f"no weights ship for {kind.name}; learn some with `mirrornet learn --plant {plant}`, "
-            "and name them with --model."
-        )
-    return load_model(path, controls or usual_controls(kind.control_sets, False))
+    Raises CheckpointError if none ships, and no `renders` are allowed for a search.
+    """
+    from ...matching.match import plant_for, shipped_for
+    from ...models.mirrornet import load_model
+
+    if path is not None:
+        model = load_model(path)
+        return plant_for(plant, model), model
+    player = plant_for(plant, controls=controls)
+    return player, shipped_for(player, renders)
 
 
 def _match_folder(
@@ -215,9 +220,11 @@ def _match_folder(
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
-    reader = _model(plant, controls, model)  # said once, not for each file, if there is none
+    # Said once, not for each file, if there is no model.
+    renders = bool(how["refine"] or how["seconds"])
+    player, reader = _plant_and_model(plant, controls, model, renders)
     own = model and os.path.realpath(model)
-    chosen = {"plant": plant, "controls": reader.controls.name, "model": own, **how}
+    chosen = {"plant": plant, "controls": player.controls.name, "model": own, **how}
     options = [
         word
         for name, value in chosen.items()
