@@ -17,6 +17,8 @@ from typing import Any
 
 from ..errors import PlantError
 from .base import NotePlant, Plant, PlantSpec
+from .plugin import plugin_kind
+from .plugin_map import shipped_maps
 
 __all__ = [
     "NotePlant",
@@ -38,11 +40,11 @@ OURS = {
 
 def plant_kinds() -> dict[str, type[Plant]]:
     """The classes of all installed plants, by name, without those that cannot be imported."""
-    found = {}
+    found: dict[str, type[Plant]] = {}
     for entry in _entries():
         with suppress(PlantError):
             found[entry.name] = _loaded(entry)
-    return found
+    return found | {name: plugin_kind(path) for name, path in shipped_maps().items()}
 
 
 def find_plant(name: str) -> type[Plant]:
@@ -79,8 +81,8 @@ def usual_controls(name: str, melodies: bool = False) -> str:
 
 
 def is_file(name: str) -> bool:
-    """Whether a plant's name is the path of a Python file."""
-    return name.endswith(".py")
+    """Whether a plant's name is the path of a Python file or of a control map."""
+    return name.endswith((".py", ".toml"))
 
 
 def _entries() -> Iterator[EntryPoint]:
@@ -111,18 +113,21 @@ def _found(name: str) -> tuple[type[Plant], str, dict[str, Any]]:
     """The class of a plant, the name that finds it again, and the options that `name` implies."""
     if is_file(name):
         path = Path(name).resolve()
-        return _checked(_of_file(path), str(path)), str(path), {}
+        kind = plugin_kind(path) if path.suffix == ".toml" else _of_file(path)
+        return _checked(kind, str(path)), str(path), {}
     entries = {entry.name: entry for entry in _entries()}
+    maps = shipped_maps()
     stem, _, rest = name.partition("-")
     for known, options in ((name, None), (stem, rest)):
-        if known in entries:
-            kind = _loaded(entries[known])
+        if known in entries or known in maps:
+            kind = _loaded(entries[known]) if known in entries else plugin_kind(maps[known])
             named = {} if options is None else kind.options_of(options)
             if named is not None:
                 return kind, known, named
     raise PlantError(
-        f"there is no plant {name!r}; choose one of {', '.join(entries)}, or soundfont-40 and the "
-        "like for other programs than the Rhodes, or the path of a Python file that defines one."
+        f"there is no plant {name!r}; choose one of {', '.join((*entries, *maps))}, or "
+        "soundfont-40 and the like for other programs than the Rhodes, or the path of a Python "
+        "file or a control map (.toml) that defines one."
     )
 
 

@@ -1,0 +1,191 @@
+"""Audio plug-ins (VST2, VST3) as plants, hosted without a window by `dawdreamer`.
+
+A plug-in is made a pure function of its parameters by a recipe of its map: each note is rendered
+alone, after unheard notes of the same pitch, in which smoothed parameters arrive and oscillators
+start as they always do. (Silence settles nothing: ramps advance only while a voice sounds.) Each
+begins at the beginning of a block.
+
+A plug-in must be made on a process's main thread, and may crash it: play it in a `Pool`.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import PlantError
+from ..score import Note
+from .base import NotePlant
+from .plugin_map import PluginMap, read_map
+
+INSTALL = "pip install 'dawdreamer>=0.9'"
+BLOCK = 512  # samples
+VELOCITY = 100  # where a note has none of its own
+GAP_S = 0.03  # after a settling note, besides the tail
+MIDI_CC = "MIDI Ch. "  # JUCE adds 2,080 parameters of these to a VST3
+FOLDERS = {  # where plug-ins are installed
+    "linux": "~/.vst3 /usr/lib/vst3 /usr/local/lib/vst3 ~/.vst /usr/lib/vst /usr/local/lib/vst",
+    "darwin": "~/Library/Audio/Plug-Ins/VST3 /Library/Audio/Plug-Ins/VST3 "
+    "~/Library/Audio/Plug-Ins/VST /Library/Audio/Plug-Ins/VST",
+    "win32": "%COMMONPROGRAMFILES%/VST3 %PROGRAMFILES%/VstPlugins",
+}
+
+
+class Plugin(NotePlant):
+    """A plug-in that a control map describes. `plugin` is the path of its file, if it is not where
+    the map says, or plug-ins usually are.
+
+    Raises PlantError if the plug-in or dawdreamer is missing, if the plug-in cannot be loaded, or
+    if its parameters are not those of the map.
+    """
+
+    map: PluginMap
+
+    def __init__(
+        self, controls: str | None = None, sample_rate_hz: int = 44100, plugin: str | None = None
+    ):
+        sets = self.control_sets
+        controls = next(iter(sets)) if controls is None else controls
+        if controls not in sets:
+            raise PlantError(
+                f"{self.name} has the control sets {', '.join(sets)}, not {controls!r}."
+            )
+        if not 8000 <= sample_rate_hz <= 192000:
+            raise PlantError(f"{self.name} plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
+        self.controls, self.sample_rate_hz = sets[controls], sample_rate_hz
+        path = find_plugin(self.map, plugin)
+        try:
+            dawdreamer = import_module("dawdreamer")
+        except ImportError as error:
+            raise PlantError(f"{self.name} needs dawdreamer ({error}): {INSTALL}") from error
+        self._engine = dawdreamer.RenderEngine(sample_rate_hz, BLOCK)
+        try:
+            with _quiet():
+                self._plugin = self._engine.make_plugin_processor("plugin", str(path))
+        except RuntimeError as error:
+            raise PlantError(
+                f"{path} cannot be loaded as a plug-in; install {self.name} again"
+                f"{f' ({self.map.install})' if self.map.install else ''}."
+            ) from error
+        self._engine.load_graph([(self._plugin, [])])
+        self._check_parameters(path)
+        self._set: dict[int, float] = {}
+        for index, raw in self.map.fixed.values():
+            self._plugin.set_parameter(index, raw)
+
+    @classmethod
+    def options_of(cls, suffix: str) -> dict[str, Any] | None:
+        return {"controls": suffix} if suffix in cls.control_sets else None
+
+    def note_tail_s(self, note: Note) -> float:
+        releases = [
+            float(np.asarray(note.controls.get(name, one.usual)))
+            for name, one in self.map.of.items()
+            if one.control.role == "release"
+        ]
+        return self.map.tail_s + sum(releases)
+
+    def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
+        for index, raw in self._raw(note).items():
+            if self._set.get(index) != raw:
+                self._plugin.set_parameter(index, raw)
+                self._set[index] = raw
+        key, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
+        tail_s = self.note_tail_s(note)
+        velocity = int(note.controls.get("velocity", VELOCITY))
+        block_s = BLOCK / self.sample_rate_hz
+        apart_s = math.ceil((self.map.settling_s + tail_s + GAP_S) / block_s) * block_s
+        start_s = self.map.settling_notes * apart_s
+        self._plugin.clear_midi()
+        for number in range(self.map.settling_notes):
+            self._plugin.add_midi_note(key, velocity, number * apart_s, self.map.settling_s)
+        self._plugin.add_midi_note(key, velocity, start_s, gate_s)
+        length_s = gate_s + tail_s
+        self._engine.render(start_s + length_s + block_s)
+        start = round(start_s * self.sample_rate_hz)
+        heard = self._plugin.get_audio()[:, start : start + round(length_s * self.sample_rate_hz)]
+        return heard.mean(0, dtype=np.float32) * np.float32(10 ** (self._gain_db(note) / 20))
+
+    def _raw(self, note: Note) -> dict[int, float]:
+        """The raw value of each parameter that is a control, by index."""
+        return {
+            one.index: one.raw[-1] if one.gain else one.raw_of(note.controls.get(name, one.usual))
+            for name, one in self.map.of.items()
+        }
+
+    def _gain_db(self, note: Note) -> float:
+        gains = (
+            float(np.asarray(note.controls.get(name, one.usual))) - one.control.high
+            for name, one in self.map.of.items()
+            if one.gain
+        )
+        return sum(gains)
+
+    def _check_parameters(self, path: Path) -> None:
+        """PlantError unless the plug-in has the parameters of the map."""
+        wanted = {one.index: one.name for one in self.map.of.values()}
+        wanted |= {index: name for name, (index, _) in self.map.fixed.items()}
+        count = self._plugin.get_plugin_parameter_size()
+        names = [self._plugin.get_parameter_name(index) for index in range(count)]
+        own = [name for name in names if not name.startswith(MIDI_CC)]
+        if len(own) != self.map.parameters:
+            raise PlantError(
+                f"{path} has {len(own)} parameters, and the map {self.map.path} is for "
+                f"{self.map.parameters}: another version? Make a map with: mirrornet plants map"
+            )
+        for index, name in wanted.items():
+            if names[index] != name:
+                raise PlantError(
+                    f"parameter {index} of {path} is {names[index]!r}, and in the map "
+                    f"{self.map.path} it is {name!r}: another version? Make a map with: "
+                    "mirrornet plants map"
+                )
+
+
+def plugin_kind(path: Path) -> type[Plugin]:
+    """The kind of plant that a control map describes. Raises PlantError if it is no map."""
+    found = read_map(path)
+    facts = {"map": found, "name": found.name, "control_sets": found.sets}
+    return type(f"Plugin_{found.name}", (Plugin,), {**facts, "transposition": found.transposition})
+
+
+def find_plugin(found: PluginMap, path: str | None = None) -> Path:
+    """The plug-in's file: at `path`, beside the map, or where plug-ins usually are.
+
+    Raises PlantError if it is not there.
+    """
+    name = path or found.plugin
+    places = [Path(name), found.path.parent / name]
+    for folder in FOLDERS.get(sys.platform, "").split():
+        places.append(Path(os.path.expandvars(folder)).expanduser() / name)
+    for place in places[: 1 if path else None]:
+        if place.exists():
+            return place
+    how = f"install it ({found.install}), or " if found.install else ""
+    raise PlantError(f"the plug-in {name} was not found; {how}give its path with --plugin.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what native code prints from standard output and standard error."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for number in (1, 2):
+            os.dup2(nowhere, number)
+        yield
+    finally:
+        for number, own in zip((1, 2), kept, strict=True):
+            os.dup2(own, number)
+            os.close(own)
+        with suppress(OSError):
+            os.close(nowhere)

@@ -1,0 +1,150 @@
+"""Control maps: which parameters of a plug-in are controls, and what they mean.
+
+A map is a TOML file. `maps/amsynth.toml` shows all that it may hold. Parameters are named by their
+index and their name, and both are checked when the plug-in is loaded, since versions differ.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..controls import Control, ControlSpace, Value
+from ..errors import ControlError, PlantError
+from ..score import DURATION, PITCH
+
+MAPS = Path(__file__).parent / "maps"
+VELOCITY = Control("velocity", "MIDI", 1, 127, kind="integer", role="velocity")
+WARPS = {"linear": np.positive, "log": np.log, "square root": np.sqrt, "cube root": np.cbrt}
+RAW_CURVES = (*WARPS, "exp")
+MELODY = "melody"  # the control set for the paper's melodies
+LARGEST_MAP = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """The plug-in's parameter of a control."""
+
+    control: Control
+    usual: Value
+    """The value of the control where a control set lacks it."""
+    index: int
+    name: str
+    raw: tuple[float, ...] = (0.0, 1.0)
+    """Its values, 0..1: at the low and the high end of the control's range, or for each choice."""
+    raw_curve: str = "linear"
+    """One of `RAW_CURVES`: of what of the physical value it is a linear function."""
+    gain: bool = False
+    """Whether it only scales the sound, by its value in dB: then the plug-in's own is left at its
+    high end, and the sound is scaled. (A volume that is smoothed never quite arrives.)"""
+
+    def raw_of(self, value: Value) -> float:
+        """Its raw value for a physical value of its control."""
+        control, low, high = self.control, self.raw[0], self.raw[-1]
+        share = float(control.from_physical(value))
+        if control.kind == "choice" and len(self.raw) > 2:
+            return self.raw[round(share * (len(self.raw) - 1))]
+        if control.steps:
+            return low + (high - low) * share
+        if self.raw_curve == "exp":
+            return float(low * (high / low) ** share)
+        warp = WARPS[self.raw_curve]
+        start, end = warp(control.low), warp(control.high)
+        return float(low + (high - low) * (warp(float(np.asarray(value))) - start) / (end - start))
+
+
+@dataclass(frozen=True)
+class PluginMap:
+    """A plug-in as an instrument."""
+
+    name: str
+    plugin: str
+    """The file of the plug-in: a path, relative to the map's folder, or a name to be searched."""
+    parameters: int
+    """How many the plug-in has."""
+    sets: Mapping[str, ControlSpace]
+    of: Mapping[str, Parameter]
+    """The parameter of each control, by the control's name."""
+    fixed: Mapping[str, tuple[int, float]]
+    """Index and raw value of each parameter that is held, by its name."""
+    settling_notes: int = 0
+    """How many unheard notes are played before each note, so that the plug-in forgets the last."""
+    settling_s: float = 0.03
+    """Their length."""
+    tail_s: float = 0.3
+    """How long a note sounds after its end, without its release."""
+    transposition: int = 0
+    install: str = ""
+    tested: str = ""
+    path: Path = field(default_factory=Path)
+
+
+def read_map(path: Path) -> PluginMap:
+    """Read a control map. Raises PlantError, which says where, if it is none."""
+    try:
+        if path.stat().st_size > LARGEST_MAP:
+            raise PlantError(f"{path} is too large for a control map.")
+        facts = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise PlantError(f"the control map {path} cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlantError(f"the control map {path} is no TOML file ({error}).") from error
+    try:
+        return _map(facts, path)
+    except (ControlError, KeyError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise PlantError(f"the control map {path} cannot be used: {what}") from error
+
+
+def shipped_maps() -> dict[str, Path]:
+    """The maps that ship, by the plant's name."""
+    return {path.stem: path for path in sorted(MAPS.glob("*.toml"))}
+
+
+def _map(facts: dict[str, Any], path: Path) -> PluginMap:
+    listed, fixed, sets = facts.pop("control"), facts.pop("fixed", {}), facts.pop("sets")
+    known = {one.name for one in fields(PluginMap)} - {"sets", "of", "fixed", "path"}
+    if unknown := facts.keys() - known:
+        raise ValueError(f"{', '.join(sorted(unknown))} is no entry of a map.")
+    of: dict[str, Parameter] = {}
+    for entry in listed:
+        parameter = _parameter(dict(entry))
+        if of.setdefault(parameter.control.name, parameter) is not parameter:
+            raise ValueError(f"the control {parameter.control.name} is there twice.")
+    held = {name: (int(one["index"]), float(one["raw"])) for name, one in fixed.items()}
+    indices = [one.index for one in of.values()] + [index for index, _ in held.values()]
+    if len(set(indices)) < len(indices):
+        raise ValueError("a parameter is used twice.")
+    if any(not 0 <= index < facts["parameters"] for index in indices):
+        raise ValueError(f"an index is not among the {facts['parameters']} parameters.")
+    spaces = {name: _space(name, names, of) for name, names in sets.items()}
+    return PluginMap(sets=spaces, of=of, fixed=held, path=path, **facts)
+
+
+def _parameter(entry: dict[str, Any]) -> Parameter:
+    """A parameter, and its control, which belongs to the patch."""
+    index, name, usual = int(entry.pop("index")), str(entry.pop("parameter")), entry.pop("usual")
+    raw = tuple(float(one) for one in entry.pop("raw", (0, 1)))
+    curve, gain = entry.pop("raw_curve", "linear"), bool(entry.pop("gain", False))
+    if curve not in RAW_CURVES:
+        raise ValueError(f"raw_curve is one of {', '.join(RAW_CURVES)}, not {curve}.")
+    control = Control.from_json({"scope": "patch", **entry})
+    if len(raw) not in (2, len(control.choices)) or not all(0 <= one <= 1 for one in raw):
+        raise ValueError(f"{name} needs two raw values in 0..1, or one for each choice.")
+    if curve == "exp" and 0 in raw:
+        raise ValueError(f"the raw values of {name} are exponential, so none may be 0.")
+    return Parameter(control, control.check(usual), index, name, raw, curve, gain)
+
+
+def _space(name: str, names: list[str], of: Mapping[str, Parameter]) -> ControlSpace:
+    """A control set: with a velocity for each note; or, for melodies, all controls for each."""
+    if unknown := [one for one in names if one not in of]:
+        raise ValueError(f"the set {name} names {', '.join(unknown)}, which is no control.")
+    chosen = [of[one].control for one in names]
+    if name != MELODY:
+        return ControlSpace((VELOCITY, *chosen), name)
+    own = [Control.from_json({**control.as_json(), "scope": "note"}) for control in chosen]
+    return ControlSpace((PITCH, DURATION, *own), name)
