@@ -65,13 +65,13 @@ def tiny(monkeypatch, tmp_path):
 def played(monkeypatch):
     """How many rows the workers were asked to play."""
     counts = [0]
-    stream = Pool._stream
+    stream = Pool.map
 
     def count(self, work, rows, chunk):
         counts[0] += len(rows)
         return stream(self, work, rows, chunk)
 
-    monkeypatch.setattr(Pool, "_stream", count)
+    monkeypatch.setattr(Pool, "map", count)
     return counts
 
 

@@ -65,6 +65,8 @@ class Plant(ABC):
     level_is_gain: bool = False
     """Whether the control with the role `level` (dB) only scales a note's sound, as its MIDI
     velocity does: by (velocity / 127) squared. (See `score.midi_velocity`.)"""
+    foreign: bool = False
+    """Whether it is foreign native code, which may crash: `load_plant` then isolates it."""
     spec: PlantSpec
 
     def __new__(cls, *args: Any, **options: Any) -> Self:

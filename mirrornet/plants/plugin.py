@@ -5,14 +5,17 @@ alone, after unheard notes of the same pitch, in which smoothed parameters arriv
 start as they always do. (Silence settles nothing: ramps advance only while a voice sounds.) Each
 begins at the beginning of a block.
 
-A plug-in must be made on a process's main thread, and may crash it: play it in a `Pool`.
+A plug-in must be made on a process's main thread, and may crash it; so `load_plant` and `Pool` play
+it in processes of their own.
 """
 
 import math
 import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,14 +24,21 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import PlantError
-from ..score import Note
-from .base import NotePlant
+from ..score import Note, Score, note_name
+from .base import Artifact, NotePlant
 from .plugin_map import PluginMap, read_map
+from .plugin_state import fxp_of
 
 INSTALL = "pip install 'dawdreamer>=0.9'"
 BLOCK = 512  # samples
 VELOCITY = 100  # where a note has none of its own
 GAP_S = 0.03  # after a settling note, besides the tail
+SUFFIX = ".fxp"
+GUIDE = """\
+<li>Put the plug-in {plugin} on the track, and load <code>{where}</code> as its preset: it then
+plays the MIDI file as <code>match.wav</code> does.</li>
+<li>The preset plays at the plug-in’s own level; <code>match.wav</code> was brought to the
+target’s.</li>"""
 MIDI_CC = "MIDI Ch. "  # JUCE adds 2,080 parameters of these to a VST3
 FOLDERS = {  # where plug-ins are installed
     "linux": "~/.vst3 /usr/lib/vst3 /usr/local/lib/vst3 ~/.vst /usr/lib/vst /usr/local/lib/vst",
@@ -47,6 +57,7 @@ class Plugin(NotePlant):
     """
 
     map: PluginMap
+    foreign = True
 
     def __init__(
         self, controls: str | None = None, sample_rate_hz: int = 44100, plugin: str | None = None
@@ -61,6 +72,7 @@ class Plugin(NotePlant):
             raise PlantError(f"{self.name} plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
         self.controls, self.sample_rate_hz = sets[controls], sample_rate_hz
         path = find_plugin(self.map, plugin)
+        self._is_vst2 = path.suffix.lower() != ".vst3"
         try:
             dawdreamer = import_module("dawdreamer")
         except ImportError as error:
@@ -93,10 +105,7 @@ class Plugin(NotePlant):
         return self.map.tail_s + sum(releases)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
-        for index, raw in self._raw(note).items():
-            if self._set.get(index) != raw:
-                self._plugin.set_parameter(index, raw)
-                self._set[index] = raw
+        self._move(self._raw(note))
         key, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
         tail_s = self.note_tail_s(note)
         velocity = int(note.controls.get("velocity", VELOCITY))
@@ -119,6 +128,48 @@ class Plugin(NotePlant):
             one.index: one.raw[-1] if one.gain else one.raw_of(note.controls.get(name, one.usual))
             for name, one in self.map.of.items()
         }
+
+    def artifacts(self, score: Score) -> list[Artifact]:
+        notes = score.resolved
+        if not self._is_vst2 or not notes:
+            return []
+        if score.one_patch:
+            what = "the patch that plays them: a preset to load into the plug-in"
+            return [Artifact(f"match{SUFFIX}", lambda: self.preset(notes[0]), what)]
+        digits = len(str(len(notes)))
+        return [
+            Artifact(
+                f"presets/note-{number:0{digits}}-{note_name(note.pitch_midi)}{SUFFIX}",
+                lambda note=note: self.preset(note),
+                "a preset for each note, to load into the plug-in",
+                number - 1,
+            )
+            for number, note in enumerate(notes, 1)
+        ]
+
+    def guide(self, score: Score) -> str:
+        if not self._is_vst2:
+            return ""
+        where = f"match{SUFFIX}" if score.one_patch else f"presets/note-…{SUFFIX}"
+        return GUIDE.format(plugin=escape(self.name), where=where)
+
+    def preset(self, note: Note) -> bytes:
+        """A preset (.fxp) with which the plug-in plays the note, which has all its controls."""
+        raw = self._raw(note)
+        for name, one in self.map.of.items():
+            if one.gain:
+                raw[one.index] = one.raw_of(note.controls.get(name, one.usual))
+        self._move(raw)
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder) / "state"
+            self._plugin.save_state(str(state))
+            return fxp_of(state.read_bytes(), "MirrorNet")
+
+    def _move(self, raw: Mapping[int, float]) -> None:
+        for index, value in raw.items():
+            if self._set.get(index) != value:
+                self._plugin.set_parameter(index, value)
+                self._set[index] = value
 
     def _gain_db(self, note: Note) -> float:
         gains = (

@@ -34,8 +34,8 @@ from ..events import Progress
 from ..features import Hearing, hear, hear_wide
 from ..runtime import Shared, usable_cores
 from ..score import Score
-from . import load_plant
 from .base import Plant, PlantSpec
+from .registry import make_plant
 
 Seed = Sequence[int]
 # Melodies as arrays of controls, scores, or random seeds of scores.
@@ -49,7 +49,7 @@ class Pool:
     """Worker processes that render with one plant; use it in a `with` block.
 
     Args:
-        plant: a name for `load_plant`, a spec, or a function that makes a plant. It is made in the
+        plant: a name for `make_plant`, a spec, or a function that makes a plant. It is made in the
             workers only, so that a plant that crashes on loading does not end the caller.
         workers: number of processes; by default that of the cores this process may use.
         timeout_s: the longest time for one chunk, or one row on its own.
@@ -72,7 +72,7 @@ class Pool:
         """Receives the reports of work that is done with these workers."""
         if isinstance(plant, PlantSpec):
             plant, options = plant.name, {**plant.options, **options}
-        make = partial(load_plant, plant) if isinstance(plant, str) else plant
+        make = partial(make_plant, plant) if isinstance(plant, str) else plant
         self._make = partial(make, **options)
         self._timeout_s = timeout_s
         self._waiting: deque[_Task] = deque()
@@ -89,7 +89,8 @@ class Pool:
         self.controls: ControlSpace
         self.sample_rate_hz: int
         self.transposition: int
-        self.name, self.controls, self.sample_rate_hz, self.transposition = facts
+        self.spec: PlantSpec
+        self.name, self.controls, self.sample_rate_hz, self.transposition, self.spec = facts
 
     def render(
         self, controls: Float[np.ndarray, "row control note"], chunk: int = 16
@@ -99,7 +100,7 @@ class Pool:
         A row that failed twice, the second time alone, yields a PlantError that names its
         controls. Raises ControlError immediately where `ControlSpace.check` does.
         """
-        return self._stream(_render, self._rows(controls), chunk)
+        return self.map(_render, self._rows(controls), chunk)
 
     def hear(
         self,
@@ -111,7 +112,7 @@ class Pool:
 
         Errors are as in `render`.
         """
-        return self._stream(partial(_hear, hearing), self._rows(controls), chunk)
+        return self.map(partial(_hear, hearing), self._rows(controls), chunk)
 
     def hear_scores(
         self, scores: Sequence[Score], chunk: int = 4
@@ -120,11 +121,27 @@ class Pool:
 
         A score that failed twice, the second time alone, yields a PlantError.
         """
-        return self._stream(_hear_scores, scores, chunk)
+        return self.map(_hear_scores, scores, chunk)
 
     def sample(self, seeds: Sequence[Seed], chunk: int = 16) -> Iterator[Score | PlantError]:
         """Yield the score that the plant draws with each seed; a PlantError if it is invalid."""
-        return self._stream(_sample, seeds, chunk)
+        return self.map(_sample, seeds, chunk)
+
+    def map(self, work: Callable, rows: Rows, chunk: int) -> Iterator[Any]:
+        """What `work(plant, rows)`, a function of some module, gives for each row, in order.
+
+        A row that failed twice, the second time alone, yields a PlantError that names it.
+        """
+        asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
+        asked = deque(islice(asking, 2 * self.workers))
+        while asked:
+            task = asked.popleft()
+            answer = self._answer(task)
+            asked.extend(islice(asking, 1))
+            if isinstance(answer, PlantError):
+                yield from (self._retry(work, task.rows[n : n + 1]) for n in range(len(task.rows)))
+            else:
+                yield from answer
 
     def close(self) -> None:
         """Stop every worker immediately, busy or not."""
@@ -142,18 +159,6 @@ class Pool:
     ) -> Float[np.ndarray, "row control note"]:
         controls = self.controls.check(controls)
         return controls.reshape(-1, *controls.shape[-2:])
-
-    def _stream(self, work: Callable, rows: Rows, chunk: int) -> Iterator[Any]:
-        asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
-        asked = deque(islice(asking, 2 * self.workers))
-        while asked:
-            task = asked.popleft()
-            answer = self._answer(task)
-            asked.extend(islice(asking, 1))
-            if isinstance(answer, PlantError):
-                yield from (self._retry(work, task.rows[n : n + 1]) for n in range(len(task.rows)))
-            else:
-                yield from answer
 
     def _retry(self, work: Callable, row: Rows) -> Any:
         answer = self._answer(self._ask(work, row, first=True))
@@ -283,6 +288,7 @@ def _interrupts_held() -> Iterator[None]:
 def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
     """The main loop of a worker: one task after another, until the pool closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # standard output is the caller's
     threading.Thread(target=_end_with_the_pool, daemon=True).start()
     torch.set_num_threads(1)
     plant = None
@@ -311,8 +317,8 @@ def _start(plant: Plant, rows: np.ndarray) -> None:
     """Marks the start of a worker as its task; never called."""
 
 
-def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int]:
-    return plant.name, plant.controls, plant.sample_rate_hz, plant.transposition
+def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int, PlantSpec]:
+    return plant.name, plant.controls, plant.sample_rate_hz, plant.transposition, plant.spec
 
 
 def _render(plant: Plant, rows: Float[np.ndarray, "row control note"]) -> list[np.ndarray]:

@@ -1,0 +1,207 @@
+"""Plug-ins by control maps: maps and their faults; amsynth, if it is installed."""
+
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mirrornet as mn
+from mirrornet.plants import load_plant, make_plant
+from mirrornet.plants.plugin_map import read_map, shipped_maps
+from mirrornet.plants.plugin_state import fxp_of
+from mirrornet.score import Note, Score
+from mirrornet.training.sampling import random_melodies
+
+AMSYNTH = Path("/usr/lib/vst/amsynth_vst.so")
+HOSTED = AMSYNTH.is_file() and importlib.util.find_spec("dawdreamer") is not None
+needs_amsynth = pytest.mark.skipif(not HOSTED, reason="needs amsynth (apt) and dawdreamer")
+SMALL = """
+name = "small"
+plugin = "small.vst3"
+parameters = 3
+
+[sets]
+patch = ["cutoff"]
+
+[fixed]
+volume = { index = 2, raw = 0.5 }
+
+[[control]]
+name = "cutoff"
+parameter = "Filter Cutoff"
+index = 1
+unit = "Hz"
+low = 20
+high = 20000
+curve = "exponential"
+usual = 1000
+"""
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_a_map_makes_a_plant_with_controls_of_its_own(small):
+    found = read_map(small)
+    (control,) = found.sets["patch"].patch
+    assert (control.name, control.unit, control.low, control.high) == ("cutoff", "Hz", 20, 20000)
+    assert [control.role for control in found.sets["patch"].own] == ["velocity"]
+    with pytest.raises(mn.PlantError, match=r"small\.vst3 was not found"):
+        make_plant(str(small))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('name = "small"', "name = ", "is no TOML file"),
+        ("parameters = 3", "parametres = 3", "parametres is no entry of a map"),
+        ("parameters = 3", "", "'parameters' is missing"),
+        ('"cutoff"]', '"cutof"]', "the set patch names cutof, which is no control"),
+        ("usual = 1000", "usual = 10", "cutoff must lie in 20..20000 Hz; got 10"),
+        ("usual = 1000", "usual = 1000\nscpoe = 1", "scpoe"),
+        ("low = 20\n", "low = 0\n", "its low must be above 0"),
+        ("index = 1", "index = 3", "an index is not among the 3 parameters"),
+        ("index = 1", "index = 2", "a parameter is used twice"),
+        ("usual = 1000", 'usual = 1000\nraw_curve = "cubic"', "raw_curve is one of linear, log"),
+        ("usual = 1000", "usual = 1000\nraw = [0.2, 1.5]", "two raw values in 0..1"),
+        ("[fixed]", '[[control]]\nname = "cutoff"\nparameter = "x"\nindex = 0\nusual = 0\n[fixed]',
+         "the control cutoff is there twice"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_map_is_said(small, old, new, says):
+    assert old in SMALL
+    small.write_text(SMALL.replace(old, new, 1))
+    with pytest.raises(mn.PlantError, match=rf"small\.toml.*{says}"):
+        read_map(small)
+
+
+def test_no_map_and_a_folder_in_its_place(tmp_path):
+    with pytest.raises(mn.PlantError, match="cannot be read"):
+        read_map(tmp_path / "gone.toml")
+    with pytest.raises(mn.PlantError, match="cannot be read"):
+        read_map(tmp_path)
+
+
+@pytest.mark.parametrize("path", shipped_maps().values(), ids=shipped_maps())
+def test_raw_values_of_shipped_maps_stay_in_their_range(path):
+    for one in read_map(path).of.values():
+        control = one.control
+        places = np.linspace(0, 1, control.steps or 9)
+        raws = [one.raw_of(control.check(control.to_physical(place).item())) for place in places]
+        assert min(raws) >= min(one.raw) - 1e-9
+        assert max(raws) <= max(one.raw) + 1e-9
+        assert len(set(raws)) == len(places), control.name
+
+
+def test_a_state_that_is_no_bank_is_refused():
+    with pytest.raises(mn.PlantError, match="no VST2 bank"):
+        fxp_of(b"VC2!" + bytes(400), "x")
+
+
+@needs_amsynth
+def test_another_plug_in_or_another_order_is_refused(tmp_path):
+    text = shipped_maps()["amsynth"].read_text()
+    for old, new, says in (
+        ("parameters = 41", "parameters = 42", "has 41 parameters, and the map .* is for 42"),
+        ('parameter = "filter_cutoff"\nindex = 11', 'parameter = "filter_cutoff"\nindex = 14',
+         "used twice"),
+        ('parameter = "filter_cutoff"', 'parameter = "Cutoff"',
+         "parameter 11 of .* is 'filter_cutoff', and in the map .* it is 'Cutoff'"),
+    ):  # fmt: skip
+        assert old in text
+        (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
+        with pytest.raises(mn.PlantError, match=says):
+            load_plant(str(tmp_path / "mine.toml"))
+    (tmp_path / "garbage.so").write_bytes(b"no plug-in" * 100)
+    with pytest.raises(mn.PlantError, match="cannot be loaded as a plug-in; install amsynth again"):
+        load_plant("amsynth", plugin=str(tmp_path / "garbage.so"))
+
+
+def _sounds(order: list[int]) -> dict[int, np.ndarray]:
+    """Random patches, played by a new plant in an order; a note of each."""
+    plant = make_plant("amsynth", sample_rate_hz=32000)
+    scores = [plant.sample(np.random.default_rng(seed)) for seed in range(len(order))]
+    return {n: plant.play(scores[n].resolved[:1], 3.0) for n in order}
+
+
+@needs_amsynth
+@pytest.mark.slow
+def test_200_random_patches_sound_the_same_in_any_order_and_process():
+    forwards, backwards = list(range(200)), list(range(200))[::-1]
+    with multiprocessing.get_context("spawn").Pool(3) as workers:
+        first, *others = workers.map(_sounds, [forwards, backwards, forwards], chunksize=1)
+    for number, sound in first.items():
+        for other in others:
+            np.testing.assert_allclose(other[number], sound, rtol=0, atol=1e-6)
+
+
+@needs_amsynth
+def test_melodies_are_pure_and_their_pitch_and_level_are_right():
+    plant = make_plant("amsynth-melody", sample_rate_hz=16000)
+    melodies = random_melodies(plant.controls, "babble", 4, 0)
+    sounds = plant.render(melodies)
+    fresh = make_plant("amsynth-melody", sample_rate_hz=16000)
+    np.testing.assert_allclose(fresh.render(melodies[::-1])[::-1], sounds, rtol=0, atol=1e-6)
+    note = {"level": 0.0, "cutoff": 4.0, "resonance": 0.0, "attack": 0.003, "decay": 2.0}
+    loud = plant.play([Note(69, 0.0, 1.0, note)], 1.0)
+    assert np.abs(np.fft.rfft(loud)).argmax() == pytest.approx(440, abs=1)
+    soft = plant.play([Note(69, 0.0, 1.0, note | {"level": -12.0})], 1.0)
+    assert 20 * np.log10(np.abs(soft).max() / np.abs(loud).max()) == pytest.approx(-12, abs=1e-3)
+
+
+@needs_amsynth
+def test_a_preset_loaded_elsewhere_sounds_as_the_match(tmp_path):
+    dawdreamer = importlib.import_module("dawdreamer")
+    plant = make_plant("amsynth")
+    score = plant.sample(np.random.default_rng(3))
+    note = score.resolved[0]
+    (preset,) = plant.artifacts(Score([note], {}, 1.0))
+    path = tmp_path / "match.fxp"
+    path.write_bytes(preset.make())
+    wanted = plant.play([note])[round(note.onset_s * 44100) :]
+    engine = dawdreamer.RenderEngine(44100, 512)
+    plugin = engine.make_plugin_processor("amsynth", str(AMSYNTH))
+    engine.load_graph([(plugin, [])])
+    assert plugin.load_preset(str(path))
+    key, velocity = note.pitch_midi, int(note.controls["velocity"])
+    start_s = 600 * 512 / 44100
+    for number in range(6):
+        plugin.add_midi_note(key, velocity, number, 0.03)
+    plugin.add_midi_note(key, velocity, start_s, note.offset_s - note.onset_s)
+    engine.render(start_s + len(wanted) / 44100 + 0.1)
+    heard = plugin.get_audio().mean(0)[600 * 512 :][: len(wanted)]
+    np.testing.assert_allclose(heard, wanted, rtol=0, atol=1e-4)
+
+
+@needs_amsynth
+def test_a_plug_in_that_is_killed_costs_nothing(capfd):
+    plant = load_plant("amsynth", sample_rate_hz=16000)
+    score = plant.sample(np.random.default_rng(0))
+    before = plant.render(score)
+    os.kill(plant._pool._crew[0]._process.pid, signal.SIGKILL)  # pyright: ignore
+    np.testing.assert_array_equal(plant.render(score), before)
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_amsynth
+@pytest.mark.slow
+def test_it_is_matched_and_its_preset_saved(tmp_path):
+    plant = load_plant("amsynth")
+    notes = [Note(60 + n, 0.1 + 0.4 * n, 0.4 + 0.4 * n, {"velocity": 100}) for n in range(4)]
+    patch = {name: one.usual for name, one in read_map(shipped_maps()["amsynth"]).of.items()}
+    del patch["level"]
+    sound = plant.render(Score(notes, patch | {"sustain": 80.0}, 2.0))
+    found = mn.match((sound, 44100), "amsynth", refine=40)
+    assert [note.pitch_midi for note in found.notes] == [60, 61, 62, 63]
+    found.save(tmp_path / "out")
+    assert (tmp_path / "out" / "match.fxp").read_bytes()[:4] == b"CcnK"
+    assert "match.fxp" in (tmp_path / "out" / "report.html").read_text()
