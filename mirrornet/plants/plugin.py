@@ -203,8 +203,8 @@ class Plugin(NotePlant):
 def plugin_kind(path: Path) -> type[Plugin]:
     """The kind of plant that a control map describes. Raises PlantError if it is no map."""
     found = read_map(path)
-    facts = {"map": found, "name": found.name, "control_sets": found.sets}
-    return type(f"Plugin_{found.name}", (Plugin,), {**facts, "transposition": found.transposition})
+    facts = {"map": found, "name": found.name, "control_sets": found.sets, "__module__": __name__}
+    return type("Plugin", (Plugin,), {**facts, "transposition": found.transposition})
 
 
 def find_plugin(found: PluginMap, path: str | None = None) -> Path:
