@@ -116,7 +116,7 @@ def run_benchmark(
         )
         true = Melodies(players.controls, *held_out)
     few = Melodies(true.space, true.controls[:SEARCHED], true.heard[:SEARCHED])
-    with Pool("vital", controls=setting.controls, progress=progress) as pool:
+    with Pool(setting.plant, controls=setting.controls, progress=progress) as pool:
         controls = random_melodies(pool.controls, "babble", max(plan.babbles), seed)
         babble = Babble(*listen(pool, controls, name="Babbling", folder=babbled.part("babble")))
         places = babbled.folder, run.folder

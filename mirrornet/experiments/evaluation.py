@@ -162,7 +162,7 @@ def sound_scores(
     with setting.target_pool(sample_rate_hz=SOUND_RATE_HZ) as players:
         sounds = sounds_of(players, true.controls[:SOUNDS])
     with (
-        Pool("vital", controls=setting.controls, sample_rate_hz=SOUND_RATE_HZ) as pool,
+        Pool(setting.plant, controls=setting.controls, sample_rate_hz=SOUND_RATE_HZ) as pool,
         progress.stage("Comparing sounds", len(answers)) as stage,
     ):
         for number, controls in enumerate(answers, 1):

@@ -86,7 +86,7 @@ def run_experiment(
             again = seed_targets(players, "held-out", settings.HELD_OUT, seed, hearing, ranges)
             listened = again[1]
     about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
-    with Pool("vital", controls=setting.controls, progress=progress) as pool:
+    with Pool(setting.plant, controls=setting.controls, progress=progress) as pool:
         model = learn(plan, pool, targets, runs / name, seed, resume, device, about, begin)
         scores, answers = evaluate(
             model, pool, true, listened, seed, begin or _babbled(runs / name)

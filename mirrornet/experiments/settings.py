@@ -24,8 +24,10 @@ class Setting:
     target_options: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Ranges that the targets' controls are drawn from; 0..1 for controls that are not named."""
+    plant: str = "vital"
+    """The plant that the model learns."""
     controls: str = "set1"
-    """The control set of the plant `vital` that the model learns."""
+    """The control set of that plant."""
 
     @property
     def name(self) -> str:
@@ -39,7 +41,7 @@ class Setting:
         """Load the plant that plays the targets, then the one that the model learns."""
         return (
             load_plant(self.target_plant, **self.target_options, sample_rate_hz=sample_rate_hz),
-            load_plant("vital", controls=self.controls, sample_rate_hz=sample_rate_hz),
+            load_plant(self.plant, controls=self.controls, sample_rate_hz=sample_rate_hz),
         )
 
 
@@ -49,12 +51,27 @@ def _instrument(variant: str, program: int, what: str) -> Setting:
 
 
 SET1, SET2 = {"controls": "set1"}, {"controls": "set2"}
+
+
+def _own(plant: str, controls: str) -> Setting:
+    what = f"melodies of {plant} itself, seven controls"
+    return Setting(1, plant, what, plant, {"controls": controls}, plant=plant, controls=controls)
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(1, "own", "the synthesizer's own melodies, seven controls", "vital", SET1),
+    _own("dx7", "pair"),
+    _own("amsynth", "melody"),
     Setting(2, "ten", "ten controls, all ten learned", "vital", SET2, controls="set2"),
     Setting(2, "seven", "ten controls, only the first seven learned", "vital", SET2),
     Setting(
-        2, "ten-paper", "ten controls in the paper's ranges", "vital", SET2, PAPER_RANGES, "set2"
+        2,
+        "ten-paper",
+        "ten controls in the paper's ranges",
+        "vital",
+        SET2,
+        PAPER_RANGES,
+        controls="set2",
     ),
     Setting(2, "seven-paper", "the same, only seven learned", "vital", SET2, PAPER_RANGES),
     _instrument("rhodes", 4, "Fender Rhodes"),
