@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
+from mirrornet.features import hear_recording
+from mirrornet.matching.levels import play_at_levels
 from mirrornet.plants import load_plant
 from mirrornet.plants.dx7 import ALL, PAIR
 from mirrornet.plants.dx7_voice import INITIAL, VOICE, bank_message, voice_bytes, voice_message
@@ -144,3 +146,24 @@ def test_it_is_matched_without_training_by_renders_alone():
     assert found.distances["spectrogram_error"] < 0.6 * few.distances["spectrogram_error"]
     with pytest.raises(mn.CheckpointError, match="add --refine 500 to search with renders"):
         mn.match((plant.render(score), 44100), "dx7")
+
+
+def test_velocities_are_found_by_playing():
+    plant = load_plant("dx7", sample_rate_hz=16000)
+    patch = INITIAL | {"op1_output": 99, "op1_velocity_sensitivity": 7}
+    velocities = (100, 60, 120, 80)
+    notes = [
+        Note(60, 0.5 * n, 0.5 * n + 0.4, {"velocity": strength})
+        for n, strength in enumerate(velocities)
+    ]
+    target = plant.render(Score(notes, patch, 2.0))
+    heard = hear_recording(target, 16000)
+    flat = [Note(n.pitch_midi, n.onset_s, n.offset_s, {"velocity": 90}) for n in notes]
+    found = play_at_levels(plant, Score(flat, patch, 2.0), target, heard)
+    read = np.array([note.controls["velocity"] for note in found.score.notes])
+    ratios = read / read[0] / (np.array(velocities) / 100)
+    np.testing.assert_allclose(ratios, 1, atol=0.06)
+    # Without sensitivity the velocity does nothing, and stays.
+    deaf = Score(flat, patch | {"op1_velocity_sensitivity": 0}, 2.0)
+    kept = play_at_levels(plant, deaf, target, heard)
+    assert {note.controls["velocity"] for note in kept.score.notes} == {90}

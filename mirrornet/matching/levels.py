@@ -33,19 +33,33 @@ class Played(NamedTuple):
 def play_at_levels(plant: Plant, score: Score, target: Sound, target_heard: Spectrogram) -> Played:
     """Set the notes' levels to those of the target, if the plant has a level in dB, and render.
 
-    `target` is at the plant's sample rate, `target_heard` from `features.hear_recording`.
+    A plant that has a velocity instead gets velocities in their place, if these make the sound
+    closer: it may change the colour, too. `target` is at the plant's sample rate, `target_heard`
+    from `features.hear_recording`.
     """
-    level = plant.controls.own.of_role("level")
-    if level is None or level.unit != "dB":
-        audio = _whole(plant, score, len(target))
-    elif plant.level_is_gain:
-        score, audio = _mixed_at_levels(plant, level, score, target)
-    else:
-        for _ in range(ROUNDS):
-            score = with_levels(plant, level, score, target, _whole(plant, score, len(target)))
-        audio = _whole(plant, score, len(target))
+    level, velocity = map(plant.controls.own.of_role, ("level", "velocity"))
+    if level is not None and level.unit == "dB":
+        if plant.level_is_gain:
+            return _played(plant, target_heard, *_mixed_at_levels(plant, level, score, target))
+        return _found_by_playing(plant, level, score, target, target_heard)
+    as_read = _played(plant, target_heard, score, _whole(plant, score, len(target)))
+    if velocity is None:
+        return as_read
+    found = _found_by_playing(plant, velocity, score, target, target_heard)
+    return min(as_read, found, key=lambda played: played.error)
+
+
+def _played(plant: Plant, target_heard: Spectrogram, score: Score, audio: Sound) -> Played:
     heard = hear_recording(audio, plant.sample_rate_hz)
     return Played(score, audio, heard, spectrogram_error(target_heard, heard))
+
+
+def _found_by_playing(
+    plant: Plant, level: Control, score: Score, target: Sound, target_heard: Spectrogram
+) -> Played:
+    for _ in range(ROUNDS):
+        score = with_levels(plant, level, score, target, _whole(plant, score, len(target)))
+    return _played(plant, target_heard, score, _whole(plant, score, len(target)))
 
 
 def _whole(plant: Plant, score: Score, samples: int) -> Sound:
@@ -92,7 +106,8 @@ def _mixed(
 
 def with_levels(plant: Plant, level: Control, score: Score, target: Sound, audio: Sound) -> Score:
     """Correct the notes' levels by the differences in loudness between the target and `audio`, the
-    plant's render of the score. The loudest note gets the highest level."""
+    plant's render of the score. The loudest note gets the highest level; or, if `level` is a
+    velocity, the median note keeps its own, as far as others can be louder."""
     notes = score.notes
     ends_s = [note.onset_s for note in notes[1:]] + [len(target) / plant.sample_rate_hz]
     missing_db = np.empty(len(notes))
@@ -102,13 +117,19 @@ def with_levels(plant: Plant, level: Control, score: Score, target: Sound, audio
             int(note.onset_s * plant.sample_rate_hz), int(end_s * plant.sample_rate_hz) + 1
         )
         missing_db[number] = _loudness_db(target[span]) - _loudness_db(audio[span])
-    wanted_db = np.array([note.controls[level.name] for note in notes]) + missing_db
+    now = np.array([note.controls[level.name] for note in notes], dtype=float)
     hopeless = missing_db > np.median(missing_db) + HOPELESS_DB
-    wanted_db += level.high - wanted_db[~hopeless].max()
-    levels_db = np.clip(wanted_db, level.low, level.high)
+    if level.role == "velocity":  # 40 log10(velocity) dB, as `midi_velocity` has it
+        wanted_db = 40 * np.log10(now / level.high) + missing_db - np.median(missing_db)
+        wanted_db -= max(wanted_db[~hopeless].max(), 0.0)
+        values = np.rint(level.high * 10 ** (wanted_db / 40))
+    else:
+        values = now + missing_db
+        values += level.high - values[~hopeless].max()
+    values = np.clip(values, level.low, level.high)
     louder = [
-        replace(note, controls={**note.controls, level.name: float(db)})
-        for note, db in zip(notes, levels_db, strict=True)
+        replace(note, controls={**note.controls, level.name: float(value)})
+        for note, value in zip(notes, values, strict=True)
     ]
     return replace(score, notes=louder)
 
