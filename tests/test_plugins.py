@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
+from mirrornet.app.cli import main
 from mirrornet.plants import load_plant, make_plant
+from mirrornet.plants.plugin_draft import guess_of
 from mirrornet.plants.plugin_map import read_map, shipped_maps
 from mirrornet.plants.plugin_state import fxp_of
+from mirrornet.plants.probe import probe
 from mirrornet.score import Note, Score
 from mirrornet.training.sampling import random_melodies
 
@@ -205,3 +208,58 @@ def test_it_is_matched_and_its_preset_saved(tmp_path):
     found.save(tmp_path / "out")
     assert (tmp_path / "out" / "match.fxp").read_bytes()[:4] == b"CcnK"
     assert "match.fxp" in (tmp_path / "out" / "report.html").read_text()
+
+
+NUMBERS = [f"{20 * 1000 ** (n / 100):.4g} Hz" for n in range(101)]
+
+
+def test_texts_tell_what_a_parameter_is():
+    switch = guess_of(["Off"] * 50 + ["On"] * 51, "", 1.0)
+    assert switch.entries == {"kind": "switch", "usual": True}
+    waves = ["Sine"] * 34 + ["Saw"] * 33 + ["Square"] * 34
+    choice = guess_of(waves, "", 0.0)
+    assert choice.entries["choices"] == ["Sine", "Saw", "Square"]
+    assert choice.entries["raw"] == [0.0, 0.5, 1.0]
+    steps = guess_of([str(round(n * 0.24) - 12) for n in range(101)], "", 0.5)
+    assert (steps.kind, steps.entries["low"], steps.entries["high"]) == ("integer", -12, 12)
+    number = guess_of(NUMBERS, "Hz", 0.5)
+    assert number.entries["raw_curve"] == "log"
+    assert number.entries["curve"] == "exponential"
+    assert number.entries["usual"] == pytest.approx(632.5, rel=0.01)
+    assert guess_of([f"{n**0.2:.3f}" for n in range(101)], "", 0.5).entries == {"usual": 0.5}
+    assert guess_of(["?"] * 101, "", 0.25).entries == {"usual": 0.25}
+
+
+@needs_amsynth
+@pytest.mark.slow
+def test_a_map_made_by_probing_is_played_and_agrees_with_the_one_that_ships(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plants", "map", str(AMSYNTH), "--out", "mine.toml"]) == 0
+    assert "41 parameters are audible" in capsys.readouterr().out
+    made, ships = read_map(tmp_path / "mine.toml"), read_map(shipped_maps()["amsynth"])
+    assert made.parameters == ships.parameters
+    roles = {one.name: one.control.role for one in ships.of.values()}
+    guessed = {one.name: one.control.role for one in made.of.values()}
+    for name in ("amp_attack", "amp_release", "filter_cutoff", "filter_resonance"):
+        assert guessed[name] == roles[name], name
+    kinds = {one.name: one.control.kind for one in made.of.values()}
+    assert kinds["osc1_waveform"] == "choice"
+    assert kinds["filter_cutoff"] == "continuous"
+    assert "reverb_damp" not in guessed  # without reverb it is inaudible
+    cutoff = next(one for one in made.of.values() if one.name == "filter_cutoff")
+    assert (cutoff.control.low, cutoff.control.high) == (0.25, 64)
+    assert load_plant(str(tmp_path / "mine.toml")).render(Score([], {}, 0.1)).shape == (4410,)
+    assert main(["plants", "map", str(AMSYNTH), "--out", "mine.toml"]) == 2
+    assert "mine.toml exists already" in capsys.readouterr().err
+
+
+def test_what_cannot_be_probed_is_said(tmp_path):
+    (tmp_path / "junk.so").write_bytes(b"junk")
+    with pytest.raises(mn.PlantError, match=r"junk\.so cannot be loaded|need dawdreamer"):
+        probe(tmp_path / "junk.so")
+    with pytest.raises(mn.PlantError, match="there is no plug-in"):
+        probe(tmp_path / "gone.so")
+    with pytest.raises(mn.PlantError, match="gave no answer within 0"):
+        probe(tmp_path / "junk.so", timeout_s=0.01)

@@ -7,48 +7,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import tyro
 
 from ..errors import CancelledError, MirrorNetError
 from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
+from .commands.plants import plants, plants_map
 from .interrupts import endings_interrupt
-from .options import PlantsToList
 from .streams import GONE, forgiving_output
 from .terminal import printable, say
-
-if TYPE_CHECKING:
-    from ..controls import Control
-
-
-def plants(plant: PlantsToList = None) -> None:
-    """List the synthesizers, and their controls with units, ranges and meaning."""
-    from ..plants import find_plant, plant_kinds
-
-    kinds = plant_kinds() if plant is None else {plant: find_plant(plant)}
-    for name, kind in kinds.items():
-        sets: dict[Control, list[str]] = {}  # one name may stand for different controls
-        for space in kind.control_sets.values():
-            for control in space:
-                sets.setdefault(control, []).append(space.name)
-        print(f"Plant {name}\n{'control':14} {'range':22} {'curve':12} {'control sets':16} meaning")
-        for control, names in sets.items():
-            print(
-                f"{control.name:14} {_reach(control):22} {control.curve:12} "
-                f"{' '.join(names):16} {control.meaning}"
-            )
-
-
-def _reach(control: "Control") -> str:
-    """The values of a control, in a few words."""
-    if control.kind == "choice":
-        return ", ".join(control.choices)
-    if control.kind == "switch":
-        return "off, on"
-    table = f", {' x '.join(map(str, control.shape))} values" if control.shape else ""
-    return f"{control.low:g} to {control.high:g} {control.unit}".rstrip() + table
 
 
 def doctor() -> int:
@@ -66,6 +34,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "bench": bench,
     "render": render,
     "plants": plants,
+    "plants map": plants_map,
     "doctor": doctor,
 }
 
@@ -102,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:2] == ["plants", "map"]:
+        arguments = ["plants map", *arguments[2:]]
     if arguments == ["--version"]:
         print(f"mirrornet {version('mirrornet')}")
         return 0

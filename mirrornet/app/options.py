@@ -65,6 +65,10 @@ Plant = Annotated[
 PlantsToList = Annotated[
     str | None, _explained("NAME|FILE.py", "list this one only; default: all that are installed")
 ]
+PluginFile = Annotated[Path, arg(metavar="PLUGIN", help="the file (or VST3 folder) of a plug-in")]
+MapFile = Annotated[
+    Path | None, _explained("TOML", "the new file to write; default: the name of PLUGIN")
+]
 PlantOfFile = Annotated[
     str | None,
     _explained("NAME|FILE.py", "the synthesizer to play; default: the one the file names"),

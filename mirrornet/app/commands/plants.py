@@ -1,0 +1,68 @@
+"""`mirrornet plants` and `plants map`: the synthesizers, and control maps of plug-ins."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import OutputError
+from ..options import MapFile, PlantsToList, PluginFile
+from ..terminal import say
+
+if TYPE_CHECKING:
+    from ...controls import Control
+
+
+def plants(plant: PlantsToList = None) -> None:
+    """List the synthesizers, and their controls with units, ranges and meaning."""
+    from ...plants import find_plant, plant_kinds
+
+    kinds = plant_kinds() if plant is None else {plant: find_plant(plant)}
+    for name, kind in kinds.items():
+        sets: dict[Control, list[str]] = {}  # one name may stand for different controls
+        for space in kind.control_sets.values():
+            for control in space:
+                sets.setdefault(control, []).append(space.name)
+        print(f"Plant {name}\n{'control':14} {'range':22} {'curve':12} {'control sets':16} meaning")
+        for control, names in sets.items():
+            print(
+                f"{control.name:14} {_reach(control):22} {control.curve:12} "
+                f"{' '.join(names):16} {control.meaning}"
+            )
+
+
+def _reach(control: "Control") -> str:
+    """The values of a control, in a few words."""
+    if control.kind == "choice":
+        return ", ".join(control.choices)
+    if control.kind == "switch":
+        return "off, on"
+    table = f", {' x '.join(map(str, control.shape))} values" if control.shape else ""
+    return f"{control.low:g} to {control.high:g} {control.unit}".rstrip() + table
+
+
+def plants_map(plugin: PluginFile, out: MapFile = None) -> None:
+    """Probe a plug-in, and write a first control map of it.
+
+    It finds the kinds and units of its parameters, which of them are audible, and how many unheard
+    notes before each note make it repeat itself. Complete the map, then give it as `--plant`.
+    """
+    from ...plants.plugin_draft import draft
+    from ...plants.probe import probe
+    from ...storage import check_place, write_atomically
+    from ..console import print_table
+
+    out = Path(f"{plugin.stem}.toml") if out is None else out
+    if os.path.lexists(out):
+        raise OutputError(f"{out} exists already; name another file with --out.")
+    check_place(out, parents=False, instead="name another file with --out")
+    say(f"Probing {plugin} ...")
+    found = probe(plugin)
+    text, rows = draft(found, str(plugin.resolve()))
+    write_atomically(out, lambda file: file.write_text(text, "utf-8"))
+    print_table(rows)
+    heard = sum(row[2] != "held" for row in rows[1:])
+    say(
+        f"{heard} of {found['count']} parameters are audible. With {found['settling_notes']} "
+        f"unheard notes before each note it repeats itself within {found['floor']:.0e}."
+    )
+    say(f"Written to {out}. Complete it; then: mirrornet match SOUND --plant {out} --refine 500")

@@ -1,0 +1,205 @@
+"""Probing of a plug-in: what its parameters are, which are audible, and what makes it pure.
+
+`probe` starts this module as a process of its own, since a plug-in may crash, hang or print. The
+finding becomes a first control map (`plugin_draft.py`), which a human completes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import PlantError
+from .plugin import BLOCK, INSTALL, MIDI_CC
+
+RATE_HZ = 44100
+TEXTS = 101  # values of each parameter whose texts are read
+KEY, VELOCITY, GATE_S, LISTENED_S = 60, 100, 0.5, 0.8
+SETTLING_S, APART_BLOCKS = 0.03, 24
+COUNTS = (0, 1, 2, 3, 4, 6, 8)  # of settling notes that are tried
+SAME = 1e-6  # largest difference of samples that counts as none
+PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a parameter, to hear whether it does anything
+CONTEXTS = 2  # random patches in which parameters are heard, besides the one that is loaded
+OTHERS = 12  # random patches after which the loaded one must sound as before
+NEAR = 0.25  # how far random ones are from it
+FLOOR_DB, HEARD_DB = 0.02, 0.1  # repeatable contexts, and audible changes
+TIMEOUT_S = 300.0
+
+
+def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """Probe the plug-in at `path`, in a process of its own.
+
+    Returns a dictionary with `name`, `count` (of parameters without those for MIDI controllers),
+    `settling_notes` (None if it repeats with no number of them), `floor` (largest difference of
+    samples with them) and `parameters`, each with `index`, `name`, `label`, `value` (as loaded),
+    `texts` (for 101 values), `heard_db` and `pure`.
+
+    Raises PlantError if it crashes, hangs, or is no instrument.
+    """
+    if not path.exists():
+        raise PlantError(f"there is no plug-in {path}; check the path.")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        command = [sys.executable, "-m", "mirrornet.plants.probe", str(path.resolve()), str(out)]
+        try:
+            code = subprocess.run(
+                command, timeout=timeout_s, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ).returncode
+        except subprocess.TimeoutExpired as error:
+            raise PlantError(f"{path} gave no answer within {timeout_s:g} s.") from error
+        if not out.is_file():
+            raise PlantError(f"{path} ended its process with exit code {code} while it was probed.")
+        found = json.loads(out.read_text())
+    if problem := found.get("problem"):
+        raise PlantError(problem)
+    return found
+
+
+class _Probed:
+    """A plug-in under test."""
+
+    def __init__(self, path: str):
+        dawdreamer = import_module("dawdreamer")
+        self._engine = dawdreamer.RenderEngine(RATE_HZ, BLOCK)
+        self._plugin = self._engine.make_plugin_processor("plugin", path)
+        self._engine.load_graph([(self._plugin, [])])
+        names = map(
+            self._plugin.get_parameter_name, range(self._plugin.get_plugin_parameter_size())
+        )
+        self.names = {n: name for n, name in enumerate(names) if not name.startswith(MIDI_CC)}
+        self.loaded = {n: float(self._plugin.get_parameter(n)) for n in self.names}
+        self.labels = {d["index"]: d["label"] for d in self._plugin.get_parameters_description()}
+        self.settling = 0
+
+    def texts(self, index: int) -> list[str]:
+        found = []
+        for value in np.linspace(0, 1, TEXTS):
+            self._plugin.set_parameter(index, float(value))
+            found.append(self._plugin.get_parameter_text(index).strip())
+        self._plugin.set_parameter(index, self.loaded[index])
+        return found
+
+    def play(self, values: dict[int, float]) -> np.ndarray:
+        for index, value in values.items():
+            self._plugin.set_parameter(index, value)
+        self._plugin.clear_midi()
+        apart_s = APART_BLOCKS * BLOCK / RATE_HZ
+        for number in range(self.settling):
+            self._plugin.add_midi_note(KEY, VELOCITY, number * apart_s, SETTLING_S)
+        start_s = self.settling * apart_s
+        self._plugin.add_midi_note(KEY, VELOCITY, start_s, GATE_S)
+        self._engine.render(start_s + LISTENED_S)
+        return self._plugin.get_audio().mean(0)[round(start_s * RATE_HZ) :]
+
+
+def _difference_db(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean difference of two spectra in dB, where either is within 60 dB of its peak."""
+    a, b = (np.abs(np.fft.rfft(x[: len(x) // 2048 * 2048].reshape(-1, 2048))) for x in (one, other))
+    top = max(a.max(), b.max())
+    if top == 0:
+        return 0.0
+    a, b = (20 * np.log10(np.maximum(x / top, 1e-3)) for x in (a, b))
+    loud = (a > -60) | (b > -60)
+    return float(np.abs(a - b)[loud].mean()) if loud.any() else 0.0
+
+
+def _find(path: str) -> dict[str, Any]:
+    probed = _Probed(path)
+    if np.abs(probed.play(probed.loaded)).max() < 1e-5:
+        return {"problem": f"{path} is silent as it is loaded; is it an instrument?"}
+    texts = {index: probed.texts(index) for index in probed.names}
+    moved = {index: 0.3 if probed.loaded[index] > 0.5 else 0.7 for index in probed.names}
+
+    others = _contexts(probed, texts, OTHERS)
+
+    def unrest() -> dict[int, float]:
+        """How far a note differs after each parameter was moved and moved back; at -1, after other
+        patches."""
+        before, found = probed.play(probed.loaded), {}
+        for index, value in moved.items():
+            probed.play({index: value})
+            found[index] = float(np.abs(probed.play({index: probed.loaded[index]}) - before).max())
+        after = []
+        for other in others:
+            probed.play(other)
+            after.append(float(np.abs(probed.play(probed.loaded) - before).max()))
+        return {**found, -1: max(after)}
+
+    trials = {}
+    for probed.settling in COUNTS:
+        trials[probed.settling] = unrest()
+        if max(trials[probed.settling].values()) <= SAME:
+            break
+    settling = min(
+        trials,
+        key=lambda count: (
+            sum(x > SAME for x in trials[count].values()),
+            max(trials[count].values()),
+        ),
+    )
+    probed.settling, rest = settling, trials[settling]
+    heard = dict.fromkeys(probed.names, 0.0)
+    for context in [probed.loaded, *_contexts(probed, texts, CONTEXTS)]:
+        base = probed.play(context)
+        if _difference_db(base, probed.play(context)) > FLOOR_DB:
+            continue
+        for index in probed.names:
+            for place in PLACES:
+                changed = _difference_db(base, probed.play({**context, index: place}))
+                heard[index] = max(heard[index], changed)
+            if _difference_db(base, probed.play(context)) > FLOOR_DB:
+                heard[index] = max(heard[index], HEARD_DB)
+    return {
+        "name": Path(path).stem,
+        "count": len(probed.names),
+        "settling_notes": settling,
+        "floor": max(rest.values()),
+        "parameters": [
+            {
+                "index": index,
+                "name": name,
+                "label": probed.labels.get(index, ""),
+                "value": probed.loaded[index],
+                "texts": texts[index],
+                "heard_db": heard[index],
+                "pure": rest[index] <= SAME,
+            }
+            for index, name in probed.names.items()
+        ],
+    }
+
+
+def _contexts(probed: _Probed, texts: dict[int, list[str]], count: int) -> list[dict[int, float]]:
+    """Random patches near the one that is loaded, in which switches and choices stay."""
+    generator = np.random.default_rng(count)
+    return [
+        {
+            index: float(np.clip(value + NEAR * generator.standard_normal(), 0, 1))
+            if len(set(texts[index])) > TEXTS // 2
+            else value
+            for index, value in probed.loaded.items()
+        }
+        for _ in range(count)
+    ]
+
+
+def _main(path: str, out: str) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        found = _find(path)
+    except ImportError as error:
+        found = {"problem": f"plug-ins need dawdreamer ({error}): {INSTALL}"}
+    except RuntimeError as error:
+        found = {"problem": f"{path} cannot be loaded as a plug-in ({error})."}
+    Path(out).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
