@@ -13,6 +13,7 @@ from mirrornet.features import hear
 from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant, plant_kinds
 from mirrornet.plants.dx7 import DX7
+from mirrornet.plants.faust import shipped_programs
 from mirrornet.plants.plugin_map import shipped_maps
 from mirrornet.plants.pool import Pool
 from mirrornet.plants.soundfont import SoundFont
@@ -72,7 +73,7 @@ def test_those_that_are_installed_are_listed():
     kinds = plant_kinds()
     ours = {"vital": Vital, "dx7": DX7, "soundfont": SoundFont}
     assert {name: kinds[name] for name in ours} == ours
-    assert kinds.keys() - ours.keys() == shipped_maps().keys() == {"amsynth"}
+    assert kinds.keys() - ours.keys() == shipped_maps().keys() | shipped_programs().keys()
 
 
 def test_it_plays_controls_of_every_kind(organ: str):

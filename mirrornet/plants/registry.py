@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import PlantError
 from .base import Plant, PlantSpec
+from .faust import faust_kind, shipped_programs
 from .plugin import plugin_kind
 from .plugin_map import shipped_maps
 
@@ -26,6 +27,7 @@ OURS = {
     "dx7": "mirrornet.plants.dx7:DX7",
     "soundfont": "mirrornet.plants.soundfont:SoundFont",
 }
+OF_SUFFIX = {".toml": plugin_kind, ".dsp": faust_kind}
 
 
 def plant_kinds() -> dict[str, type[Plant]]:
@@ -34,7 +36,7 @@ def plant_kinds() -> dict[str, type[Plant]]:
     for entry in _entries():
         with suppress(PlantError):
             found[entry.name] = _loaded(entry)
-    return found | {name: plugin_kind(path) for name, path in shipped_maps().items()}
+    return found | {name: OF_SUFFIX[path.suffix](path) for name, path in _shipped().items()}
 
 
 def find_plant(name: str) -> type[Plant]:
@@ -66,8 +68,13 @@ def usual_controls(name: str, melodies: bool = False) -> str:
 
 
 def is_file(name: str) -> bool:
-    """Whether a plant's name is the path of a Python file or of a control map."""
-    return name.endswith((".py", ".toml"))
+    """Whether a plant's name is the path of a Python file, a control map or a Faust program."""
+    return name.endswith((".py", ".toml", ".dsp"))
+
+
+def _shipped() -> dict[str, Path]:
+    """Control maps and Faust programs that ship, by the plant's name."""
+    return shipped_maps() | shipped_programs()
 
 
 def _entries() -> Iterator[EntryPoint]:
@@ -98,21 +105,22 @@ def _found(name: str) -> tuple[type[Plant], str, dict[str, Any]]:
     """The class of a plant, the name that finds it again, and the options that `name` implies."""
     if is_file(name):
         path = Path(name).resolve()
-        kind = plugin_kind(path) if path.suffix == ".toml" else _of_file(path)
+        kind = OF_SUFFIX.get(path.suffix, _of_file)(path)
         return _checked(kind, str(path)), str(path), {}
     entries = {entry.name: entry for entry in _entries()}
-    maps = shipped_maps()
-    stem, _, rest = name.partition("-")
+    files = _shipped()
+    stem, _, rest = name.rpartition("-")
     for known, options in ((name, None), (stem, rest)):
-        if known in entries or known in maps:
-            kind = _loaded(entries[known]) if known in entries else plugin_kind(maps[known])
+        if known in entries or known in files:
+            path = files.get(known)
+            kind = OF_SUFFIX[path.suffix](path) if path else _loaded(entries[known])
             named = {} if options is None else kind.options_of(options)
             if named is not None:
                 return kind, known, named
     raise PlantError(
-        f"there is no plant {name!r}; choose one of {', '.join((*entries, *maps))}, or "
+        f"there is no plant {name!r}; choose one of {', '.join((*entries, *files))}, or "
         "soundfont-40 and the like for other programs than the Rhodes, or the path of a Python "
-        "file or a control map (.toml) that defines one."
+        "file, a control map (.toml) or a Faust program (.dsp) that defines one."
     )
 
 
