@@ -349,7 +349,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         return json.loads((results / f"{name}.json").read_bytes())
 
     def variants(experiment: int) -> list[dict[str, Any]]:
-        names = [s.name for s in SETTINGS if s.experiment == experiment]
+        names = [s.name for s in SETTINGS if s.experiment == experiment and s.plant == "vital"]
         return [result(f"{name}-mirror-{START.get(name, 'shipped')}-seed-0") for name in names]
 
     own, ten, rhodes = (f"experiment-{name}-mirror" for name in ("1-own", "2-ten", "3-rhodes"))
