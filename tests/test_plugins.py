@@ -123,10 +123,10 @@ def test_another_plug_in_or_another_order_is_refused(tmp_path):
         assert old in text
         (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
         with pytest.raises(mn.PlantError, match=says):
-            load_plant(str(tmp_path / "mine.toml"))
+            make_plant(str(tmp_path / "mine.toml"))
     (tmp_path / "garbage.so").write_bytes(b"no plug-in" * 100)
     with pytest.raises(mn.PlantError, match="cannot be loaded as a plug-in; install amsynth again"):
-        load_plant("amsynth", plugin=str(tmp_path / "garbage.so"))
+        make_plant("amsynth", plugin=str(tmp_path / "garbage.so"))
 
 
 def _sounds(order: list[int]) -> dict[int, np.ndarray]:
@@ -186,6 +186,7 @@ def test_a_preset_loaded_elsewhere_sounds_as_the_match(tmp_path):
 
 
 @needs_amsynth
+@pytest.mark.slow
 def test_a_plug_in_that_is_killed_costs_nothing(capfd):
     plant = load_plant("amsynth", sample_rate_hz=16000)
     score = plant.sample(np.random.default_rng(0))
