@@ -187,3 +187,37 @@ def test_a_file_of_bytes_or_a_folder_is_one_sentence(tmp_path: Path):
     for name in ("bytes.py", "folder.py"):
         with pytest.raises(PlantError):
             load_plant(str(tmp_path / name))
+
+
+FORGETFUL = """
+import numpy as np
+from mirrornet.controls import ControlSpace
+from mirrornet.plants import NotePlant
+from mirrornet.score import DURATION, PITCH
+
+class Drifting(NotePlant):
+    name = "drifting"
+    control_sets = {"melody": ControlSpace((PITCH, DURATION), "melody")}
+    fresh = True
+    played = 0
+
+    def __init__(self, controls="melody", sample_rate_hz=8000):
+        self.controls, self.sample_rate_hz = self.control_sets[controls], sample_rate_hz
+
+    def note_sound(self, note):
+        self.played += 1
+        samples = round((note.offset_s - note.onset_s + self.tail_s) * self.sample_rate_hz)
+        return np.full(samples, float(self.played), np.float32)
+"""
+
+
+@pytest.mark.slow
+def test_a_plant_that_drifts_plays_each_score_in_a_fresh_process(tmp_path: Path):
+    (tmp_path / "drifting.py").write_text(FORGETFUL)
+    with Pool(str(tmp_path / "drifting.py"), workers=2) as pool:
+        melodies = np.full((4, 2, 5), 0.5)
+        sounds = list(pool.render(melodies))
+        again = list(pool.render(melodies[:1]))
+    for sound in (*sounds, *again):
+        assert isinstance(sound, np.ndarray)
+        assert sorted(set(sound) - {0.0}) == [1, 2, 3, 4, 5]  # its five notes

@@ -27,7 +27,8 @@ def load_plant(name: str = "vital", /, **options: Any) -> Plant:
 
     Raises PlantError for a name or option that does not exist.
     """
-    if not find_plant(name).foreign:
+    kind = find_plant(name)
+    if not kind.foreign and not kind.fresh:
         return make_plant(name, **options)
     from .isolated import Isolated  # imports torch
 

@@ -67,6 +67,8 @@ class Plant(ABC):
     velocity does: by (velocity / 127) squared. (See `score.midi_velocity`.)"""
     foreign: bool = False
     """Whether it is foreign native code, which may crash: `load_plant` then isolates it."""
+    fresh: bool = False
+    """Whether only a fresh process plays a score as before; workers then play one score each."""
     spec: PlantSpec
 
     def __new__(cls, *args: Any, **options: Any) -> Self:

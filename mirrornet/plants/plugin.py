@@ -89,7 +89,7 @@ class Plugin(NotePlant):
         self._engine.load_graph([(self._plugin, [])])
         self._check_parameters(path)
         self._set: dict[int, float] = {}
-        for index, raw in self.map.fixed.values():
+        for index, (_, raw) in self.map.fixed.items():
             self._plugin.set_parameter(index, raw)
 
     @classmethod
@@ -182,7 +182,7 @@ class Plugin(NotePlant):
     def _check_parameters(self, path: Path) -> None:
         """PlantError unless the plug-in has the parameters of the map."""
         wanted = {one.index: one.name for one in self.map.of.values()}
-        wanted |= {index: name for name, (index, _) in self.map.fixed.items()}
+        wanted |= {index: name for index, (name, _) in self.map.fixed.items()}
         count = self._plugin.get_plugin_parameter_size()
         names = [self._plugin.get_parameter_name(index) for index in range(count)]
         own = [name for name in names if not name.startswith(MIDI_CC)]
@@ -191,6 +191,7 @@ class Plugin(NotePlant):
                 f"{path} has {len(own)} parameters, and the map {self.map.path} is for "
                 f"{self.map.parameters}: another version? Make a map with: mirrornet plants map"
             )
+        wanted |= dict(enumerate(self.map.names))
         for index, name in wanted.items():
             if names[index] != name:
                 raise PlantError(
@@ -204,7 +205,8 @@ def plugin_kind(path: Path) -> type[Plugin]:
     """The kind of plant that a control map describes. Raises PlantError if it is no map."""
     found = read_map(path)
     facts = {"map": found, "name": found.name, "control_sets": found.sets, "__module__": __name__}
-    return type("Plugin", (Plugin,), {**facts, "transposition": found.transposition})
+    facts |= {"transposition": found.transposition, "fresh": found.fresh}
+    return type("Plugin", (Plugin,), facts)
 
 
 def find_plugin(found: PluginMap, path: str | None = None) -> Path:
@@ -220,7 +222,10 @@ def find_plugin(found: PluginMap, path: str | None = None) -> Path:
         if place.exists():
             return place
     how = f"install it ({found.install}), or " if found.install else ""
-    raise PlantError(f"the plug-in {name} was not found; {how}give its path with --plugin.")
+    raise PlantError(
+        f"the plug-in {name} was not found; {how}give its path as `plugin` in a copy of the map "
+        f"{found.path}."
+    )
 
 
 @contextmanager

@@ -20,7 +20,6 @@ MAPS = Path(__file__).parent / "maps"
 VELOCITY = Control("velocity", "MIDI", 1, 127, kind="integer", role="velocity")
 WARPS = {"linear": np.positive, "log": np.log, "square root": np.sqrt, "cube root": np.cbrt}
 RAW_CURVES = (*WARPS, "exp")
-MELODY = "melody"  # the control set for the paper's melodies
 LARGEST_MAP = 1 << 20  # bytes
 
 
@@ -68,8 +67,8 @@ class PluginMap:
     sets: Mapping[str, ControlSpace]
     of: Mapping[str, Parameter]
     """The parameter of each control, by the control's name."""
-    fixed: Mapping[str, tuple[int, float]]
-    """Index and raw value of each parameter that is held, by its name."""
+    fixed: Mapping[int, tuple[str, float]]
+    """Name and raw value of each parameter that is held, by its index."""
     settling_notes: int = 0
     """How many unheard notes are played before each note, so that the plug-in forgets the last."""
     settling_s: float = 0.03
@@ -79,6 +78,10 @@ class PluginMap:
     transposition: int = 0
     install: str = ""
     tested: str = ""
+    names: tuple[str, ...] = ()
+    """Of all its parameters, in order; for a plug-in whose versions move them."""
+    fresh: bool = False
+    """Whether only a fresh process plays a score as it did before."""
     path: Path = field(default_factory=Path)
 
 
@@ -105,7 +108,9 @@ def shipped_maps() -> dict[str, Path]:
 
 
 def _map(facts: dict[str, Any], path: Path) -> PluginMap:
-    listed, fixed, sets = facts.pop("control"), facts.pop("fixed", {}), facts.pop("sets")
+    listed, fixed = facts.pop("control"), facts.pop("fixed", {})
+    sets, melodies = facts.pop("sets", {}), facts.pop("melodies", {})
+    facts["names"] = tuple(facts.get("names", ()))
     known = {one.name for one in fields(PluginMap)} - {"sets", "of", "fixed", "path"}
     if unknown := facts.keys() - known:
         raise ValueError(f"{', '.join(sorted(unknown))} is no entry of a map.")
@@ -114,13 +119,18 @@ def _map(facts: dict[str, Any], path: Path) -> PluginMap:
         parameter = _parameter(dict(entry))
         if of.setdefault(parameter.control.name, parameter) is not parameter:
             raise ValueError(f"the control {parameter.control.name} is there twice.")
-    held = {name: (int(one["index"]), float(one["raw"])) for name, one in fixed.items()}
-    indices = [one.index for one in of.values()] + [index for index, _ in held.values()]
+    held = {
+        int(one["index"]): (one.get("name", key), float(one["raw"])) for key, one in fixed.items()
+    }
+    indices = [one.index for one in of.values()] + [int(one["index"]) for one in fixed.values()]
     if len(set(indices)) < len(indices):
         raise ValueError("a parameter is used twice.")
     if any(not 0 <= index < facts["parameters"] for index in indices):
         raise ValueError(f"an index is not among the {facts['parameters']} parameters.")
     spaces = {name: _space(name, names, of) for name, names in sets.items()}
+    spaces |= {name: _space(name, names, of, True) for name, names in melodies.items()}
+    if not spaces or len(spaces) < len(sets) + len(melodies):
+        raise ValueError("it needs control sets, in [sets] or [melodies], each with its own name.")
     return PluginMap(sets=spaces, of=of, fixed=held, path=path, **facts)
 
 
@@ -139,12 +149,14 @@ def _parameter(entry: dict[str, Any]) -> Parameter:
     return Parameter(control, control.check(usual), index, name, raw, curve, gain)
 
 
-def _space(name: str, names: list[str], of: Mapping[str, Parameter]) -> ControlSpace:
+def _space(
+    name: str, names: list[str], of: Mapping[str, Parameter], melodies: bool = False
+) -> ControlSpace:
     """A control set: with a velocity for each note; or, for melodies, all controls for each."""
     if unknown := [one for one in names if one not in of]:
         raise ValueError(f"the set {name} names {', '.join(unknown)}, which is no control.")
     chosen = [of[one].control for one in names]
-    if name != MELODY:
+    if not melodies:
         return ControlSpace((VELOCITY, *chosen), name)
     own = [Control.from_json({**control.as_json(), "scope": "note"}) for control in chosen]
     return ControlSpace((PITCH, DURATION, *own), name)

@@ -76,6 +76,7 @@ class Pool:
         self._make = partial(make, **options)
         self._timeout_s = timeout_s
         self._waiting: deque[_Task] = deque()
+        self._fresh = False
         self._crew: list[_Worker] = []
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
@@ -90,7 +91,8 @@ class Pool:
         self.sample_rate_hz: int
         self.transposition: int
         self.spec: PlantSpec
-        self.name, self.controls, self.sample_rate_hz, self.transposition, self.spec = facts
+        self.name, self.controls, self.sample_rate_hz, self.transposition = facts[:4]
+        self.spec, self._fresh = facts[4:]
 
     def render(
         self, controls: Float[np.ndarray, "row control note"], chunk: int = 16
@@ -132,6 +134,7 @@ class Pool:
 
         A row that failed twice, the second time alone, yields a PlantError that names it.
         """
+        chunk = 1 if self._fresh else chunk
         asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
         asked = deque(islice(asking, 2 * self.workers))
         while asked:
@@ -186,6 +189,10 @@ class Pool:
         while task.answer is None:
             if not self._crew:
                 raise PlantError("the pool is closed; use it inside its `with` block.")
+            for n, worker in enumerate(self._crew):
+                if self._fresh and worker.used and worker.task is None:
+                    worker.stop()
+                    self._crew[n] = _Worker(self._make)
             for worker in self._crew:
                 if worker.task is None and self._waiting:
                     worker.take(self._waiting.popleft(), self._timeout_s)
@@ -210,6 +217,7 @@ class _Worker:
     def __init__(self, make: Callable[..., Plant]):
         self.pipe, theirs = SPAWN.Pipe()
         self.task: _Task | None = _Task(_start, np.empty(0))
+        self.used = False
         self._timeout_s = self._deadline_s = math.inf  # the machine may be slow to start a process
         self._process = SPAWN.Process(target=_serve, args=(theirs, make), daemon=True)
         with _SAFE_PATH, _interrupts_held():
@@ -217,7 +225,7 @@ class _Worker:
         theirs.close()
 
     def take(self, task: _Task, timeout_s: float) -> None:
-        self.task, self._timeout_s = task, timeout_s
+        self.task, self._timeout_s, self.used = task, timeout_s, True
         self._deadline_s = time.monotonic() + timeout_s
         with suppress(OSError):  # the worker died idle: `listen` reports it
             self.pipe.send((task.work, task.rows))
@@ -317,8 +325,9 @@ def _start(plant: Plant, rows: np.ndarray) -> None:
     """Marks the start of a worker as its task; never called."""
 
 
-def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int, PlantSpec]:
-    return plant.name, plant.controls, plant.sample_rate_hz, plant.transposition, plant.spec
+def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int, PlantSpec, bool]:
+    rate_hz, transposition = plant.sample_rate_hz, plant.transposition
+    return plant.name, plant.controls, rate_hz, transposition, plant.spec, plant.fresh
 
 
 def _render(plant: Plant, rows: Float[np.ndarray, "row control note"]) -> list[np.ndarray]:
