@@ -39,6 +39,7 @@ COMPARED = {
 }
 # Experiments whose training did not start from the shipped weights.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
+PLANTS = ("dx7",)  # with the quick budget
 PAGES = (
     "README.md",
     *(f"docs/{page}.md" for page in ("experiments", "recordings", "benchmark", "speed")),
@@ -362,6 +363,9 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
             [v for n in (1, 2, 3) for v in variants(n) if v["variant"] in ("own", "ten", "rhodes")],
             ["encoder"],
             [key for key in ANSWERS if key not in ("before", "random")],
+        ),
+        "experiments-plants": lambda: variants_table(
+            [result(f"experiment-1-{plant}-mirror-quick-seed-0") for plant in PLANTS]
         ),
         "experiment-2-ten": lambda: experiment_table(result(f"{ten}-full-seed-0")),
         "experiment-3-rhodes": lambda: experiment_table(result(f"{rhodes}-shipped-seed-0")),
