@@ -68,9 +68,10 @@ def hosted(monkeypatch, tmp_path):
         module = ModuleType("dawdreamer")
         module.RenderEngine = type("Hosted", (Host,), {"names": names})  # pyright: ignore
         monkeypatch.setitem(sys.modules, "dawdreamer", module)
-        (tmp_path / "Diva.vst3").touch()
-        plugin = str(tmp_path / "Diva.vst3")
-        return make_plant(name, controls=controls, sample_rate_hz=16000, plugin=plugin)
+        found = read_map(shipped_maps()[name])
+        (tmp_path / found.plugin).touch()
+        (tmp_path / "diva.toml").write_text(found.path.read_text())
+        return make_plant(str(tmp_path / "diva.toml"), controls=controls, sample_rate_hz=16000)
 
     return make
 

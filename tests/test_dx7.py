@@ -144,8 +144,12 @@ def test_it_is_matched_without_training_by_renders_alone():
     assert [n.pitch_midi for n in found.notes] == [n.pitch_midi for n in score.notes]
     assert found.plant.controls == ALL
     assert found.distances["spectrogram_error"] < 0.6 * few.distances["spectrogram_error"]
-    with pytest.raises(mn.CheckpointError, match="add --refine 500 to search with renders"):
-        mn.match((plant.render(score), 44100), "dx7")
+    for renders, seconds in ((None, None), (0, None), (0, 2.0)):
+        with pytest.raises(mn.CheckpointError, match="add --refine 500 to search with renders"):
+            mn.match((plant.render(score), 44100), "dx7", refine=renders, seconds=seconds)
+    with pytest.raises(mn.ControlError, match="one patch is searched; leave out patch"):
+        mn.match((plant.render(score), 44100), "dx7", refine=2, patch="per-note")
+    assert mn.match((plant.render(score), 44100), "dx7", refine=1).notes
 
 
 def test_velocities_are_found_by_playing():

@@ -20,7 +20,8 @@ import("stdfaust.lib");
 freq = hslider("freq", 440, 20, 20000, 0.01);
 gain = hslider("gain", 0.5, 0, 1, 0.001);
 gate = button("gate");
-cutoff = hslider("h:filter/Cut Off[unit:Hz][scale:log][role:cutoff]", 2000, 50, 12000, 1);
+cutoff = hslider("h:filter/Cut Off[tooltip:http://x.y][unit:Hz][scale:log][role:cutoff]",
+  2000, 50, 12000, 1);
 wave = nentry("wave[style:menu{'saw':0;'square':4}]", 4, 0, 4, 4);
 voices = nentry("voices", 1, 1, 3, 1);
 sub = checkbox("sub");
@@ -70,6 +71,7 @@ def test_a_users_program_is_played_with_its_menu_and_pitch(mine):
         ("12000, 1)", "ma.SR / 2, 1)", "write the range of the slider Cut Off in numbers"),
         ("50, 12000, 1)", "0, 12000, 1)", "its low must be above 0"),
         ('"wave[style', '"sub[style', "two have the same label"),
+        ('checkbox("sub")', 'checkbox("cut-off")', "two have the same label"),
         ("2000, 50", "20, 50", "cut_off must lie in 50..12000 Hz"),
     ],
 )
@@ -83,6 +85,9 @@ def test_what_is_wrong_with_a_program_is_said(mine, old, new, says):
 def test_no_program(tmp_path):
     (tmp_path / "binary.dsp").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty.dsp").write_text("process = _;")
+    (tmp_path / "drone.dsp").write_text(MINE.replace('button("gate")', "1"))
+    with pytest.raises(mn.PlantError, match='needs a slider "freq" and a button "gate"'):
+        load_plant(str(tmp_path / "drone.dsp"))
     with pytest.raises(mn.PlantError, match="is no text"):
         load_plant(str(tmp_path / "binary.dsp"))
     with pytest.raises(mn.PlantError, match="has no sliders"):

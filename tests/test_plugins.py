@@ -76,6 +76,14 @@ def test_a_map_makes_a_plant_with_controls_of_its_own(small):
         ("index = 1", "index = 2", "a parameter is used twice"),
         ("usual = 1000", 'usual = 1000\nraw_curve = "cubic"', "raw_curve is one of linear, log"),
         ("usual = 1000", "usual = 1000\nraw = [0.2, 1.5]", "two raw values in 0..1"),
+        ("parameters = 3", "parameters = 3\nsettling_notes = -1", "must be whole numbers"),
+        ("parameters = 3", "parameters = 3\ntail_s = -5", r"must lie in 0\.\.10 s"),
+        ("raw = 0.5", "raw = 7", r"raw values of \[fixed\] must lie in 0"),
+        ("usual = 1000", "usual = 1000\nraw = []", "two raw values in 0"),
+        ("usual = 1000", 'usual = 1000\nrole = "release"', "its unit must be s or ms"),
+        ('name = "cutoff"', 'name = "velocity"', "velocity must have no shape"),
+        ('["cutoff"]', '["cutoff", "cutoff"]', "names a control twice"),
+        ("index = 1", "index = inf", "infinity"),
         ("[fixed]", '[[control]]\nname = "cutoff"\nparameter = "x"\nindex = 0\nusual = 0\n[fixed]',
          "the control cutoff is there twice"),
     ],
@@ -111,7 +119,7 @@ def test_a_state_that_is_no_bank_is_refused():
 
 
 @needs_amsynth
-def test_another_plug_in_or_another_order_is_refused(tmp_path):
+def test_another_plug_in_or_another_order_is_refused(tmp_path, monkeypatch):
     text = shipped_maps()["amsynth"].read_text()
     for old, new, says in (
         ("parameters = 41", "parameters = 42", "has 41 parameters, and the map .* is for 42"),
@@ -124,9 +132,13 @@ def test_another_plug_in_or_another_order_is_refused(tmp_path):
         (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
         with pytest.raises(mn.PlantError, match=says):
             make_plant(str(tmp_path / "mine.toml"))
-    (tmp_path / "garbage.so").write_bytes(b"no plug-in" * 100)
+    # The map's folder comes first, the current one never.
+    (tmp_path / "amsynth_vst.so").write_bytes(b"no plug-in" * 100)
+    (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(mn.PlantError, match="cannot be loaded as a plug-in; install amsynth again"):
-        make_plant("amsynth", plugin=str(tmp_path / "garbage.so"))
+        make_plant(str(tmp_path / "mine.toml"))
+    monkeypatch.chdir(tmp_path)
+    assert make_plant("amsynth").name == "amsynth"
 
 
 def _sounds(order: list[int]) -> dict[int, np.ndarray]:

@@ -20,7 +20,7 @@ from ..export.match import Match
 from ..features import hear, hear_recording
 from ..metrics import spectrogram_error
 from ..models.mirrornet import MirrorNet, load_model, shipped
-from ..plants import Plant, find_plant, load_plant, usual_controls
+from ..plants import Plant, find_plant, is_file, load_plant, usual_controls
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
 from .melody_sound import melody_sound
@@ -101,9 +101,11 @@ def match(
         plant = plant_for(plant, model)
     search = model is None and not shipped(plant.controls.name, plant.name).is_file()
     if model is None:
-        model = shipped_for(plant, bool(refine or seconds))
+        model = shipped_for(plant, allows_renders(refine, seconds))
     if not search:
         check_plays(model, plant.name, plant.controls)
+    if search and patch == "per-note":
+        raise ControlError("without weights for the plant, one patch is searched; leave out patch.")
     progress = progress or Progress()
     with ONE_THREAD:
         if model.architecture == "recording":
@@ -131,6 +133,11 @@ def plant_for(name: str, model: MirrorNet | None = None, controls: str | None = 
     return load_plant(name, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
 
 
+def allows_renders(refine: int | None, seconds: float | None) -> bool:
+    """Whether limits of refinement allow any render."""
+    return (refine is not None or seconds is not None) and 0 not in (refine, seconds)
+
+
 def shipped_for(plant: Plant, renders: bool) -> MirrorNet:
     """The weights that ship for the plant; if none do, those that find notes, whose patch is to be
     searched with renders.
@@ -141,10 +148,13 @@ def shipped_for(plant: Plant, renders: bool) -> MirrorNet:
     if card.is_file():
         return MirrorNet.load(card)
     if plant.controls.is_melody or not renders:
-        search = "" if plant.controls.is_melody else "add --refine 500 to search with renders, or "
+        search, how = "add --refine 500 to search with renders, or ", " --start shipped"
+        if plant.controls.is_melody:
+            search = how = ""
+        name = plant.spec.name if is_file(plant.spec.name) else plant.name
         raise CheckpointError(
             f"no weights ship for {plant.name} ({plant.controls.name}); {search}learn some with "
-            f"`mirrornet learn --plant {plant.spec.name}`, and name them with --model."
+            f"`mirrornet learn --plant {name}{how}`, and name them with --model."
         )
     return MirrorNet.load(shipped("patch"))
 

@@ -40,6 +40,8 @@ def search_patch(
 ) -> Score:
     """The score with the patch that is closest to `target` (at the plant's sample rate) on an
     excerpt, of as many as `budget` allows. Pitches, times and the notes' own controls stay."""
+    if not budget.left or not plant.controls.patch:
+        return score
     generator = np.random.default_rng((seed, STREAM, 1))
     objective = RecordingObjective(plant, score, target)
     kept = [objective.hear(objective.start, budget)]
@@ -54,7 +56,7 @@ def search_patch(
 
 
 def _draw(plant: Plant, generator: np.random.Generator) -> Place:
-    return plant.controls.patch.to_vector(plant.sample(generator).patch)
+    return plant.controls.patch.to_vector(plant.sample(generator).resolved[0].controls)
 
 
 def _child(

@@ -23,7 +23,8 @@ def load_plant(name: str = "vital", /, **options: Any) -> Plant:
 
     `name` may be the path of a Python file that defines one plant, such as "./toy.py", or of a
     control map, such as "./my.toml". "soundfont-40" is "soundfont" with `program=40`. A plant of
-    foreign native code (`Plant.foreign`) is played in a process of its own.
+    foreign native code (`Plant.foreign`) is played in a process of its own; a script that loads one
+    must do so under `if __name__ == "__main__":`, because that process imports the script again.
 
     Raises PlantError for a name or option that does not exist.
     """

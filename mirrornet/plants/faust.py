@@ -19,6 +19,8 @@ from ..controls import Control, ControlSpace
 from ..errors import ControlError, PlantError
 from ..score import DURATION, PITCH, Note
 from .base import NotePlant
+from .plugin import quiet
+from .plugin_map import LONGEST_TAIL_S, seconds
 
 INSTRUMENTS = Path(__file__).parent / "faust_instruments"
 INSTALL = "pip install 'dawdreamer>=0.9'"
@@ -33,8 +35,9 @@ ANY_SLIDER = re.compile(r'(?:hslider|vslider|nentry)\s*\(\s*"([^"]*)"')
 CHECKBOX = re.compile(r'checkbox\s*\(\s*"([^"]*)"')
 METADATA = re.compile(r"\[\s*(\w+)\s*:\s*([^\]]*)\]")
 MENU = re.compile(r"'([^']*)'\s*:\s*([+-]?[\d.]+)")
+GATE = re.compile(r'button\s*\(\s*"(?:[^"/]*/)*gate\s*(?:\[[^"]*)?"')
 TAIL = re.compile(r'declare\s+tail\s+"([\d.]+)"')
-COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r'("[^"]*")|//[^\n]*|/\*.*?\*/', re.DOTALL)  # but for those in texts
 
 
 class Widget(NamedTuple):
@@ -74,20 +77,18 @@ class Faust(NotePlant):
         try:
             self._voice.set_dsp_string(self.path.read_text("utf-8"))
             self._voice.num_voices = 1
-            self._voice.compile()
+            with quiet():
+                self._voice.compile()
         except RuntimeError as error:
             raise PlantError(f"{self.path} does not compile: {error}") from error
         self._engine.load_graph([(self._voice, [])])
-        compiled = {
-            one["label"]: (one["index"], one["min"], one["max"])
-            for one in self._voice.get_parameters_description()
-        }
-        if missing := self.widgets.keys() ^ compiled.keys():
+        compiled = self._voice.get_parameters_description()
+        self._index = {one["label"]: one["index"] for one in compiled}
+        if missing := self.widgets.keys() ^ self._index.keys():
             raise PlantError(
                 f"the controls {', '.join(sorted(missing))} of {self.path} cannot be read from its "
-                "text; write every slider in it once, with numbers."
+                "text; write every slider in it once, with numbers, and no meters."
             )
-        self._index = {label: index for label, (index, _, _) in compiled.items()}
         self._sound(60, USUAL_VELOCITY, 0.1, 0.2)  # the first note of all starts in another state
 
     @classmethod
@@ -96,11 +97,11 @@ class Faust(NotePlant):
 
     def note_tail_s(self, note: Note) -> float:
         releases = [
-            float(np.asarray(note.controls.get(one.control.name, one.usual)))
+            seconds(one.control, note.controls.get(one.control.name, one.usual))
             for one in self.widgets.values()
             if one.control.role == "release"
         ]
-        return self.tail_s + sum(releases)
+        return min(self.tail_s + sum(releases), LONGEST_TAIL_S)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         for label, one in self.widgets.items():
@@ -130,24 +131,31 @@ def faust_kind(path: Path) -> type[Faust]:
     try:
         if path.stat().st_size > LARGEST:
             raise PlantError(f"{path} is too large for a Faust program.")
-        text = COMMENT.sub("", path.read_text("utf-8"))
+        text = COMMENT.sub(lambda found: found[1] or "", path.read_text("utf-8"))
     except OSError as error:
         raise PlantError(f"the program {path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise PlantError(f"{path} is no text, and so no Faust program.") from error
     try:
         widgets = _widgets(text)
+        tail = TAIL.search(text)
+        tail_s = min(float(tail.group(1)), LONGEST_TAIL_S) if tail else NotePlant.tail_s
     except (ControlError, ValueError) as error:
         raise PlantError(f"the controls of {path} cannot be used: {error}") from error
     if not widgets:
         raise PlantError(f"{path} has no sliders or check boxes; a plant needs controls.")
-    tail = TAIL.search(text)
+    if not GATE.search(text) or not any(
+        _label(one)[0] == "freq" for one in ANY_SLIDER.findall(text)
+    ):
+        raise PlantError(
+            f'{path} needs a slider "freq" and a button "gate", to be played by notes.'
+        )
     facts = {
-        "name": path.stem,
+        "name": f"faust-{path.stem}" if path.parent == INSTRUMENTS else path.stem,
         "path": path,
         "widgets": widgets,
         "control_sets": _sets(widgets),
-        "tail_s": float(tail.group(1)) if tail else NotePlant.tail_s,
+        "tail_s": tail_s,
         "__module__": __name__,
     }
     return type("Faust", (Faust,), facts)
@@ -187,8 +195,11 @@ def _widgets(text: str) -> dict[str, Widget]:
         label, metadata = _label(written)
         control = Control(_name(label), kind="switch", scope="patch", role=metadata.get("role"))
         found.append(Widget(label, control, False, (), metadata.get("set") == "melody"))
+    for one in found:
+        if one.control.role == "release":
+            seconds(one.control, one.usual)
     widgets = {one.label: one for one in found}
-    if len(widgets) < len(found):
+    if len({one.control.name for one in found}) < len(found):
         raise ValueError("two have the same label.")
     return widgets
 

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from ..errors import PlantError
 from ..score import Note, Score, note_name
 from .base import Artifact, NotePlant
-from .plugin_map import PluginMap, read_map
+from .plugin_map import LONGEST_TAIL_S, PluginMap, read_map, seconds
 from .plugin_state import fxp_of
 
 INSTALL = "pip install 'dawdreamer>=0.9'"
@@ -39,7 +39,7 @@ GUIDE = """\
 plays the MIDI file as <code>match.wav</code> does.</li>
 <li>The preset plays at the plug-in’s own level; <code>match.wav</code> was brought to the
 target’s.</li>"""
-MIDI_CC = "MIDI Ch. "  # JUCE adds 2,080 parameters of these to a VST3
+MIDI_CC = ("MIDI Ch. ", "MIDI CC ")  # hosts add some 2,000 parameters of these to a VST3
 FOLDERS = {  # where plug-ins are installed
     "linux": "~/.vst3 /usr/lib/vst3 /usr/local/lib/vst3 ~/.vst /usr/lib/vst /usr/local/lib/vst",
     "darwin": "~/Library/Audio/Plug-Ins/VST3 /Library/Audio/Plug-Ins/VST3 "
@@ -49,8 +49,7 @@ FOLDERS = {  # where plug-ins are installed
 
 
 class Plugin(NotePlant):
-    """A plug-in that a control map describes. `plugin` is the path of its file, if it is not where
-    the map says, or plug-ins usually are.
+    """A plug-in that a control map describes. Only the map names the file that is loaded.
 
     Raises PlantError if the plug-in or dawdreamer is missing, if the plug-in cannot be loaded, or
     if its parameters are not those of the map.
@@ -59,9 +58,7 @@ class Plugin(NotePlant):
     map: PluginMap
     foreign = True
 
-    def __init__(
-        self, controls: str | None = None, sample_rate_hz: int = 44100, plugin: str | None = None
-    ):
+    def __init__(self, controls: str | None = None, sample_rate_hz: int = 44100):
         sets = self.control_sets
         controls = next(iter(sets)) if controls is None else controls
         if controls not in sets:
@@ -71,7 +68,7 @@ class Plugin(NotePlant):
         if not 8000 <= sample_rate_hz <= 192000:
             raise PlantError(f"{self.name} plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
         self.controls, self.sample_rate_hz = sets[controls], sample_rate_hz
-        path = find_plugin(self.map, plugin)
+        path = find_plugin(self.map)
         self._is_vst2 = path.suffix.lower() != ".vst3"
         try:
             dawdreamer = import_module("dawdreamer")
@@ -79,7 +76,7 @@ class Plugin(NotePlant):
             raise PlantError(f"{self.name} needs dawdreamer ({error}): {INSTALL}") from error
         self._engine = dawdreamer.RenderEngine(sample_rate_hz, BLOCK)
         try:
-            with _quiet():
+            with quiet():
                 self._plugin = self._engine.make_plugin_processor("plugin", str(path))
         except RuntimeError as error:
             raise PlantError(
@@ -98,11 +95,11 @@ class Plugin(NotePlant):
 
     def note_tail_s(self, note: Note) -> float:
         releases = [
-            float(np.asarray(note.controls.get(name, one.usual)))
+            seconds(one.control, note.controls.get(name, one.usual))
             for name, one in self.map.of.items()
             if one.control.role == "release"
         ]
-        return self.map.tail_s + sum(releases)
+        return min(self.map.tail_s + sum(releases), LONGEST_TAIL_S)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         self._move(self._raw(note))
@@ -209,16 +206,16 @@ def plugin_kind(path: Path) -> type[Plugin]:
     return type("Plugin", (Plugin,), facts)
 
 
-def find_plugin(found: PluginMap, path: str | None = None) -> Path:
-    """The plug-in's file: at `path`, beside the map, or where plug-ins usually are.
+def find_plugin(found: PluginMap) -> Path:
+    """The plug-in's file: where the map says, seen from its folder, or where plug-ins usually are.
 
     Raises PlantError if it is not there.
     """
-    name = path or found.plugin
-    places = [Path(name), found.path.parent / name]
+    name = found.plugin
+    places = [found.path.parent / name]
     for folder in FOLDERS.get(sys.platform, "").split():
         places.append(Path(os.path.expandvars(folder)).expanduser() / name)
-    for place in places[: 1 if path else None]:
+    for place in places:
         if place.exists():
             return place
     how = f"install it ({found.install}), or " if found.install else ""
@@ -229,7 +226,7 @@ def find_plugin(found: PluginMap, path: str | None = None) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what native code prints from standard output and standard error."""
     sys.stdout.flush()
     sys.stderr.flush()

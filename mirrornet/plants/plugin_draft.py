@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .plugin_map import WARPS
+from .plugin_map import RESERVED, WARPS
 from .probe import HEARD_DB
 
 MOST_CHOICES = 12
@@ -58,13 +58,14 @@ def draft(found: dict[str, Any], plugin: str) -> tuple[str, list[list[str]]]:
     text = HEAD.format(name=json.dumps(_slug(found["name"])), plugin=json.dumps(plugin), **facts)
     text += f"\n[sets]\npatch = {json.dumps(names)}\n\n[fixed]\n"
     for one in held:
-        text += (
-            f"{json.dumps(one['name'])} = {{ index = {one['index']}, raw = {one['value']:.6g} }}\n"
-        )
+        facts = f"index = {one['index']}, name = {_toml(one['name'])}, raw = {one['value']:.6g}"
+        text += f"parameter_{one['index']} = {{ {facts} }}\n"
     rows = [["index", "parameter", "kind", "values", "heard (dB)", "role (a guess)"]]
     for name, role, one in zip(names, roles, heard, strict=True):
         guess = guess_of(one["texts"], one["label"], one["value"])
         entries = {"name": name, "parameter": one["name"], "index": one["index"], **guess.entries}
+        if role == "release" and guess.entries.get("unit") not in ("s", "ms"):
+            role = ""  # its tail could not be known
         entries |= {"role": role} if role else {}
         text += f"\n[[control]]  # heard: {one['heard_db']:.1f} dB\n"
         text += "".join(f"{key} = {_toml(value)}\n" for key, value in entries.items())
@@ -128,7 +129,8 @@ def _number(text: str) -> float | None:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"\W+", "_", name.strip().lower()).strip("_") or "parameter"
+    slug = re.sub(r"\W+", "_", name.strip().lower()).strip("_") or "parameter"
+    return f"{slug}_parameter" if slug in RESERVED else slug
 
 
 def _names(parameters: Sequence[dict[str, Any]]) -> list[str]:
@@ -155,4 +157,4 @@ def _roles(parameters: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

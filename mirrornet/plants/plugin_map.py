@@ -20,7 +20,20 @@ MAPS = Path(__file__).parent / "maps"
 VELOCITY = Control("velocity", "MIDI", 1, 127, kind="integer", role="velocity")
 WARPS = {"linear": np.positive, "log": np.log, "square root": np.sqrt, "cube root": np.cbrt}
 RAW_CURVES = (*WARPS, "exp")
+LONGEST_TAIL_S = 10.0
+MOST_SETTLING_NOTES = 64
+RESERVED = ("velocity", "pitch", "duration")  # names of a note's own controls
 LARGEST_MAP = 1 << 20  # bytes
+
+
+def seconds(control: Control, value: Value) -> float:
+    """The value of a control with the role `release` in seconds; its unit is s or ms.
+
+    Raises ControlError for another unit, for which no tail can be known.
+    """
+    if control.unit not in ("s", "ms"):
+        raise ControlError(f"{control.name} has the role release, so its unit must be s or ms.")
+    return float(np.asarray(value)) / (1000 if control.unit == "ms" else 1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ def read_map(path: Path) -> PluginMap:
         raise PlantError(f"the control map {path} is no TOML file ({error}).") from error
     try:
         return _map(facts, path)
-    except (ControlError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, ControlError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise PlantError(f"the control map {path} cannot be used: {what}") from error
 
@@ -114,6 +127,7 @@ def _map(facts: dict[str, Any], path: Path) -> PluginMap:
     known = {one.name for one in fields(PluginMap)} - {"sets", "of", "fixed", "path"}
     if unknown := facts.keys() - known:
         raise ValueError(f"{', '.join(sorted(unknown))} is no entry of a map.")
+    _check_facts(facts)
     of: dict[str, Parameter] = {}
     for entry in listed:
         parameter = _parameter(dict(entry))
@@ -123,6 +137,8 @@ def _map(facts: dict[str, Any], path: Path) -> PluginMap:
         int(one["index"]): (one.get("name", key), float(one["raw"])) for key, one in fixed.items()
     }
     indices = [one.index for one in of.values()] + [int(one["index"]) for one in fixed.values()]
+    if not all(0 <= raw <= 1 for _, raw in held.values()):
+        raise ValueError("the raw values of [fixed] must lie in 0..1.")
     if len(set(indices)) < len(indices):
         raise ValueError("a parameter is used twice.")
     if any(not 0 <= index < facts["parameters"] for index in indices):
@@ -134,6 +150,25 @@ def _map(facts: dict[str, Any], path: Path) -> PluginMap:
     return PluginMap(sets=spaces, of=of, fixed=held, path=path, **facts)
 
 
+def _check_facts(facts: dict[str, Any]) -> None:
+    """Raise ValueError for entries of a map that are not what they must be."""
+    texts = [facts[key] for key in ("name", "plugin")]
+    texts += [facts.get(key, "") for key in ("install", "tested")]
+    if not all(isinstance(text, str) for text in texts) or not facts["name"]:
+        raise ValueError("name, plugin, install and tested must be texts.")
+    count, notes = facts["parameters"], facts.get("settling_notes", 0)
+    if type(count) is not int or type(notes) is not int or not 0 <= notes <= MOST_SETTLING_NOTES:
+        raise ValueError(
+            f"parameters and settling_notes must be whole numbers, the latter 0 to "
+            f"{MOST_SETTLING_NOTES}."
+        )
+    times_s = facts.get("settling_s", 0.03), facts.get("tail_s", 0.3)
+    if not all(type(one) in (int, float) and 0 < one <= LONGEST_TAIL_S for one in times_s):
+        raise ValueError(f"settling_s and tail_s must lie in 0..{LONGEST_TAIL_S:g} s.")
+    if type(facts.get("transposition", 0)) is not int:
+        raise ValueError("transposition must be a whole number of semitones.")
+
+
 def _parameter(entry: dict[str, Any]) -> Parameter:
     """A parameter, and its control, which belongs to the patch."""
     index, name, usual = int(entry.pop("index")), str(entry.pop("parameter")), entry.pop("usual")
@@ -142,7 +177,14 @@ def _parameter(entry: dict[str, Any]) -> Parameter:
     if curve not in RAW_CURVES:
         raise ValueError(f"raw_curve is one of {', '.join(RAW_CURVES)}, not {curve}.")
     control = Control.from_json({"scope": "patch", **entry})
-    if len(raw) not in (2, len(control.choices)) or not all(0 <= one <= 1 for one in raw):
+    if control.shape or control.scope != "patch" or control.name in RESERVED:
+        raise ValueError(f"{control.name} must have no shape, no scope and another name.")
+    if control.role == "release":
+        seconds(control, control.low)
+    lowest = {"log": control.low > 0, "square root": control.low >= 0}
+    if not lowest.get(curve, True):
+        raise ValueError(f"{control.name} has the raw_curve {curve}, so its low is too low.")
+    if len(raw) not in {2, len(control.choices) or 2} or not all(0 <= one <= 1 for one in raw):
         raise ValueError(f"{name} needs two raw values in 0..1, or one for each choice.")
     if curve == "exp" and 0 in raw:
         raise ValueError(f"the raw values of {name} are exponential, so none may be 0.")
@@ -155,6 +197,8 @@ def _space(
     """A control set: with a velocity for each note; or, for melodies, all controls for each."""
     if unknown := [one for one in names if one not in of]:
         raise ValueError(f"the set {name} names {', '.join(unknown)}, which is no control.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"the set {name} names a control twice.")
     chosen = [of[one].control for one in names]
     if not melodies:
         return ControlSpace((VELOCITY, *chosen), name)

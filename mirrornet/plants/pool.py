@@ -173,7 +173,7 @@ class Pool:
         if isinstance(row, Score):
             return f"{'; '.join(map(str, row.notes))}; patch {dict(row.patch)}"
         if not isinstance(row, np.ndarray):
-            return f"the seed {tuple(row)}"
+            return f"{row}"
         return "the controls " + "; ".join(
             f"{control.name} {np.array2string(values, precision=4, separator=', ')}"
             for control, values in zip(self.controls.rows, row, strict=True)
@@ -306,6 +306,8 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
             work, rows = pipe.recv()
             try:
                 plant = plant or make()
+                if plant.foreign:  # whatever it prints
+                    os.dup2(1, 2)
                 answer = work(plant, rows)
             except ControlError as error:  # the plant must not play this row
                 answer = PlantError(str(error))

@@ -36,7 +36,7 @@ def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """Probe the plug-in at `path`, in a process of its own.
 
     Returns a dictionary with `name`, `count` (of parameters without those for MIDI controllers),
-    `settling_notes` (None if it repeats with no number of them), `floor` (largest difference of
+    `settling_notes` (the number that is best), `floor` (largest difference of
     samples with them) and `parameters`, each with `index`, `name`, `label`, `value` (as loaded),
     `texts` (for 101 values), `heard_db` and `pure`.
 
@@ -46,7 +46,10 @@ def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         raise PlantError(f"there is no plug-in {path}; check the path.")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "found.json"
-        command = [sys.executable, "-m", "mirrornet.plants.probe", str(path.resolve()), str(out)]
+        # The child has this process's import path: the current folder is not on it unless on ours.
+        places = ascii([str(place) for place in sys.path])
+        program = f"import sys; sys.path[:] = {places}; from {__name__} import main; main()"
+        command = [sys.executable, "-P", "-c", program, str(path.resolve()), str(out)]
         try:
             code = subprocess.run(
                 command, timeout=timeout_s, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -189,7 +192,9 @@ def _contexts(probed: _Probed, texts: dict[int, list[str]], count: int) -> list[
     ]
 
 
-def _main(path: str, out: str) -> None:
+def main() -> None:
+    """Probe the plug-in whose path is the first argument; write what was found to the second."""
+    path, out = sys.argv[1:]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
@@ -199,7 +204,3 @@ def _main(path: str, out: str) -> None:
     except RuntimeError as error:
         found = {"problem": f"{path} cannot be loaded as a plug-in ({error})."}
     Path(out).write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -69,12 +69,15 @@ def learn(
     as `--targets`, and `--start`, a model is fine-tuned on these. Ctrl-C stops, `--resume`
     continues.
     """
+    from ...models.mirrornet import shipped
     from ...plants import find_plant, is_file, usual_controls
 
     kind = find_plant(plant)
     name = kind.name if is_file(plant) else plant
     if controls is None:
         controls = usual_controls(plant, melodies=targets.isdecimal() or recipe == "paper")
+        if start == "shipped" and not shipped(controls, kind.name).is_file():
+            controls = usual_controls(plant)  # what ships finds the notes of recordings
     if controls in kind.control_sets and not kind.control_sets[controls].is_melody:
         place = f"{name}-{controls}"
         _learn_recordings(

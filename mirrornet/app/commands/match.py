@@ -173,11 +173,11 @@ def _match(
     before the work; `played`: the true pitches."""
     _check_place(out)
     say(f"Listening to {sound} ...")
-    from ...matching.match import match
+    from ...matching.match import allows_renders, match
     from ..console import Console
 
     progress = Console().progress
-    renders = bool(how.get("refine") or how.get("seconds"))
+    renders = allows_renders(how.get("refine"), how.get("seconds"))
     player, reader = _plant_and_model(plant, controls, model, renders)
     found = match(sound, player, reader if model else None, progress=progress, **how)
     _say_found(found, played)
@@ -214,6 +214,7 @@ def _match_folder(
     how: dict[str, Any],
 ) -> int:
     """The exit code: 1 if some could not be matched."""
+    from ...matching.match import allows_renders
     from ...runtime import free_memory, usable_cores
     from ..batch import LONGEST_S, MATCH_BYTES, match_folder
     from ..console import Console
@@ -221,7 +222,7 @@ def _match_folder(
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
     # Said once, not for each file, if there is no model.
-    renders = bool(how["refine"] or how["seconds"])
+    renders = allows_renders(how["refine"], how["seconds"])
     player, reader = _plant_and_model(plant, controls, model, renders)
     own = model and os.path.realpath(model)
     chosen = {"plant": plant, "controls": player.controls.name, "model": own, **how}
