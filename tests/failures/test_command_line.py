@@ -32,7 +32,7 @@ def here(tmp_path, monkeypatch, match: Match) -> Path:
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr(mirror, "shipped", lambda controls: place / "model.json")
+    monkeypatch.setattr(mirror, "shipped", lambda controls, plant="vital": place / "model.json")
     MirrorNet("vital", SET1).save("model.json", {})
     tone = 0.5 * np.sin(0.1 * np.arange(88200))
     soundfile.write("silence.wav", 0 * tone, 44100)
