@@ -39,7 +39,7 @@ COMPARED = {
 }
 # Experiments whose training did not start from the shipped weights.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
-PLANTS = ("dx7",)  # with the quick budget
+PLANTS = ("dx7", "amsynth")  # with the quick budget
 PAGES = (
     "README.md",
     *(f"docs/{page}.md" for page in ("experiments", "recordings", "benchmark", "speed")),
