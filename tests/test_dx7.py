@@ -1,11 +1,13 @@
 """The DX7: its voices as controls, its files, its purity, and a match without any training."""
 
+import json
 import multiprocessing
 
 import numpy as np
 import pytest
 
 import mirrornet as mn
+from mirrornet.app.cli import main
 from mirrornet.features import hear_recording
 from mirrornet.matching.levels import play_at_levels
 from mirrornet.plants import load_plant
@@ -171,3 +173,18 @@ def test_velocities_are_found_by_playing():
     deaf = Score(flat, patch | {"op1_velocity_sensitivity": 0}, 2.0)
     kept = play_at_levels(plant, deaf, target, heard)
     assert {note.controls["velocity"] for note in kept.score.notes} == {90}
+
+
+def test_all_banks_of_many_voices_are_written(tmp_path):
+    plant = load_plant("dx7-pair", sample_rate_hz=16000)
+    own = {"level": 0.0, "brightness": 60, "feedback": 0, "attack": 99, "decay": 50}
+    notes = [
+        {"pitch_midi": 60, "onset_s": n / 10, "offset_s": n / 10 + 0.05}
+        | {"controls": own | {"brightness": 40 + n}}
+        for n in range(40)
+    ]
+    file = tmp_path / "mine.json"
+    options = {"controls": plant.controls.name}
+    file.write_text(json.dumps({"plant": "dx7", "plant_options": options, "notes": notes}))
+    assert main(["render", str(file), "--preset", str(tmp_path / "p.syx")]) == 0
+    assert {path.name for path in tmp_path.glob("*.syx")} == {"p-1.syx", "p-2.syx"}

@@ -81,6 +81,21 @@ class Plant(ABC):
         plant.spec = PlantSpec(getattr(cls, "name", cls.__name__), chosen)
         return plant
 
+    def choose(self, controls: str | None, sample_rate_hz: int) -> None:
+        """Set `controls`, None for the first control set, and `sample_rate_hz`, 8000 to 192000.
+
+        Raises PlantError for others.
+        """
+        sets = self.control_sets
+        controls = next(iter(sets)) if controls is None else controls
+        if controls not in sets:
+            raise PlantError(
+                f"{self.name} has the control sets {', '.join(sets)}, not {controls!r}."
+            )
+        if not 8000 <= sample_rate_hz <= 192000:
+            raise PlantError(f"{self.name} plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
+        self.controls, self.sample_rate_hz = sets[controls], sample_rate_hz
+
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
         """The options that a name "NAME-SUFFIX" implies; None if the suffix is invalid."""

@@ -75,18 +75,11 @@ class DX7(NotePlant):
     control_sets = CONTROL_SETS
 
     def __init__(self, controls: Literal["voice", "pair"] = "voice", sample_rate_hz: int = 44100):
-        if controls not in CONTROL_SETS:
-            raise PlantError(
-                f"dx7 has the control sets {', '.join(CONTROL_SETS)}, not {controls!r}."
-            )
-        if not 8000 <= sample_rate_hz <= 192000:
-            raise PlantError(f"dx7 plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
+        self.choose(controls, sample_rate_hz)
         try:
             self._dexed = import_module("dexed")
         except ImportError as error:
             raise PlantError(f"the plant dx7 needs dexed ({error}): {INSTALL}") from error
-        self.controls = CONTROL_SETS[controls]
-        self.sample_rate_hz = sample_rate_hz
         self._synth = self._dexed.DexedSynth(sample_rate_hz)
         # Operators are numbered from 0 there.
         self._carriers = [

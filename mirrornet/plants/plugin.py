@@ -59,15 +59,7 @@ class Plugin(NotePlant):
     foreign = True
 
     def __init__(self, controls: str | None = None, sample_rate_hz: int = 44100):
-        sets = self.control_sets
-        controls = next(iter(sets)) if controls is None else controls
-        if controls not in sets:
-            raise PlantError(
-                f"{self.name} has the control sets {', '.join(sets)}, not {controls!r}."
-            )
-        if not 8000 <= sample_rate_hz <= 192000:
-            raise PlantError(f"{self.name} plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
-        self.controls, self.sample_rate_hz = sets[controls], sample_rate_hz
+        self.choose(controls, sample_rate_hz)
         path = find_plugin(self.map)
         self._is_vst2 = path.suffix.lower() != ".vst3"
         try:

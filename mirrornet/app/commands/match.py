@@ -122,7 +122,8 @@ def render(
             check_place(place, parents=False, instead=f"name another file with {option}")
     file = read_score(controls)
     if preset is not None:
-        _write_presets(preset, file.score.notes, artifacts(file, plant))
+        made, score = artifacts(file, plant), file.score
+        _write_presets(preset, score.notes, made, score.one_patch)
     if out is None:
         return
     audio = play(file, plant, EXPORT_RATE_HZ)
@@ -131,7 +132,9 @@ def render(
     say(f"{notes} notes, {len(audio) / EXPORT_RATE_HZ:.2f} s, written to {out}.")
 
 
-def _write_presets(place: Path, notes: Sequence["Note"], artifacts: Sequence["Artifact"]) -> None:
+def _write_presets(
+    place: Path, notes: Sequence["Note"], artifacts: Sequence["Artifact"], one_patch: bool
+) -> None:
     """One preset to `place`, or one for each note beside it; OutputError if one exists, or the
     name is not one that the synthesizer opens."""
     from ...score import note_name
@@ -143,8 +146,12 @@ def _write_presets(place: Path, notes: Sequence["Note"], artifacts: Sequence["Ar
             f"the synthesizer opens presets whose names end in {suffix}, so {place} must, too."
         )
     shared = [one for one in artifacts if one.note is None]
-    artifacts, places = shared[:1] or artifacts, [place]
-    if not shared:
+    artifacts, places = shared or artifacts, [place]
+    if shared and one_patch:  # others are the same in other forms
+        artifacts = shared[:1]
+    elif len(shared) > 1:
+        places = [place.with_stem(f"{place.stem}-{n}") for n in range(1, len(shared) + 1)]
+    elif not shared:
         names = (f"{n}-{note_name(note.pitch_midi)}" for n, note in enumerate(notes, 1))
         places = [place.with_stem(f"{place.stem}-{name}") for name in names]
     for path in places:
