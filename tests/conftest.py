@@ -1,5 +1,6 @@
 """What several tests need: annotations that are checked, a match that is not perfect, its files."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
+
+# librosa's compiled functions are cached on disk, and two processes that write one cache at once
+# crash in it: each test process has its own.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache/numba" / _WORKER)
 
 # Not where users' input arrives: there, what is wrong must be said in a sentence of our own.
 CHECKED = (
