@@ -148,7 +148,6 @@ def test_a_file_that_holds_something_else(path: Path, text: str):
         {"controls": "set9"},
         {"controls": []},
         {"controls": {}},
-        {"controls": None},
         {"colour": "red"},
         {"name": "vital"},
         {"self": 1},

@@ -20,15 +20,10 @@ RATE_HZ = 16000
 
 def corner_notes(plant: Vital) -> list[Note]:
     """Notes with every control at its lowest, its highest, and anywhere."""
-    space = plant.controls
+    space = plant.controls.knobs
     rows = [np.zeros(len(space)), np.ones(len(space))]
-    rows += list(np.random.default_rng(0).random((4, len(space))))
-    values = space.to_physical(np.stack(rows, axis=1))
-    own = space.knobs.names
-    return [
-        Note(48 + 6 * n, 0.0, 0.4, {name: float(values[space.row(name), n]) for name in own})
-        for n in range(len(rows))
-    ]
+    rows += list(np.random.default_rng(0).random((4, len(plant.controls)))[:, -len(space) :])
+    return [Note(48 + 6 * n, 0.0, 0.4, space.from_vector(row)) for n, row in enumerate(rows)]
 
 
 @pytest.fixture(scope="module", params=list(CONTROL_SETS))

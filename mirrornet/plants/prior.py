@@ -4,7 +4,7 @@ controls."""
 import numpy as np
 from jaxtyping import Float
 
-from ..controls import ControlSpace
+from ..controls import Control, ControlSpace
 from ..score import MELODY_S, Note, Score, melody_score
 
 PHRASE_S = 4.0
@@ -52,13 +52,12 @@ def random_score(
     return Score(notes, patch, duration_s)
 
 
-def _even(space: ControlSpace, draws: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
-    """Uniform draws of 0..1, with equal shares for all values of a control that has few: rounded,
+def even(control: Control, draw: float) -> float:
+    """A uniform draw of 0..1, with equal shares for all values of a control that has few: rounded,
     its first and its last would be half as likely as the others."""
-    steps = [control.steps for control in space.rows]
-    return np.array(
-        [
-            draw if n is None else min(int(draw * n), n - 1) / (n - 1)
-            for n, draw in zip(steps, draws, strict=True)
-        ]
-    )
+    steps = control.steps
+    return draw if steps is None else min(int(draw * steps), steps - 1) / (steps - 1)
+
+
+def _even(space: ControlSpace, draws: Float[np.ndarray, " row"]) -> Float[np.ndarray, " row"]:
+    return np.array([even(row, draw) for row, draw in zip(space.rows, draws, strict=True)])

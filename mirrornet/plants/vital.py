@@ -18,7 +18,7 @@ LEVEL.
 
 import json
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,9 +28,10 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from ..controls import Control, ControlSpace
 from ..errors import PlantError
 from ..score import DURATION, PITCH, Note, Score
+from . import vital_48, vital_preset, vital_prior
 from . import vital_patch as patch
-from . import vital_preset, vital_prior
 from .base import TAIL_S, Artifact, NotePlant
+from .vital_48 import SET_48
 from .vital_patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
 
 SET1 = ControlSpace(
@@ -46,7 +47,8 @@ SET1 = ControlSpace(
     "set1",
 )
 SET2 = ControlSpace((*SET1, *patch.VIBRATO), "set2")
-CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH)}
+CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH, SET_48)}
+PATCHES = {"patch": patch, "48": vital_48}  # where knobs and base preset of a control set are
 
 # Ranges, in 0..1, of the paper's second set of melodies, from the authors' code.
 PAPER_RANGES = {
@@ -61,7 +63,6 @@ PAPER_RANGES = {
 }
 
 RELEASE_S = 0.02
-SETTLING_S = 0.4  # in which a smoothed parameter settles
 PATCH_COMMENTS = (
     "Matched to a recording by MirrorNet. Play melody.mid with it. "
     "CUTOFF moves the filter; TUNE tunes all notes (0.25: A = 440 Hz)."
@@ -80,33 +81,41 @@ MODULATIONS = (
 
 class Vital(NotePlant):
     """Vital with the paper's controls (`set1`: the first seven, `set2`: all ten), or with the
-    control set `patch` for recordings."""
+    control sets `patch` and `48` for recordings.
+
+    Raises PlantError for other options.
+    """
 
     name = "vital"
     control_sets = CONTROL_SETS
 
     def __init__(
-        self, controls: Literal["set1", "set2", "patch"] = "set1", sample_rate_hz: int = 16000
+        self,
+        controls: Literal["set1", "set2", "patch", "48"] = "set1",
+        sample_rate_hz: int = 16000,
     ):
-        if controls not in CONTROL_SETS:
-            raise PlantError(
-                f"vital has the control sets {', '.join(CONTROL_SETS)}, not {controls!r}."
-            )
-        if not 8000 <= sample_rate_hz <= 192000:
-            raise PlantError(f"vital plays at 8000 to 192000 Hz, not at {sample_rate_hz}.")
-        self.controls = CONTROL_SETS[controls]
-        self.sample_rate_hz = sample_rate_hz
-        self._patched = self.controls is PATCH
-        self.level_is_gain = self._patched
-        self._knobs = patch.knobs if self._patched else _knobs
+        self.choose(controls, sample_rate_hz)
+        self._patch = PATCHES.get(self.controls.name)
+        self.level_is_gain = self._patch is not None
+        self._knobs = self._patch.knobs if self._patch else _knobs
         self._set: dict[str, float] = {}
         self._synth = Synth()
         self._synth.set_sample_rate(sample_rate_hz)
-        self._load(patch.base_preset(self._synth) if self._patched else _base_preset(self._synth))
+        make = self._patch.base_preset if self._patch else _base_preset
+        self._load(make(self._synth))
         self._render(60, 1.5, 1.5)
 
+    @classmethod
+    def options_of(cls, suffix: str) -> dict[str, Any] | None:
+        return {"controls": suffix} if suffix in CONTROL_SETS else None
+
     def note_tail_s(self, note: Note) -> float:
-        return note.controls["release"] + TAIL_S if self._patched else TAIL_S
+        return note.controls.get("release", 0.0) + TAIL_S
+
+    def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
+        if self._patch and self._patch.REMEMBERS:
+            self._set = {}  # so that the first note settles
+        return super()._render_score(score, duration_s)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
         knobs = self._knobs(note)
@@ -116,18 +125,20 @@ class Vital(NotePlant):
         self._set = knobs
         pitch, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
         strength, tail_s = 1.0, self.note_tail_s(note)
-        if self._patched:
+        if self._patch:
             strength = patch.velocity(note) / 127
             if not all(name.startswith("macro") for name in changed):
-                # Parameters that no macro drives are smoothed: two inaudible notes let them settle
-                # (two, for the reason below).
-                self._render(pitch, SETTLING_S, SETTLING_S + tail_s, FAINT)
-                self._render(pitch, 0.001, tail_s, FAINT)
+                # Parameters that no macro drives are smoothed: inaudible notes let them settle.
+                self._patch.settle(
+                    lambda gate_s, after_s: self._render(pitch, gate_s, gate_s + after_s, FAINT),
+                    self._handles,
+                    tail_s,
+                )
         # Vital is mono here: both channels are the same.
         sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
         # Successive notes alternate between two SIMD lanes, whose rounding differs by 1e-7. A
         # second, discarded note restores the lane, so that equal notes are equal, bit for bit.
-        self._render(pitch, 0.001, tail_s, FAINT if self._patched else 1.0)
+        self._render(pitch, 0.001, tail_s, FAINT if self._patch else 1.0)
         return sound
 
     def _render(
@@ -139,7 +150,7 @@ class Vital(NotePlant):
         return sound
 
     def sample(self, generator: np.random.Generator) -> Score:
-        if self._patched:
+        if self._patch:
             return vital_prior.random_phrase(self.controls, generator)
         return super().sample(generator)
 
@@ -154,7 +165,7 @@ class Vital(NotePlant):
         length. The note must have all its controls."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
-        about = (patch.style(note), PATCH_COMMENTS) if self._patched else ("Keys", NOTE_COMMENTS)
+        about = (patch.style(note), PATCH_COMMENTS) if self._patch else ("Keys", NOTE_COMMENTS)
         return vital_preset.preset_text(preset, *about)
 
     def automation(self, score: Score) -> list[dict[str, float]]:

@@ -12,8 +12,10 @@ an envelope; another envelope shapes the amplitude; the vibrato is that of `set2
 import base64
 import json
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -66,6 +68,8 @@ LOWEST_CUTOFF_MIDI = 8.0  # lowest value of Vital's cutoff; its range is 128 sem
 WAVE_SAMPLES = 2048  # per cycle in Vital's wavetables
 HARMONICS = 1000
 PULSE_WIDTH = 0.1
+SETTLING_S = 0.4  # in which a smoothed parameter settles
+REMEMBERS = False  # whether a note depends on notes of the score before
 NOISE_SEED = 0
 SINE = {
     "name": "Sine",
@@ -74,8 +78,9 @@ SINE = {
     "powers": [0.0, 0.0, 0.0],
     "smooth": True,
 }
-# Source, destination, amount. Vital does not smooth modulation by a macro or the velocity.
-MODULATIONS = (
+Modulation = tuple[str, str, float]  # source, destination, amount
+# Vital does not smooth modulation by a macro or the velocity.
+MODULATIONS: tuple[Modulation, ...] = (
     ("velocity", "voice_amplitude", 1.0),  # amplitude = velocity squared
     ("macro_control_1", "filter_1_cutoff", 1.0),
     ("macro_control_2", "osc_1_tune", 1.0),
@@ -122,8 +127,22 @@ def knobs(note: Note) -> dict[str, float]:
     }
 
 
-def base_preset(synth: Synth) -> str:
-    """The text of a preset with everything that does not depend on the note.
+def settle(play: Callable[[float, float], Any], handles: Mapping[str, Any], tail_s: float) -> None:
+    """Let the parameters settle. `play` plays an inaudible note; given its length, and the time
+    after it, in s."""
+    # Two notes: successive ones alternate between SIMD lanes.
+    play(SETTLING_S, tail_s)
+    play(0.001, tail_s - 0.001)
+
+
+def base_preset(
+    synth: Synth,
+    modulations: Sequence[Modulation] = MODULATIONS,
+    fixed: Mapping[str, float] = {},
+    oscillators: int = 1,
+) -> str:
+    """The text of a preset with everything that does not depend on the note; `fixed` has settings
+    beside those of this control set. There are as many LFOs as oscillators.
 
     Raises PlantError if this vita cannot connect the modulations of the patch.
     """
@@ -131,7 +150,7 @@ def base_preset(synth: Synth) -> str:
     for name in controls:
         if name.endswith("random_phase"):
             controls[name].set(0.0)
-    for source, destination, _ in MODULATIONS:
+    for source, destination, _ in modulations:
         if not synth.connect_modulation(source, destination):
             raise PlantError(
                 f"vita cannot connect {source} to {destination}; vita>=0.1.0 is needed."
@@ -160,11 +179,16 @@ def base_preset(synth: Synth) -> str:
         "pitch_bend_range": 2.0,
         "polyphony": 32.0,  # notes ring on while others start
     }
-    for number, (_, _, amount) in enumerate(MODULATIONS, 1):
+    settings |= fixed
+    for number, (source, _, amount) in enumerate(modulations, 1):
         settings[f"modulation_{number}_amount"] = amount
-    settings["modulation_5_bipolar"] = 1.0
-    settings["lfos"][0] = SINE
-    settings["wavetables"][0] |= {"name": "Sine to pulse", "groups": [{"components": [_waves()]}]}
+        settings[f"modulation_{number}_bipolar"] = float(source.startswith("lfo"))
+    for number in range(oscillators):
+        settings["lfos"][number] = SINE
+        settings["wavetables"][number] |= {
+            "name": "Sine to pulse",
+            "groups": [{"components": [_waves()]}],
+        }
     settings["sample"] = white_noise()
     preset |= {"macro1": "CUTOFF", "macro2": "TUNE", "preset_name": "MirrorNet"}
     return json.dumps(preset)

@@ -1,5 +1,5 @@
-"""Vital's prior for babbling with the control set `patch`: monophonic phrases as of a player, each
-with a register, a tempo, an articulation, rests, repeated notes, and one patch.
+"""Vital's prior for babbling with the control sets `patch` and `48`: monophonic phrases as of a
+player, each with a register, a tempo, an articulation, rests, repeated notes, and one patch.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 from ..controls import ControlSpace
 from ..score import Note, Score
 from .base import PITCHES_MIDI
-from .prior import PHRASE_S, SHORTEST_NOTE_S
+from .prior import PHRASE_S, SHORTEST_NOTE_S, even
 
 MOST_NOTES = 40
 BEATS_S = (0.12, 0.8)  # length of a beat, from the fastest to the slowest tempo
@@ -32,7 +32,34 @@ RARE = {
     "unison": 4.0,
     "detune": 2.0,
     "vibrato_depth": 2.5,
+    "filter_attack": 1.6,
+    "filter2_resonance": 1.5,
+    "filter2_blend": 3.0,
+    "osc2_unison": 4.0,
+    "osc2_detune": 2.0,
+    "filter_drive": 2.0,
+    "lfo2_cutoff": 2.0,
+    "lfo2_wave": 2.0,
+    "pitch_decay": 1.5,
 }
+# Controls that many patches leave at a value, 0..1, without effect, and how often.
+IDLE = {
+    "sustain": (None, 0.4),  # 0 or 1
+    "filter_env": (0.5, 0.4),
+    "vibrato_depth": (0.0, 0.4),
+    "warp": (0.0, 0.5),
+    "morph": (0.0, 0.6),
+    "osc2_mix": (0.0, 0.35),
+    "osc2_warp": (0.0, 0.6),
+    "wave_env": (0.5, 0.5),
+    "filter2": (0.0, 0.6),
+    "lfo2_cutoff": (0.0, 0.6),
+    "lfo2_wave": (0.0, 0.6),
+    "pitch_env": (0.5, 0.7),
+    "vibrato_fade": (0.0, 0.5),
+}
+# Of oscillator 2, in semitones, and how often; 0 and octaves are usual.
+TRANSPOSED = {0: 8, 12: 5, -12: 5, 7: 2, 19: 2, 24: 2, -24: 1, 5: 1, -5: 1}
 
 
 # A patch for plain melodies: no noise, unison or vibrato.
@@ -100,7 +127,7 @@ def audible_s(knobs: Mapping[str, float]) -> float:
 def _physical(space: ControlSpace, values: Mapping[str, float]) -> dict[str, float]:
     """Convert values of controls, clipped to 0..1, to their units."""
     return {
-        name: float(space.named(name).to_physical(np.clip(value, 0, 1)))
+        name: space.named(name).to_physical(np.clip(value, 0, 1)).item()
         for name, value in values.items()
     }
 
@@ -110,12 +137,22 @@ def random_patch(
 ) -> dict[str, float]:
     """Draw the controls of a patch, 0..1, for one of the `MANNERS` of playing."""
     patch = {}
-    for name in space.patch.names:
-        value = generator.random() ** RARE.get(name, 1.0)
-        # Many instruments have these at an end of their range, or without modulation.
-        if name in ("sustain", "filter_env", "vibrato_depth") and generator.random() < 0.4:
-            value = {"sustain": float(generator.random() < 0.5), "filter_env": 0.5}.get(name, 0.0)
-        patch[name] = value
+    for control in space.patch:
+        value = generator.random() ** RARE.get(control.name, 1.0)
+        if control.kind in ("choice", "switch"):
+            value = even(control, value)
+        idle, share = IDLE.get(control.name, (None, 0.0))
+        if share and generator.random() < share:
+            end = float(generator.random() < 0.5)
+            value = end if idle is None else idle
+        patch[control.name] = value
+    if "osc2_transpose" in patch:
+        shifts, shares = np.array([*TRANSPOSED]), np.array([*TRANSPOSED.values()], float)
+        shift = generator.choice(shifts, p=shares / shares.sum())
+        patch["osc2_transpose"] = float(space.named("osc2_transpose").from_physical(shift))
+        patch["osc2_tune"] = 0.5 + 0.15 * generator.standard_normal()
+        if shift == 0:  # the oscillators could be swapped: the first is the louder one
+            patch["osc2_mix"] *= 0.5
     chance = generator.random
     if manner == "struck":
         patch |= {"sustain": 0.0, "attack": 0.3 * chance(), "decay": 0.4 + 0.6 * chance()}

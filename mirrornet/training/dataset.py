@@ -131,7 +131,9 @@ def hear_scores(
             return None
         notes, patch = to_arrays(space, score, MOST_NOTES)
         notes[:, PITCH_VALUE] += pool.transposition
-        return {"notes": notes, "knobs": patch, "heard": (heard / mean).astype(np.float16)}
+        # A click in silence can exceed the largest number of half precision.
+        half = np.minimum(heard / mean, np.finfo(np.float16).max).astype(np.float16)
+        return {"notes": notes, "knobs": patch, "heard": half}
 
     none = {
         "notes": np.empty((0, MOST_NOTES, TIMES + len(space.own.rows)), np.float32),
