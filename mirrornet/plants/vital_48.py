@@ -1,7 +1,7 @@
 """The control set `48` of Vital, for recordings: a patch as sound designers make them.
 
-It is `patch` with a second oscillator, warps, a spectral morph, a second filter in series, envelopes
-of their own for filter and pitch, and a second LFO. As in `patch`, only level and tune differ
+It is `patch` with a second oscillator, warps, a spectral morph, a second filter in series, an
+envelope each for filter and pitch, and a second LFO. As in `patch`, only level and tune differ
 between notes. Vital's effects are left out: they remember the notes before.
 
 Two patches would sound the same if their oscillators were swapped. So the first oscillator always
@@ -117,7 +117,7 @@ def knobs(note: Note) -> dict[str, float]:
         "osc_1_spectral_morph_amount": value["morph_amount"] / 100,
         "osc_2_level": math.sqrt(AMPLITUDE * math.sin(share)),
         "osc_2_wave_frame": 2.56 * value["osc2_wave"],
-        "osc_2_transpose": float(value["osc2_transpose"]),
+        "osc_2_transpose": float(round(value["osc2_transpose"])),
         "osc_2_tune": (value["osc2_tune"] - 50) / 100,
         "osc_2_distortion_type": float(WARPS[value["osc2_warp"]]),
         "osc_2_distortion_amount": value["osc2_warp_amount"] / 100,
