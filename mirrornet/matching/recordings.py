@@ -29,7 +29,7 @@ from .candidates import DRAWS, different, other_patches
 from .levels import SHORTEST_S, Played, play_at_levels
 from .refine import refine_recording
 from .search import search_patch, without_patch
-from .surrogate import PatchSurrogate, optimise_transcript
+from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
 from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
@@ -39,6 +39,7 @@ MOST_PATCHES = 200  # per-note
 # Below it a recording counts as polyphonic. Chosen on the twenty tuning instruments;
 # `bench/beyond.py` counts its errors.
 ONE_VOICE = 0.92
+RECALLED = 24  # patches of the memory to try
 DOUBTFUL = 0.5  # mean confidence of notes below which the user is warned
 
 
@@ -57,7 +58,8 @@ def match_recording(
     """Match a recording of 0.1 s to 10 minutes: its notes and the patch that plays them.
 
     The arguments are those of `match.match`; the plant has the model's controls. With `search` the
-    model finds the notes only, and half of the limits of refinement are for a search of the patch.
+    model finds the notes only. Then, and if the model remembers patches, half of the limits of
+    refinement are for a search of the patch.
     Refinement renders an excerpt, or the whole recording if the patch is "per-note".
 
     Raises AudioError for a sound that cannot be used or has no notes, ControlError for more notes
@@ -85,11 +87,13 @@ def match_recording(
             f"{len(score.notes)} notes were heard, and {MOST_PATCHES} can have a patch each; leave "
             "out per-note, or cut the recording."
         )
-    if search and patch == "shared":
+    limited = (refine, seconds) != (None, None)
+    if patch == "shared" and limited and (search or len(model.encoder.memory)):
         half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
+        recalled = [] if search else recall(model, transcript, target_heard)
         with budgeted(progress, *half, "Searching") as budget:
-            score = search_patch(plant, score, target, budget, seed)
-        refine, seconds = refine and refine - refine // 2, half[1]
+            score = search_patch(plant, score, target, budget, recalled, seed)
+        refine, seconds = None if refine is None else refine - refine // 2, half[1]
     first = play_at_levels(plant, score, target, target_heard)
     scores = [first.score]
     if candidates > 1:
@@ -148,6 +152,16 @@ def read(
     if not patch or not transcript.notes:
         return transcript
     return optimise_transcript(model, transcript, heard)
+
+
+def recall(
+    model: MirrorNet, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
+) -> list[Float[np.ndarray, " row"]]:
+    """Patches of the model's memory that may sound as the recording; the most promising first."""
+    notes = [note for note in transcript.notes if note.confidence >= CONFIDENT]
+    if not notes:
+        return []
+    return recalled_patches(model, note_values(model, notes), heard, RECALLED)
 
 
 def plant_score(

@@ -1,11 +1,13 @@
-"""Search for a patch with renders alone, for a plant without a trained model.
+"""Search for a patch with renders alone: for a plant without a trained model, or from the patches
+that a model recalls.
 
-First, patches of the plant's prior. Then an evolution of the best: a child takes some controls of a
-fresh draw of the prior, or is crossed with another of the best; numbers also get small random
-changes. So every trial keeps to values that the prior holds plausible, whatever the kinds of the
-controls are.
+First, those patches, or some of the plant's prior. Then an evolution of the best: a child takes
+some controls of a fresh draw of the prior, or is crossed with another of the best; numbers also get
+small random changes. So every trial keeps to values that the prior holds plausible, whatever the
+kinds of the controls are.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +22,7 @@ from .transcribe import Transcript
 
 STREAM = 17  # random stream
 DRAWN = 0.3  # share of the renders for patches of the prior
+TRIED = 0.5  # largest share of the renders for patches that were recalled
 PARENTS = 12  # the best that are kept
 CROSSED = 0.25  # probability of a cross with another parent, in place of a draw of the prior
 FEWEST, MOST = 1, 0.5  # controls that a child takes from the other: a number, and a share of all
@@ -36,20 +39,30 @@ def without_patch(transcript: Transcript, plant: Plant, seed: int = 0) -> Transc
 
 
 def search_patch(
-    plant: Plant, score: Score, target: Float[np.ndarray, " sample"], budget: Budget, seed: int = 0
+    plant: Plant,
+    score: Score,
+    target: Float[np.ndarray, " sample"],
+    budget: Budget,
+    recalled: Sequence[Place] = (),
+    seed: int = 0,
 ) -> Score:
     """The score with the patch that is closest to `target` (at the plant's sample rate) on an
-    excerpt, of as many as `budget` allows. Pitches, times and the notes' own controls stay."""
+    excerpt, of as many as `budget` allows; those that were `recalled` are tried first. Pitches,
+    times and the notes' own controls stay."""
     if not budget.left or not plant.controls.patch:
         return score
     generator = np.random.default_rng((seed, STREAM, 1))
     objective = RecordingObjective(plant, score, target)
     kept = [objective.hear(objective.start, budget)]
-    all_renders = budget.spent + budget.left
+    drawn = 0 if len(recalled) else DRAWN * (budget.spent + budget.left)
+    known = list(recalled[: round(TRIED * budget.left)])
     while budget.left:
-        place = _draw(plant, generator)
-        if budget.spent > DRAWN * all_renders:
-            place = _child(objective, kept, place, generator)
+        if known:
+            place = known.pop(0)
+        else:
+            place = _draw(plant, generator)
+            if budget.spent > drawn:
+                place = _child(objective, kept, place, generator)
         kept = sorted([*kept, objective.hear(place, budget)], key=lambda heard: heard.error)
         kept = kept[:PARENTS]
     return objective.score_at(kept[0].place, score)

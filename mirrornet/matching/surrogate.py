@@ -32,6 +32,9 @@ SEEN = 80  # frames of a step, drawn at random
 RINGING_S = 0.3  # after a note's end that still counts
 KNOB_RATE, LEVEL_RATE = 0.2, 0.02  # initial learning rates of Adam; knobs as logits
 PULL = 0.2  # weight of the squared distance from the knobs that were read, as a share of variance
+TRUSTED = 0.05  # a decoder's error for which this holds; it grows with the square of the error
+RECALLED = 128  # patches of the memory that the decoder compares
+FAR = 1.0  # weight of a memory's distance, which is relative to the median of all
 NEARBY = 0.02  # step size of finite differences
 EDGE = 0.02  # least distance of a start from the ends of the range
 PROPOSED = 2  # patches that are proposed to refinement
@@ -49,7 +52,10 @@ def optimise_transcript(
     if not notes:
         return transcript
     shared = model.controls.patch.rows
-    better = optimise_patch(model, note_values(model, notes), heard, transcript.knobs)[0]
+    values, start = note_values(model, notes), transcript.knobs
+    if recalled := recalled_patches(model, values, heard, 1):
+        start = recalled[0]
+    better = optimise_patch(model, values, heard, start)[0]
     moved = way(shared, transcript.knobs, better)
     return replace(
         transcript,
@@ -75,6 +81,32 @@ def note_values(model: MirrorNet, notes: Sequence[HeardNote]) -> Float[np.ndarra
     return values
 
 
+def recalled_patches(
+    model: MirrorNet,
+    notes: Float[np.ndarray, "note value"],
+    heard: Float[np.ndarray, "channel=176 frame"],
+    count: int,
+) -> list[Knobs]:
+    """Patches of the model's memory whose sounds, remembered and predicted for these notes, are
+    closest to `heard`; the closest first. None if it remembers none."""
+    memory = model.encoder.memory
+    if not len(memory):
+        return []
+    sound = torch.from_numpy(uncompressed(heard))[None].float()
+    patches, far = memory.recall(sound, torch.from_numpy(notes)[None].float(), RECALLED)
+    chance = torch.Generator().manual_seed(0)
+    surrogate = _Surrogate(model, notes, heard, patches[0].double().numpy(), chance)
+    if len(surrogate.audible):
+        with torch.no_grad():
+            levels = surrogate.levels().expand(len(patches), -1)
+            missed = [
+                surrogate.missed(some, level, 2 * SEEN)
+                for some, level in zip(patches.split(32), levels.split(32), strict=True)
+            ]
+        far = FAR * far + torch.cat(missed)
+    return list(patches[far.argsort()[:count]].double().numpy())
+
+
 def optimise_patch(
     model: MirrorNet,
     notes: Float[np.ndarray, "note value"],
@@ -96,7 +128,8 @@ def optimise_patch(
     starts = surrogate.read.repeat(STARTS * keep, 1)
     starts[1:] += APART * torch.randn(starts[1:].shape, generator=chance)
     levels = surrogate.levels().repeat(len(starts), 1)
-    surrogate.choose_classes()
+    if not len(model.encoder.memory):
+        surrogate.choose_classes()  # patches that are remembered have them right
     logits = torch.logit(starts.clamp(EDGE, 1 - EDGE))
     for steps in (range(TOGETHER), range(TOGETHER, STEPS)):
         places = [logits.requires_grad_(), levels.requires_grad_()]
@@ -124,6 +157,9 @@ class _Surrogate:
         chance: torch.Generator,
     ):
         self.decoder, self.chance = model.decoder, chance
+        memory = model.encoder.memory
+        doubt = float(memory.decoder_error) / TRUSTED if len(memory) else 0.0
+        self.pull = PULL * max(1.0, doubt**2)
         times_s = frame_times_s(heard.shape[-1])
         begun = np.searchsorted(notes[:, ONSET_VALUE], times_s)
         last = np.maximum.accumulate(notes[:, OFFSET_VALUE])[begun - 1]
@@ -152,7 +188,7 @@ class _Surrogate:
     ) -> Float[Tensor, " start"]:
         """The cost: the error of patches, and the penalty for the distance from `read`."""
         missed = self.missed(self.patches(logits), levels, seen)
-        return missed + PULL * (self.patches(logits) - self.read).square().sum(1)
+        return missed + self.pull * (self.patches(logits) - self.read).square().sum(1)
 
     def missed(
         self, patches: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int

@@ -22,6 +22,7 @@ LOWEST_MIDI, PITCHES = 24, 73
 POOLED = 4  # frames averaged into one: 32 ms
 HARMONICS = (1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 BESIDE = (-1, 0, 1)  # channels, a quarter tone each
+BELOW = 12  # channels below a note's fundamental that `from_fundamental` keeps
 A3_MIDI, A3_CHANNEL = 57, 31  # 220 Hz at 8 kHz; 24 channels are an octave
 
 
@@ -74,3 +75,17 @@ def harmonic_places() -> Float[Tensor, "place channel=128"]:
                     places[h, b, pitch, below] = 1 - (channel - below)
                     places[h, b, pitch, below + 1] = channel - below
     return places[..., :CHANNELS].reshape(-1, CHANNELS)
+
+
+def from_fundamental(
+    windows: Float[Tensor, "note channel window"], pitches: Float[Tensor, " note"]
+) -> Float[Tensor, "note channel window"]:
+    """Windows shifted along frequency so that the harmonics of all notes (MIDI `pitches`) lie in
+    the same channels; the last channel, the mask of the note, is unchanged."""
+    lowest = A3_CHANNEL + 2 * (pitches.round().long() - A3_MIDI) - BELOW
+    count = windows.shape[1] - 1
+    channels = lowest[:, None] + torch.arange(count, device=windows.device)
+    inside = (channels >= 0) & (channels < count)
+    index = channels.clamp(0, count - 1)[..., None].expand(-1, -1, windows.shape[-1])
+    moved = windows[:, :-1].gather(1, index) * inside[..., None]
+    return torch.cat([moved, windows[:, -1:]], 1)

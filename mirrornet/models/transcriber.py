@@ -17,15 +17,15 @@ from torch.nn import functional as F
 from ..cochlea import CHANNELS
 from ..controls import ControlSpace
 from ..score import PITCH_VALUE
+from .memory import Memory
 from .reader import WINDOW, ConvBlock, centroid, note_windows, onset_marks, window_layers
 from .rows import NoteColumns, RowCode
-from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES, Salience
+from .salience import LOWEST_MIDI, PITCHES, Salience, from_fundamental
 from .vibrato import BANDS, drift
 
 SILENT = PITCHES  # the class of frames in which no note is held
 DILATIONS = (1, 2, 4, 8, 16, 32, 64)
 ASKED = 6  # notes of a phrase whose estimates are trained in a step
-BELOW = 12  # channels below a note's fundamental in the note network's input
 UNSURE = 0.29  # standard deviation of an unknown knob: uniform in 0..1
 
 
@@ -75,6 +75,7 @@ class Transcriber(nn.Module):
             nn.Dropout(0.3),
             nn.Linear(wide, 1 + 2 * values + self.columns.code.values),
         )
+        self.memory = Memory(len(space.patch.rows))
         # Errors common to all notes do not average out.
         self.common_error = nn.Parameter(torch.full((values,), -3.0))
 
@@ -219,17 +220,3 @@ class Transcriber(nn.Module):
 def _measured(code: RowCode, read: Float[Tensor, "batch value note"]) -> Tensor:
     """Network outputs with the numbers mapped to 0..1."""
     return torch.cat([read[:, : code.measured].sigmoid(), read[:, code.measured :]], 1)
-
-
-def from_fundamental(
-    windows: Float[Tensor, "note channel window"], pitches: Float[Tensor, " note"]
-) -> Float[Tensor, "note channel window"]:
-    """Windows shifted along frequency so that the harmonics of all notes (MIDI `pitches`) lie in
-    the same channels; the last channel, the mask of the note, is unchanged."""
-    lowest = A3_CHANNEL + 2 * (pitches.round().long() - A3_MIDI) - BELOW
-    count = windows.shape[1] - 1
-    channels = lowest[:, None] + torch.arange(count, device=windows.device)
-    inside = (channels >= 0) & (channels < count)
-    index = channels.clamp(0, count - 1)[..., None].expand(-1, -1, windows.shape[-1])
-    moved = windows[:, :-1].gather(1, index) * inside[..., None]
-    return torch.cat([moved, windows[:, -1:]], 1)

@@ -23,6 +23,8 @@ from .dataset import Phrases, babble_phrases, frame_labels
 from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
+JUDGED, TOGETHER = 512, 32  # phrases, in all and at once, on which the decoder's error is measured
+
 
 class Part(NamedTuple):
     """One stage of the training."""
@@ -48,6 +50,7 @@ class PhraseRecipe:
     patch_weight_decay: float = 0.05  # there are fewer patches than notes
     clip: float = 1.0  # largest norm of a gradient
     gain_db: float = 8.0  # standard deviation of a random gain; recordings have no fixed level
+    remember: bool = True  # see `models.memory`
 
 
 PHRASE_RECIPES = {"quick": PhraseRecipe(phrases=2000), "full": PhraseRecipe()}
@@ -148,6 +151,25 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
 
     for _ in fit(run, "Learning", len(plan), model, adams, losses, seed, recipe.clip):
         pass
+    if recipe.remember:
+        _remember(model, phrases, chance)
+
+
+@torch.no_grad()
+def _remember(model: MirrorNet, phrases: Phrases, chance: torch.Generator) -> None:
+    """Remember all phrases in the encoder's memory, and the decoder's error on some."""
+    model.eval()
+    to = next(model.parameters()).device
+    chance.manual_seed(0)
+    errors = []
+    for start in range(0, min(len(phrases), JUDGED), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        S, notes, patches = (
+            on(to, a[some]) for a in (phrases.heard, phrases.notes, phrases.patches)
+        )
+        errors.append(float(model.e_d((notes, patches), S, chance)))
+    sounds = (torch.from_numpy(a) for a in (phrases.heard, phrases.notes, phrases.patches))
+    model.encoder.memory.remember(*sounds, sum(errors) / len(errors))
 
 
 def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batch channel frame"]:

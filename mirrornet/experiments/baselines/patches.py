@@ -15,7 +15,7 @@ from ...budget import Budget
 from ...features import FRAME_S
 from ...matching.objective import Heard, RecordingObjective
 from ...models.reader import note_windows
-from ...models.transcriber import from_fundamental
+from ...models.salience import from_fundamental
 from ...score import Note
 from ...training.dataset import Phrases
 from .cma_es import CmaEs
