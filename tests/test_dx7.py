@@ -1,7 +1,6 @@
 """The DX7: its voices as controls, its files, its purity, and a match without any training."""
 
 import json
-import multiprocessing
 
 import numpy as np
 import pytest
@@ -69,25 +68,6 @@ def test_a_bank_holds_what_dexed_reads_again(voices, tmp_path):
     (tmp_path / "one.syx").write_bytes(bank_message(written[:1]))
     rest = dexed.Patch.load_bank(str(tmp_path / "one.syx"))[1:]
     assert {patch.to_sysex()[:155] for patch in rest} == {voice_bytes(INITIAL)}
-
-
-def _sounds(order: list[int]) -> dict[int, np.ndarray]:
-    """Random patches, played by a new plant in an order."""
-    plant = load_plant("dx7", sample_rate_hz=32000)
-    scores = [plant.sample(np.random.default_rng(seed)) for seed in range(len(order))]
-    return {number: plant.render(scores[number]) for number in order}
-
-
-@pytest.mark.slow
-def test_200_random_voices_sound_the_same_in_any_order_and_process():
-    forwards, backwards = list(range(200)), list(range(200))[::-1]
-    here = _sounds(forwards)
-    with multiprocessing.get_context("spawn").Pool(2) as workers:
-        others = workers.map(_sounds, [backwards, forwards])
-    for number, sound in here.items():
-        assert np.abs(sound).max() > 1e-3, "silent"
-        for other in others:
-            np.testing.assert_array_equal(sound, other[number])
 
 
 def test_a_pair_plays_its_pitch_and_each_control_is_audible():

@@ -2,9 +2,9 @@
 
 import importlib
 import importlib.util
-import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,18 @@ from mirrornet.training.sampling import random_melodies
 
 AMSYNTH = Path("/usr/lib/vst/amsynth_vst.so")
 HOSTED = AMSYNTH.is_file() and importlib.util.find_spec("dawdreamer") is not None
+NEKOBI = next(
+    (
+        place / "Nekobi.vst3"
+        for place in (Path("~/.vst3").expanduser(), Path("/usr/local/lib/vst3"))
+        if (place / "Nekobi.vst3").exists()
+    ),
+    None,
+)
+needs_nekobi = pytest.mark.skipif(
+    NEKOBI is None or importlib.util.find_spec("dawdreamer") is None,
+    reason="needs Nekobi (tools/build_nekobi) and dawdreamer",
+)
 needs_amsynth = pytest.mark.skipif(not HOSTED, reason="needs amsynth (apt) and dawdreamer")
 SMALL = """
 name = "small"
@@ -141,24 +153,6 @@ def test_another_plug_in_or_another_order_is_refused(tmp_path, monkeypatch):
     assert make_plant("amsynth").name == "amsynth"
 
 
-def _sounds(order: list[int]) -> dict[int, np.ndarray]:
-    """Random patches, played by a new plant in an order; a note of each."""
-    plant = make_plant("amsynth", sample_rate_hz=32000)
-    scores = [plant.sample(np.random.default_rng(seed)) for seed in range(len(order))]
-    return {n: plant.play(scores[n].resolved[:1], 3.0) for n in order}
-
-
-@needs_amsynth
-@pytest.mark.slow
-def test_200_random_patches_sound_the_same_in_any_order_and_process():
-    forwards, backwards = list(range(200)), list(range(200))[::-1]
-    with multiprocessing.get_context("spawn").Pool(3) as workers:
-        first, *others = workers.map(_sounds, [forwards, backwards, forwards], chunksize=1)
-    for number, sound in first.items():
-        for other in others:
-            np.testing.assert_allclose(other[number], sound, rtol=0, atol=1e-6)
-
-
 @needs_amsynth
 def test_melodies_are_pure_and_their_pitch_and_level_are_right():
     plant = make_plant("amsynth-melody", sample_rate_hz=16000)
@@ -173,28 +167,65 @@ def test_melodies_are_pure_and_their_pitch_and_level_are_right():
     assert 20 * np.log10(np.abs(soft).max() / np.abs(loud).max()) == pytest.approx(-12, abs=1e-3)
 
 
-@needs_amsynth
-def test_a_preset_loaded_elsewhere_sounds_as_the_match(tmp_path):
+def _played_elsewhere(plugin: Path, preset: Path, note: Note, length_s: float) -> np.ndarray:
+    """What a host plays that knows the plug-in and a preset only; run in a process of its own."""
     dawdreamer = importlib.import_module("dawdreamer")
-    plant = make_plant("amsynth")
-    score = plant.sample(np.random.default_rng(3))
-    note = score.resolved[0]
-    (preset,) = plant.artifacts(Score([note], {}, 1.0))
-    path = tmp_path / "match.fxp"
-    path.write_bytes(preset.make())
-    wanted = plant.play([note])[round(note.onset_s * 44100) :]
     engine = dawdreamer.RenderEngine(44100, 512)
-    plugin = engine.make_plugin_processor("amsynth", str(AMSYNTH))
-    engine.load_graph([(plugin, [])])
-    assert plugin.load_preset(str(path))
+    processor = engine.make_plugin_processor("plugin", str(plugin))
+    engine.load_graph([(processor, [])])
+    load = processor.load_preset if preset.suffix == ".fxp" else processor.load_vst3_preset
+    assert load(str(preset))
     key, velocity = note.pitch_midi, int(note.controls["velocity"])
-    start_s = 600 * 512 / 44100
+    start = 600 * 512
     for number in range(6):
-        plugin.add_midi_note(key, velocity, number, 0.03)
-    plugin.add_midi_note(key, velocity, start_s, note.offset_s - note.onset_s)
-    engine.render(start_s + len(wanted) / 44100 + 0.1)
-    heard = plugin.get_audio().mean(0)[600 * 512 :][: len(wanted)]
+        processor.add_midi_note(key, velocity, number, 0.2)
+    processor.add_midi_note(key, velocity, start / 44100, note.offset_s - note.onset_s)
+    engine.render(start / 44100 + length_s + 0.1)
+    return processor.get_audio().mean(0)[start:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "plugin", "file"),
+    [
+        pytest.param("amsynth", AMSYNTH, "match.fxp", marks=needs_amsynth),
+        pytest.param("nekobi", NEKOBI, "match.vstpreset", marks=needs_nekobi),
+    ],
+)
+def test_a_preset_loaded_elsewhere_sounds_as_the_match(tmp_path, name, plugin, file):
+    plant = load_plant(name)
+    score = plant.sample(np.random.default_rng(3))
+    note = replace(score.resolved[0], onset_s=0.0, offset_s=0.4)
+    own = {key: note.controls[key] for key in plant.controls.own.names}
+    (preset,) = plant.artifacts(Score([replace(note, controls=own)], score.patch, 1.0))
+    assert preset.path == file
+    (tmp_path / file).write_bytes(preset.make())
+    wanted = plant.play([note])
+    with multiprocessing.get_context("spawn").Pool(1) as host:
+        told = (plugin, tmp_path / file, note, len(wanted) / 44100)
+        heard = host.apply(_played_elsewhere, told)[: len(wanted)]
     np.testing.assert_allclose(heard, wanted, rtol=0, atol=1e-4)
+
+
+@needs_nekobi
+@pytest.mark.slow
+def test_a_plug_in_without_a_map_goes_from_probing_to_a_match(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plants", "map", str(NEKOBI), "--out", "mine.toml"]) == 0
+    assert "repeat themselves" in capsys.readouterr().out
+    made, ships = read_map(tmp_path / "mine.toml"), read_map(shipped_maps()["nekobi"])
+    for name, one in ships.of.items():
+        guessed = next(other for other in made.of.values() if other.name == one.name)
+        assert guessed.index == one.index, name
+    assert made.settling_notes >= 2
+    plant = load_plant("./mine.toml")
+    loud = {"velocity": 100}
+    notes = [Note(k, 0.1 + 0.5 * n, 0.5 + 0.5 * n, loud) for n, k in enumerate((48, 55, 52))]
+    patch = plant.sample(np.random.default_rng(5)).patch | {"tuning": 0.0}
+    sound = plant.render(Score(notes, patch, 1.8))
+    found = mn.match((sound, 44100), "./mine.toml", refine=100)
+    assert [note.pitch_midi for note in found.notes] == [48, 55, 52]
+    assert found.distances["spectrogram_error"] < 0.2
 
 
 @needs_amsynth

@@ -21,7 +21,7 @@ from ..matching.match import EXPORT_RATE_HZ
 from ..matching.recordings import match_recording
 from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet
-from ..plants import Plant
+from ..plants import Plant, find_plant
 from ..plants.pool import Pool
 from ..storage import write_atomically
 from ..training.fine_tuning import FineTuningRecipe, cut, fine_tune
@@ -126,7 +126,8 @@ def adapt(
         "held_out": [str(file.relative_to(folder)) for file in split.judged_by],
         "sounds_sha256": split.sounds_sha256,
     }
-    options = {"controls": model.controls.name, "sample_rate_hz": RECORDING_RATE_HZ}
+    rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ
+    options = {"controls": model.controls.name, "sample_rate_hz": rate_hz}
     with Pool(plant, progress=progress, **options) as pool:
         return fine_tune(recipe, model, pool, excerpts, out, about, seed, resume, device)
 

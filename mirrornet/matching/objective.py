@@ -232,7 +232,7 @@ class RecordingObjective(Objective):
             blocks = len(notes)
         self.target = hear_recording(target, rate_hz)
         self.plant = plant
-        if rate_hz > RECORDING_RATE_HZ:  # faster, and enough for the spectrogram
+        if rate_hz > RECORDING_RATE_HZ and not plant.own_rate_hz:  # faster, and enough
             self.plant = plant.at_rate(RECORDING_RATE_HZ)
         self.score = Score(notes, score.patch, self.target.shape[-1] * FRAME_S)
         self.rows = self.space.rows * blocks

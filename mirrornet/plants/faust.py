@@ -56,6 +56,7 @@ class Faust(NotePlant):
 
     path: Path
     widgets: dict[str, Widget]
+    own_rate_hz = 44100  # digital filters and delays depend on it
     foreign = True
 
     def __init__(self, controls: str | None = None, sample_rate_hz: int = 44100):

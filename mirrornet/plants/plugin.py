@@ -27,13 +27,12 @@ from ..errors import PlantError
 from ..score import Note, Score, note_name
 from .base import Artifact, NotePlant
 from .plugin_map import LONGEST_TAIL_S, PluginMap, read_map, seconds
-from .plugin_state import fxp_of
+from .plugin_state import class_id_of, fxp_of, vstpreset_of
 
 INSTALL = "pip install 'dawdreamer>=0.9'"
 BLOCK = 512  # samples
 VELOCITY = 100  # where a note has none of its own
 GAP_S = 0.03  # after a settling note, besides the tail
-SUFFIX = ".fxp"
 GUIDE = """\
 <li>Put the plug-in {plugin} on the track, and load <code>{where}</code> as its preset: it then
 plays the MIDI file as <code>match.wav</code> does.</li>
@@ -56,12 +55,14 @@ class Plugin(NotePlant):
     """
 
     map: PluginMap
+    own_rate_hz = 44100  # of some plug-ins even the filters depend on it
     foreign = True
 
     def __init__(self, controls: str | None = None, sample_rate_hz: int = 44100):
         self.choose(controls, sample_rate_hz)
-        path = find_plugin(self.map)
-        self._is_vst2 = path.suffix.lower() != ".vst3"
+        self._path = path = find_plugin(self.map)
+        self._is_vst3 = path.suffix.lower() == ".vst3"
+        self._suffix = ".vstpreset" if self._is_vst3 else ".fxp"
         try:
             dawdreamer = import_module("dawdreamer")
         except ImportError as error:
@@ -76,10 +77,15 @@ class Plugin(NotePlant):
                 f"{f' ({self.map.install})' if self.map.install else ''}."
             ) from error
         self._engine.load_graph([(self._plugin, [])])
+        self._places = own_parameters(self._plugin)
         self._check_parameters(path)
         self._set: dict[int, float] = {}
-        for index, (_, raw) in self.map.fixed.items():
-            self._plugin.set_parameter(index, raw)
+        fixed = {index: raw for index, (_, raw) in self.map.fixed.items()}
+        # What a plug-in has before a value is set need not be what it makes of that value; and
+        # hosts do not pass on a value that is no change.
+        self._move({index: 0.0 if raw > 0.5 else 1.0 for index, raw in fixed.items()})
+        self._engine.render(BLOCK / sample_rate_hz)
+        self._move(fixed)
 
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
@@ -120,15 +126,15 @@ class Plugin(NotePlant):
 
     def artifacts(self, score: Score) -> list[Artifact]:
         notes = score.resolved
-        if not self._is_vst2 or not notes:
+        if not notes:
             return []
         if score.one_patch:
             what = "the patch that plays them: a preset to load into the plug-in"
-            return [Artifact(f"match{SUFFIX}", lambda: self.preset(notes[0]), what)]
+            return [Artifact(f"match{self._suffix}", lambda: self.preset(notes[0]), what)]
         digits = len(str(len(notes)))
         return [
             Artifact(
-                f"presets/note-{number:0{digits}}-{note_name(note.pitch_midi)}{SUFFIX}",
+                f"presets/note-{number:0{digits}}-{note_name(note.pitch_midi)}{self._suffix}",
                 lambda note=note: self.preset(note),
                 "a preset for each note, to load into the plug-in",
                 number - 1,
@@ -137,27 +143,32 @@ class Plugin(NotePlant):
         ]
 
     def guide(self, score: Score) -> str:
-        if not self._is_vst2:
-            return ""
-        where = f"match{SUFFIX}" if score.one_patch else f"presets/note-…{SUFFIX}"
-        return GUIDE.format(plugin=escape(self.name), where=where)
+        where = "match" if score.one_patch else "presets/note-…"
+        return GUIDE.format(plugin=escape(self.name), where=where + self._suffix)
 
     def preset(self, note: Note) -> bytes:
-        """A preset (.fxp) with which the plug-in plays the note, which has all its controls."""
+        """A preset (.fxp or .vstpreset) with which the plug-in plays the note.
+
+        The note must have all its controls.
+        """
         raw = self._raw(note)
         for name, one in self.map.of.items():
             if one.gain:
                 raw[one.index] = one.raw_of(note.controls.get(name, one.usual))
         self._move(raw)
+        self._plugin.clear_midi()
+        self._engine.render(BLOCK / self.sample_rate_hz)  # some take them only while they play
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state"
             self._plugin.save_state(str(state))
+            if self._is_vst3:
+                return vstpreset_of(state.read_bytes(), class_id_of(self._path))
             return fxp_of(state.read_bytes(), "MirrorNet")
 
     def _move(self, raw: Mapping[int, float]) -> None:
         for index, value in raw.items():
             if self._set.get(index) != value:
-                self._plugin.set_parameter(index, value)
+                self._plugin.set_parameter(self._places[index], value)
                 self._set[index] = value
 
     def _gain_db(self, note: Note) -> float:
@@ -172,12 +183,10 @@ class Plugin(NotePlant):
         """PlantError unless the plug-in has the parameters of the map."""
         wanted = {one.index: one.name for one in self.map.of.values()}
         wanted |= {index: name for index, (name, _) in self.map.fixed.items()}
-        count = self._plugin.get_plugin_parameter_size()
-        names = [self._plugin.get_parameter_name(index) for index in range(count)]
-        own = [name for name in names if not name.startswith(MIDI_CC)]
-        if len(own) != self.map.parameters:
+        names = [self._plugin.get_parameter_name(place) for place in self._places]
+        if len(names) != self.map.parameters:
             raise PlantError(
-                f"{path} has {len(own)} parameters, and the map {self.map.path} is for "
+                f"{path} has {len(names)} parameters, and the map {self.map.path} is for "
                 f"{self.map.parameters}: another version? Make a map with: mirrornet plants map"
             )
         wanted |= dict(enumerate(self.map.names))
@@ -196,6 +205,12 @@ def plugin_kind(path: Path) -> type[Plugin]:
     facts = {"map": found, "name": found.name, "control_sets": found.sets, "__module__": __name__}
     facts |= {"transposition": found.transposition, "fresh": found.fresh}
     return type("Plugin", (Plugin,), facts)
+
+
+def own_parameters(plugin: Any) -> list[int]:
+    """Where a plug-in's own parameters are among those that dawdreamer counts, in order."""
+    names = map(plugin.get_parameter_name, range(plugin.get_plugin_parameter_size()))
+    return [place for place, name in enumerate(names) if not name.startswith(MIDI_CC)]
 
 
 def find_plugin(found: PluginMap) -> Path:

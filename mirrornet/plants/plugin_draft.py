@@ -34,7 +34,7 @@ HEAD = """\
 name = {name}
 plugin = {plugin}
 parameters = {count}
-settling_notes = {settling}  # with these, notes repeat within {floor:.0e}
+settling_notes = {settling}  # with these, {repeated} of {played} notes repeat themselves
 settling_s = 0.03
 tail_s = 0.3
 """
@@ -53,10 +53,12 @@ def draft(found: dict[str, Any], plugin: str) -> tuple[str, list[list[str]]]:
     heard = [one for one in found["parameters"] if one["heard_db"] > HEARD_DB]
     held = [one for one in found["parameters"] if one not in heard]
     names, roles = _names(heard), _roles(heard)
-    settling, floor = found["settling_notes"], max(found["floor"], 1e-12)
-    facts = {"count": found["count"], "settling": settling, "floor": floor}
+    # A match is brought to the target's level, whatever the plug-in's volume is.
+    shared = [name for name, role in zip(names, roles, strict=True) if role != "level"]
+    facts = {key: found[key] for key in ("count", "repeated", "played")}
+    facts["settling"] = found["settling_notes"]
     text = HEAD.format(name=json.dumps(_slug(found["name"])), plugin=json.dumps(plugin), **facts)
-    text += f"\n[sets]\npatch = {json.dumps(names)}\n\n[fixed]\n"
+    text += f"\n[sets]\npatch = {json.dumps(shared)}\n\n[fixed]\n"
     for one in held:
         facts = f"index = {one['index']}, name = {_toml(one['name'])}, raw = {one['value']:.6g}"
         text += f"parameter_{one['index']} = {{ {facts} }}\n"

@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 
 from ..errors import PlantError
-from .plugin import BLOCK, INSTALL, MIDI_CC
+from .plugin import BLOCK, INSTALL, own_parameters
 
 RATE_HZ = 44100
 TEXTS = 101  # values of each parameter whose texts are read
 KEY, VELOCITY, GATE_S, LISTENED_S = 60, 100, 0.5, 0.8
+KEYS = (36, 79, 55)  # of notes of random patches
 SETTLING_S, APART_BLOCKS = 0.03, 24
 COUNTS = (0, 1, 2, 3, 4, 6, 8)  # of settling notes that are tried
 SAME = 1e-6  # largest difference of samples that counts as none
 PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a parameter, to hear whether it does anything
 CONTEXTS = 2  # random patches in which parameters are heard, besides the one that is loaded
-OTHERS = 12  # random patches after which the loaded one must sound as before
-NEAR = 0.25  # how far random ones are from it
+OTHERS = 12  # random patches of either reach, which must sound the same in any order
+NEAR, ANYWHERE = 0.25, 1.0  # how far random ones are from it
 FLOOR_DB, HEARD_DB = 0.02, 0.1  # repeatable contexts, and audible changes
 TIMEOUT_S = 300.0
 
@@ -36,8 +37,8 @@ def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """Probe the plug-in at `path`, in a process of its own.
 
     Returns a dictionary with `name`, `count` (of parameters without those for MIDI controllers),
-    `settling_notes` (the number that is best), `floor` (largest difference of
-    samples with them) and `parameters`, each with `index`, `name`, `label`, `value` (as loaded),
+    `settling_notes` (the number that is best), `repeated` (how many of `played` notes repeat
+    themselves with them) and `parameters`, each with `index`, `name`, `label`, `value` (as loaded),
     `texts` (for 101 values), `heard_db` and `pure`.
 
     Raises PlantError if it crashes, hangs, or is no instrument.
@@ -72,31 +73,36 @@ class _Probed:
         self._engine = dawdreamer.RenderEngine(RATE_HZ, BLOCK)
         self._plugin = self._engine.make_plugin_processor("plugin", path)
         self._engine.load_graph([(self._plugin, [])])
-        names = map(
-            self._plugin.get_parameter_name, range(self._plugin.get_plugin_parameter_size())
-        )
-        self.names = {n: name for n, name in enumerate(names) if not name.startswith(MIDI_CC)}
-        self.loaded = {n: float(self._plugin.get_parameter(n)) for n in self.names}
-        self.labels = {d["index"]: d["label"] for d in self._plugin.get_parameters_description()}
+        self._places = own_parameters(self._plugin)
+        names = map(self._plugin.get_parameter_name, self._places)
+        self.names = dict(enumerate(names))
+        self.loaded = {
+            n: float(self._plugin.get_parameter(at)) for n, at in enumerate(self._places)
+        }
+        labels = {d["index"]: d["label"] for d in self._plugin.get_parameters_description()}
+        self.labels = {n: labels.get(at, "") for n, at in enumerate(self._places)}
         self.settling = 0
+
+    def _set(self, index: int, value: float) -> None:
+        self._plugin.set_parameter(self._places[index], value)
 
     def texts(self, index: int) -> list[str]:
         found = []
         for value in np.linspace(0, 1, TEXTS):
-            self._plugin.set_parameter(index, float(value))
-            found.append(self._plugin.get_parameter_text(index).strip())
-        self._plugin.set_parameter(index, self.loaded[index])
+            self._set(index, float(value))
+            found.append(self._plugin.get_parameter_text(self._places[index]).strip())
+        self._set(index, self.loaded[index])
         return found
 
-    def play(self, values: dict[int, float]) -> np.ndarray:
+    def play(self, values: dict[int, float], key: int = KEY) -> np.ndarray:
         for index, value in values.items():
-            self._plugin.set_parameter(index, value)
+            self._set(index, value)
         self._plugin.clear_midi()
         apart_s = APART_BLOCKS * BLOCK / RATE_HZ
         for number in range(self.settling):
-            self._plugin.add_midi_note(KEY, VELOCITY, number * apart_s, SETTLING_S)
+            self._plugin.add_midi_note(key, VELOCITY, number * apart_s, SETTLING_S)
         start_s = self.settling * apart_s
-        self._plugin.add_midi_note(KEY, VELOCITY, start_s, GATE_S)
+        self._plugin.add_midi_note(key, VELOCITY, start_s, GATE_S)
         self._engine.render(start_s + LISTENED_S)
         return self._plugin.get_audio().mean(0)[round(start_s * RATE_HZ) :]
 
@@ -119,36 +125,34 @@ def _find(path: str) -> dict[str, Any]:
     texts = {index: probed.texts(index) for index in probed.names}
     moved = {index: 0.3 if probed.loaded[index] > 0.5 else 0.7 for index in probed.names}
 
-    others = _contexts(probed, texts, OTHERS)
+    others = _contexts(probed, texts, OTHERS, NEAR) + _contexts(probed, texts, OTHERS, ANYWHERE)
+
+    keyed = [(other, KEYS[number % len(KEYS)]) for number, other in enumerate(others)]
 
     def unrest() -> dict[int, float]:
-        """How far a note differs after each parameter was moved and moved back; at -1, after other
-        patches."""
+        """How far a note differs after each parameter was moved and moved back; and, at negative
+        indices, how far random patches differ when they are played in the reverse order."""
         before, found = probed.play(probed.loaded), {}
         for index, value in moved.items():
             probed.play({index: value})
             found[index] = float(np.abs(probed.play({index: probed.loaded[index]}) - before).max())
-        after = []
-        for other in others:
-            probed.play(other)
-            after.append(float(np.abs(probed.play(probed.loaded) - before).max()))
-        return {**found, -1: max(after)}
+        there = [probed.play(*one) for one in keyed]
+        back = [probed.play(*one) for one in reversed(keyed)]
+        for number, (one, other) in enumerate(zip(there, reversed(back), strict=True), 1):
+            found[-number] = float(np.abs(one - other).max())
+        return found
 
-    trials = {}
+    trials: dict[int, dict[int, float]] = {}
     for probed.settling in COUNTS:
         trials[probed.settling] = unrest()
         if max(trials[probed.settling].values()) <= SAME:
             break
-    settling = min(
-        trials,
-        key=lambda count: (
-            sum(x > SAME for x in trials[count].values()),
-            max(trials[count].values()),
-        ),
-    )
+    impure = {count: sum(x > SAME for x in found.values()) for count, found in trials.items()}
+    # Some may differ whatever is played before: more notes must make more of them the same.
+    settling = min(count for count in trials if impure[count] <= min(impure.values()) + 1)
     probed.settling, rest = settling, trials[settling]
     heard = dict.fromkeys(probed.names, 0.0)
-    for context in [probed.loaded, *_contexts(probed, texts, CONTEXTS)]:
+    for context in [probed.loaded, *_contexts(probed, texts, CONTEXTS, NEAR)]:
         base = probed.play(context)
         if _difference_db(base, probed.play(context)) > FLOOR_DB:
             continue
@@ -162,12 +166,13 @@ def _find(path: str) -> dict[str, Any]:
         "name": Path(path).stem,
         "count": len(probed.names),
         "settling_notes": settling,
-        "floor": max(rest.values()),
+        "played": len(rest),
+        "repeated": len(rest) - impure[settling],
         "parameters": [
             {
                 "index": index,
                 "name": name,
-                "label": probed.labels.get(index, ""),
+                "label": probed.labels[index],
                 "value": probed.loaded[index],
                 "texts": texts[index],
                 "heard_db": heard[index],
@@ -178,12 +183,14 @@ def _find(path: str) -> dict[str, Any]:
     }
 
 
-def _contexts(probed: _Probed, texts: dict[int, list[str]], count: int) -> list[dict[int, float]]:
-    """Random patches near the one that is loaded, in which switches and choices stay."""
+def _contexts(
+    probed: _Probed, texts: dict[int, list[str]], count: int, reach: float
+) -> list[dict[int, float]]:
+    """Random patches around the one that is loaded, in which switches and choices stay."""
     generator = np.random.default_rng(count)
     return [
         {
-            index: float(np.clip(value + NEAR * generator.standard_normal(), 0, 1))
+            index: float(np.clip(value + reach * generator.standard_normal(), 0, 1))
             if len(set(texts[index])) > TEXTS // 2
             else value
             for index, value in probed.loaded.items()

@@ -140,6 +140,7 @@ def _learn_recordings(
             "options."
         )
     from ...features import RECORDING_RATE_HZ
+    from ...plants import find_plant
     from ...plants.pool import Pool
     from ...training.babble import PHRASE_RECIPES, train_on_babble
     from ...training.trainer import check_folder
@@ -156,7 +157,8 @@ def _learn_recordings(
     plan, reader = PHRASE_RECIPES[budget], None
     if start is not None:
         plan, reader = replace(plan, note_epochs=0), _recording_model(start)
-    options = {"controls": controls, "sample_rate_hz": RECORDING_RATE_HZ}
+    rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ
+    options = {"controls": controls, "sample_rate_hz": rate_hz}
     with Pool(plant, progress=Console().progress, **options) as pool:
         about = (ABOUT_PHRASES if start is None else ABOUT_PATCH)[budget]
         say(

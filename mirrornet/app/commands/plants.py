@@ -63,6 +63,7 @@ def plants_map(plugin: PluginFile, out: MapFile = None) -> None:
     heard = sum(row[2] != "held" for row in rows[1:])
     say(
         f"{heard} of {found['count']} parameters are audible. With {found['settling_notes']} "
-        f"unheard notes before each note it repeats itself within {found['floor']:.0e}."
+        f"unheard notes before each note, {found['repeated']} of {found['played']} notes repeat "
+        "themselves."
     )
     say(f"Written to {out}. Complete it; then: mirrornet match SOUND --plant {out} --refine 500")
