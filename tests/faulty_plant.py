@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from toy_plant import Toy
 
 from mirrornet.errors import PlantError
 
-GOOD, NAN, SEGFAULT, HANG, BUG = (n / 12 for n in range(5))  # controls for the pitch
+# Controls for the pitch.
+GOOD, NAN, SEGFAULT, HANG, BUG, EXIT, ABORT, HOG, FLOOD = (n / 12 for n in range(9))
 
 
 class Faulty(Toy):
     name = "faulty"
+    foreign = True
 
     def note_sound(self, note) -> np.ndarray:
         match note.pitch_midi - 62:
@@ -26,6 +29,15 @@ class Faulty(Toy):
                 time.sleep(3600)
             case 4:
                 raise ValueError("a bug in the plant")
+            case 5:
+                sys.exit(7)
+            case 6:
+                os.abort()
+            case 7:
+                return np.ones(10**10, np.float32)  # 40 GB
+            case 8:
+                for descriptor in (1, 2):
+                    os.write(descriptor, b"flood " * 200_000)
         return super().note_sound(note)
 
 

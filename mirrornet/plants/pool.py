@@ -1,9 +1,9 @@
 """A pool of worker processes that render with one plant in parallel.
 
-A plant is third-party code: it may crash, hang or return invalid sound. Here that costs only the
-row of controls that caused it. Every worker has its own pipe and one task at a time, so a worker
-that dies affects no other task. Results come in row order and do not depend on the number of
-workers or the size of the chunks.
+A plant is third-party code: it may crash, hang, take all memory or return invalid sound. Here that
+costs only the row of controls that caused it; one that failed three times is not played again.
+Every worker has its own pipe and one task at a time, so a worker that dies affects no other task.
+Results come in row order and do not depend on the number of workers or the size of the chunks.
 
 A script that starts a pool must do so under `if __name__ == "__main__":`, because each worker
 imports the script again.
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import connection, resource_tracker
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ from ..runtime import Shared, usable_cores
 from ..score import Score
 from .base import Plant, PlantSpec
 from .registry import make_plant
+
+STRIKES = 3  # failures after which a row is not played again
+MEMORY_BYTES = 4 << 30  # that a plant may take; what goes beyond fails (Linux only)
 
 Seed = Sequence[int]
 # Melodies as arrays of controls, scores, or random seeds of scores.
@@ -77,6 +81,7 @@ class Pool:
         self._timeout_s = timeout_s
         self._waiting: deque[_Task] = deque()
         self._fresh = False
+        self._strikes: dict[bytes, int] = {}  # failures in a row, by the key of a row
         self._crew: list[_Worker] = []
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
@@ -132,7 +137,9 @@ class Pool:
     def map(self, work: Callable, rows: Rows, chunk: int) -> Iterator[Any]:
         """What `work(plant, rows)`, a function of some module, gives for each row, in order.
 
-        A row that failed twice, the second time alone, yields a PlantError that names it.
+        A row that failed twice, the second time alone, yields a PlantError that names it. If the
+        same row comes again and fails a third time, it is quarantined: its PlantError comes at
+        once, and it is not played.
         """
         chunk = 1 if self._fresh else chunk
         asking = (self._ask(work, rows[i : i + chunk]) for i in range(0, len(rows), chunk))
@@ -142,7 +149,8 @@ class Pool:
             answer = self._answer(task)
             asked.extend(islice(asking, 1))
             if isinstance(answer, PlantError):
-                yield from (self._retry(work, task.rows[n : n + 1]) for n in range(len(task.rows)))
+                for n in range(len(task.rows)):
+                    yield self._alone(work, task.rows[n : n + 1], answer)
             else:
                 yield from answer
 
@@ -163,11 +171,26 @@ class Pool:
         controls = self.controls.check(controls)
         return controls.reshape(-1, *controls.shape[-2:])
 
-    def _retry(self, work: Callable, row: Rows) -> Any:
-        answer = self._answer(self._ask(work, row, first=True))
-        if not isinstance(answer, PlantError):
-            return answer[0]
-        return PlantError(f"{self.name} failed twice on {self._listing(row[0])}: {answer}")
+    def _alone(self, work: Callable, row: Rows, failure: PlantError) -> Any:
+        """Try a row again that failed, perhaps because of others in its chunk."""
+        key, what = _key(row[0]), self._listing(row[0])
+        strikes = self._strikes.get(key, 0) + 1
+        if strikes < STRIKES:
+            failure = self._answer(self._ask(work, row, first=True))
+            if not isinstance(failure, PlantError):
+                self._strikes.pop(key, None)
+                return failure[0]
+            self._strikes[key] = strikes + 1
+            return PlantError(f"{self.name} failed twice on {what}: {failure}")
+        self._strikes[key] = STRIKES
+        return PlantError(
+            f"{self.name} failed {STRIKES} times on {what}, which is not played again."
+        )
+
+    def _quarantined(self, rows: Rows) -> bool:
+        return bool(self._strikes) and any(
+            self._strikes.get(_key(row), 0) >= STRIKES for row in rows
+        )
 
     def _listing(self, row: Float[np.ndarray, "control note"] | Score | Seed) -> str:
         if isinstance(row, Score):
@@ -181,6 +204,9 @@ class Pool:
 
     def _ask(self, work: Callable, rows: Rows, first: bool = False) -> "_Task":
         task = _Task(work, rows)
+        if self._quarantined(rows):  # the others are played one by one
+            task.answer = PlantError("it holds a row that is not played again.")
+            return task
         self._waiting.insert(0 if first else len(self._waiting), task)
         return task
 
@@ -202,6 +228,10 @@ class Pool:
                 if not worker.listen():
                     self._crew[n] = _Worker(self._make)
         return task.answer
+
+
+def _key(row: Float[np.ndarray, "control note"] | Score | Seed) -> bytes:
+    return row.tobytes() if isinstance(row, np.ndarray) else repr(row).encode()
 
 
 @dataclass(eq=False)
@@ -299,6 +329,7 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # standard output is the caller's
     threading.Thread(target=_end_with_the_pool, daemon=True).start()
     torch.set_num_threads(1)
+    _limit_memory()
     plant = None
     with suppress(EOFError, BrokenPipeError):
         pipe.send("ready")
@@ -314,6 +345,21 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
             except PlantError as error:
                 plant, answer = None, error  # after a failure, the plant is made anew
             pipe.send(answer)
+
+
+def _limit_memory() -> None:
+    """Let allocations of more than `MEMORY_BYTES` from here on fail, where the system can."""
+    used = Path("/proc/self/statm")
+    if not used.is_file():
+        return
+    import resource  # not on Windows
+
+    data_bytes = int(used.read_text().split()[5]) * resource.getpagesize()
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = data_bytes + MEMORY_BYTES
+    if most != resource.RLIM_INFINITY:
+        limit = min(limit, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
 def _end_with_the_pool() -> None:

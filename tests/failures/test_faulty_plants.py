@@ -5,8 +5,13 @@ import multiprocessing
 import numpy as np
 import pytest
 from faulty_plant import (
+    ABORT,
     BUG,
+    EXIT,
+    FLOOD,
+    GOOD,
     HANG,
+    HOG,
     NAN,
     SEGFAULT,
     Faulty,
@@ -148,12 +153,16 @@ def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixtu
     controls[:, 0] = 0.0
     faults = {
         3: (NAN, "not finite"),
+        5: (EXIT, "exit code 7"),
+        6: (ABORT, "exit code -6"),
         8: (SEGFAULT, "exit code -11"),
         9: (HANG, "no answer within 10 s"),
         11: (BUG, "exit code 1"),
+        14: (HOG, "exit code 1"),
     }
     for row, (fault, _) in faults.items():
         controls[row, 0, 1] = fault
+    controls[12, 0, 1] = FLOOD  # costs nothing
     with Pool(Faulty, workers=2, timeout_s=10.0) as pool:
         outcomes = list(pool.render(controls, chunk=4))
     assert len(outcomes) == len(controls)
@@ -166,7 +175,28 @@ def test_every_kind_of_failure_costs_its_own_row_only(capfd: pytest.CaptureFixtu
         assert "faulty failed twice on the controls" in str(outcome)
         assert f"level {np.array2string(one[2], precision=4, separator=', ')}" in str(outcome)
         assert faults[row][1] in str(outcome)
-    assert "a bug in the plant" in capfd.readouterr().err
+    assert capfd.readouterr() == ("", "")
+    assert not multiprocessing.active_children()
+
+
+def test_controls_that_failed_three_times_are_not_played_again():
+    controls = np.full((3, 7, 2), 0.5)
+    controls[:, 0] = GOOD
+    controls[1, 0, 1] = SEGFAULT
+    with Pool(Faulty, workers=1) as pool:
+        said = []
+        for chunk in (3, 1, 2):
+            first, failed, last = pool.render(controls, chunk=chunk)
+            np.testing.assert_array_equal(first, last)
+            said.append(str(failed))
+        worker = pool._crew[0]._process.pid
+        list(pool.render(controls, chunk=3))
+        assert pool._crew[0]._process.pid == worker  # nothing crashed
+    assert "failed twice on the controls" in said[0]
+    assert "exit code -11" in said[0]
+    for later in said[1:]:
+        assert "failed 3 times on the controls" in later
+        assert later.endswith("not played again.")
 
 
 def test_a_pool_refuses_bad_controls_at_once():
