@@ -219,7 +219,7 @@ def test_render_plays_edited_notes(here, match: Match):
 
 
 def test_plants_lists_every_control_with_its_unit_and_sets(capsys):
-    assert main(["plants"]) == 0
+    assert main(["plants", "--plant", "vital"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Plant vital"
     for control in SET2:
@@ -227,6 +227,14 @@ def test_plants_lists_every_control_with_its_unit_and_sets(capsys):
         assert f"{control.low:g} to {control.high:g} {control.unit}" in line
         assert control.curve in line
         assert ("set1 set2" in line) == (control in SET1)
+
+
+def test_plants_says_what_ships_and_what_is_missing(capsys):
+    assert main(["plants"]) == 0
+    lines = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()[1:-1]]
+    found = {(line[0], line[1]): line[2:] for line in lines}
+    assert found["vital", "patch"] == ["18", "ship"]
+    assert found["diva", "set2"] == ["10", "-", "from u-he.com, with a licence"]
 
 
 def test_plants_lists_the_choices_switches_and_tables_of_one_file(capsys, tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from toy_plant import Toy
 
 import mirrornet.plants.pool
 from mirrornet import cochlea
@@ -16,19 +17,72 @@ from mirrornet.app.cli import main
 from mirrornet.app.doctor import CHECKS, GOLDEN, ProblemError, examine
 from mirrornet.errors import PlantError
 from mirrornet.models import mirrornet as mirror
+from mirrornet.plants import plant_kinds
 from mirrornet.plants.vital import SET1
 
 SOUND = 0.1 * np.sin(0.2 * np.arange(32000)).astype(np.float32)
 
 
-def test_all_is_well_here(capsys):
+def test_all_is_well_here(capsys, monkeypatch):
+    some = {name: kind for name, kind in plant_kinds().items() if name in ("vital", "diva")}
+    monkeypatch.setattr("mirrornet.plants.plant_kinds", lambda: some)
     assert main(["doctor"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, diva = capsys.readouterr().out.splitlines()
+    assert diva == "absent   diva       not installed: from u-he.com, with a licence"
     assert [line[9:18].strip() for line in lines] == list(CHECKS)
     assert all(line.startswith("ok ") for line in lines)
     assert "torch 2" in lines[0]
     assert "NSL toolbox's auditory spectrogram within" in lines[1]
     assert re.search(r"a peak of -\d+ dB, and the same again", lines[2])
+
+
+@pytest.mark.slow
+def test_every_plant_that_is_installed_is_well(capsys):
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()[len(CHECKS) :]
+    assert {line.split()[1] for line in lines} == {*plant_kinds()} - {"vital"}
+    for line in lines:
+        assert "patches play, and the same in another order" in line or "not installed" in line
+
+
+def test_a_plant_that_is_asked_for_and_missing_is_a_problem(capsys):
+    assert main(["doctor", "--plant", "diva"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("PROBLEM  diva ")
+    assert "dawdreamer" in printed or "Diva.vst3 was not found" in printed
+
+
+class Unsettled(Toy):
+    """Each sound depends on how many came before."""
+
+    name = "unsettled"
+    played = 0
+
+    def note_sound(self, note):
+        self.played += 1
+        return super().note_sound(note) * (1 + 0.01 * self.played)
+
+
+class Mute(Toy):
+    name = "mute"
+
+    def note_sound(self, note):
+        return 0 * super().note_sound(note)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (Unsettled, "random patches differ by .* in another order"),
+        (Mute, "8 random patches are silent"),
+    ],
+)
+def test_a_plant_that_is_not_as_it_should_be_is_told(monkeypatch, kind, says):
+    monkeypatch.setattr("mirrornet.plants.find_plant", lambda name: kind)
+    pool = mirrornet.plants.pool.Pool
+    monkeypatch.setattr("mirrornet.plants.pool.Pool", lambda name, **how: pool(kind, **how))
+    with pytest.raises(ProblemError, match=says):
+        doctor.check_patches("toy")
 
 
 def test_the_golden_excerpt_is_the_toolboxs():

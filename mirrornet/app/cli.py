@@ -15,15 +15,25 @@ from .commands.learn import bench, experiment, learn
 from .commands.match import demo, match, render
 from .commands.plants import plants, plants_map
 from .interrupts import endings_interrupt
+from .options import PlantToExamine
 from .streams import GONE, forgiving_output
 from .terminal import printable, say
 
 
-def doctor() -> int:
-    """Check that everything that mirrornet needs works here, and say how to fix what does not."""
-    from .doctor import examine
+def doctor(plant: PlantToExamine = None) -> int:
+    """Check that everything that mirrornet needs works here, and say how to fix what does not.
 
-    return examine()
+    Each synthesizer plays in a process of its own, random patches in two orders. One that is not
+    installed is no problem, unless it is the one that is asked for.
+    """
+    from .doctor import CHECKS, checks_of_plants, examine
+
+    if plant is not None:
+        return examine(checks_of_plants([plant], needed=True))
+    from ..plants import plant_kinds
+
+    others = [name for name in plant_kinds() if name != "vital"]
+    return examine({**CHECKS, **checks_of_plants(others)})
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {

@@ -7,9 +7,12 @@ No check uses the network.
 
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ..errors import CheckpointError, MirrorNetError
 from .terminal import say
@@ -20,7 +23,12 @@ LARGEST_ERROR = 1e-5  # as a share of the largest value; single precision reache
 QUIETEST = 0.01  # smallest peak; 1 is full scale
 SAME = 1e-6  # largest difference of samples of the same melody
 DISK_GB, MEMORY_GB = 2.0, 2.0  # needed for training with the budget "quick"
+PATCHES, EXCERPT_S, PATIENCE_S = 8, 1.0, 60.0  # of each plant
 MEMORY = Path("/proc/meminfo")
+
+
+class AbsentError(MirrorNetError):
+    """Something optional that is not installed, and how to install it."""
 
 
 class ProblemError(MirrorNetError):
@@ -77,6 +85,50 @@ def check_plant() -> str:
     return f"plays a melody with a peak of {20 * np.log10(peak):.0f} dB, and the same again"
 
 
+def check_patches(name: str, needed: bool = False) -> str:
+    """Render random patches of a plant, in two orders, in a process of its own."""
+    import numpy as np
+
+    from ..plants import find_plant
+    from ..plants.pool import Pool
+
+    kind = find_plant(name)
+    if (missing := kind.to_install()) and not needed:
+        raise AbsentError(f"not installed: {missing}")
+    with Pool(name, workers=1, timeout_s=PATIENCE_S) as pool:
+        scores = _all_good(pool.sample([(0, number) for number in range(PATCHES)]))
+        first = _all_good(pool.map(_played, scores, 1))
+        again = _all_good(pool.map(_played, scores[::-1], 1))[::-1]
+    first, again = np.concatenate(first), np.concatenate(again)
+    peak, change = float(np.abs(first).max()), float(np.abs(first - again).max())
+    if peak < QUIETEST:
+        raise ProblemError(
+            f"{PATCHES} random patches are silent (peak {peak:.1g}); install it again, and look "
+            "whether it wants a licence."
+        )
+    if change > SAME:
+        raise ProblemError(
+            f"random patches differ by {change:.1g} when they are played in another order: its "
+            "version may be another than was tested. More settling_notes in a control map, or "
+            "fresh = true, may help."
+        )
+    return f"{PATCHES} random patches play, and the same in another order"
+
+
+def _all_good(outcomes: Iterable[Any]) -> list[Any]:
+    """The outcomes of a pool. Raises the first that is an error."""
+    good = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        good.append(outcome)
+    return good
+
+
+def _played(plant: Any, scores: list[Any]) -> list[Any]:
+    return [plant.render(replace(score, duration_s=EXCERPT_S)) for score in scores]
+
+
 def check_model() -> str:
     """Load the shipped weights, which verifies their sha256."""
     from ..models.mirrornet import load_model
@@ -114,6 +166,11 @@ def check_memory() -> str:
     return f"{free_gb:.0f} GB free"
 
 
+def checks_of_plants(names: Iterable[str], needed: bool = False) -> dict[str, Callable[[], str]]:
+    """A check for each plant. One that is not installed is a problem only if it is `needed`."""
+    return {name: partial(check_patches, name, needed) for name in names}
+
+
 CHECKS: Mapping[str, Callable[[], str]] = {
     "versions": check_versions,
     "front end": check_front_end,
@@ -126,12 +183,14 @@ CHECKS: Mapping[str, Callable[[], str]] = {
 
 def examine(checks: Mapping[str, Callable[[], str]] = CHECKS) -> int:
     """Run the checks and print a line for each; return 1 if any found a problem, else 0."""
-    problems = 0
+    problems, width = 0, max(9, *map(len, checks))
     for name, check in checks.items():
         try:
             found, mark = check(), "ok"
+        except AbsentError as error:
+            found, mark = str(error), "absent"
         except (ImportError, MirrorNetError, OSError) as error:
             found, mark = str(error), "PROBLEM"
             problems += 1
-        say(f"{mark:7}  {name:9}  {' '.join(found.split())}")
+        say(f"{mark:7}  {name:{width}}  {' '.join(found.split())}")
     return 1 if problems else 0

@@ -99,6 +99,11 @@ class Plant(ABC):
         self.controls, self.sample_rate_hz = sets[controls], sample_rate_hz
 
     @classmethod
+    def to_install(cls) -> str:
+        """What must be installed before it can be made, and how; empty if nothing is missing."""
+        return ""
+
+    @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
         """The options that a name "NAME-SUFFIX" implies; None if the suffix is invalid."""
         return None

@@ -10,6 +10,7 @@ with feedback.
 
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -90,6 +91,10 @@ class DX7(NotePlant):
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
         return {"controls": suffix} if suffix in CONTROL_SETS else None
+
+    @classmethod
+    def to_install(cls) -> str:
+        return "" if find_spec("dexed") else INSTALL
 
     def voice(self, note: Note) -> dict[str, Value]:
         """All parameters of the voice that plays a note, which has all its controls."""

@@ -9,6 +9,7 @@ each note starts from the program's initial state, so it is pure as it is.
 
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +59,10 @@ class Faust(NotePlant):
     widgets: dict[str, Widget]
     own_rate_hz = 44100  # digital filters and delays depend on it
     foreign = True
+
+    @classmethod
+    def to_install(cls) -> str:
+        return "" if find_spec("dawdreamer") else INSTALL
 
     def __init__(self, controls: str | None = None, sample_rate_hz: int = 44100):
         self.choose(controls, sample_rate_hz)

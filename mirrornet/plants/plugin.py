@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from html import escape
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,16 @@ class Plugin(NotePlant):
         self._move({index: 0.0 if raw > 0.5 else 1.0 for index, raw in fixed.items()})
         self._engine.render(BLOCK / sample_rate_hz)
         self._move(fixed)
+
+    @classmethod
+    def to_install(cls) -> str:
+        if not find_spec("dawdreamer"):
+            return INSTALL
+        try:
+            find_plugin(cls.map)
+        except PlantError:
+            return cls.map.install or f"its plug-in, {cls.map.plugin}"
+        return ""
 
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:

@@ -53,6 +53,10 @@ class SoundFont(NotePlant):
     control_sets = CONTROL_SETS
     tail_s = MELODY_S  # in a melody, a note may ring until the melody ends
 
+    @classmethod
+    def to_install(cls) -> str:
+        return "" if find_spec("tinysoundfont") and find_spec("pretty_midi") else INSTALL
+
     def __init__(
         self,
         controls: Literal["melody"] = "melody",

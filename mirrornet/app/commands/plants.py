@@ -13,21 +13,36 @@ if TYPE_CHECKING:
 
 
 def plants(plant: PlantsToList = None) -> None:
-    """List the synthesizers, and their controls with units, ranges and meaning."""
-    from ...plants import find_plant, plant_kinds
+    """List the synthesizers: control sets, whether weights ship, and how to install what is
+    missing. With --plant, the controls of one, with units, ranges and meaning."""
+    if plant is None:
+        _print_overview()
+        return
+    from ...plants import find_plant
 
-    kinds = plant_kinds() if plant is None else {plant: find_plant(plant)}
-    for name, kind in kinds.items():
-        sets: dict[Control, list[str]] = {}  # one name may stand for different controls
+    sets: dict[Control, list[str]] = {}  # one name may stand for different controls
+    for space in find_plant(plant).control_sets.values():
+        for control in space:
+            sets.setdefault(control, []).append(space.name)
+    print(f"Plant {plant}\n{'control':18} {'range':22} {'curve':12} {'control sets':16} meaning")
+    for control, names in sets.items():
+        print(
+            f"{control.name:18} {_reach(control):22} {control.curve:12} "
+            f"{' '.join(names):16} {control.meaning}"
+        )
+
+
+def _print_overview() -> None:
+    from ...models.mirrornet import shipped
+    from ...plants import plant_kinds
+
+    print(f"{'plant':18} {'control set':12} {'controls':9} {'weights':8} to install")
+    for name, kind in plant_kinds().items():
+        missing = kind.to_install()
         for space in kind.control_sets.values():
-            for control in space:
-                sets.setdefault(control, []).append(space.name)
-        print(f"Plant {name}\n{'control':14} {'range':22} {'curve':12} {'control sets':16} meaning")
-        for control, names in sets.items():
-            print(
-                f"{control.name:14} {_reach(control):22} {control.curve:12} "
-                f"{' '.join(names):16} {control.meaning}"
-            )
+            ship = "ship" if shipped(space.name, kind.name).is_file() else "-"
+            print(f"{name:18} {space.name:12} {len(space):<9} {ship:8} {missing}".rstrip())
+    print("The controls of one: mirrornet plants --plant NAME. Whether it plays: mirrornet doctor.")
 
 
 def _reach(control: "Control") -> str:
