@@ -130,6 +130,21 @@ PatchScope = Annotated[
     ),
 ]
 
+StartPreset = Annotated[
+    Path | None,
+    _explained(
+        "PRESET",
+        "begin at a patch of yours: a .vital, .syx, .fxp or .vstpreset of the synthesizer, or a "
+        "controls.json; default: at what the model reads",
+    ),
+]
+Lock = Annotated[
+    str,
+    arg(
+        metavar="NAME[=VALUE],...",
+        help="controls that stay: at these values, or at those of --start",
+    ),
+]
 Recipe = Annotated[
     Literal["mirror", "paper"],
     arg(help="how to train: mirror is ours, paper is the paper's networks and schedule"),

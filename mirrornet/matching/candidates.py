@@ -6,7 +6,7 @@ chosen next. Their renders do not count as refinement.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..budget import Budget
 from ..models.transcriber import UNSURE
@@ -27,15 +27,16 @@ def other_patches(
     count: int,
     budget: Budget,
     seed: int = 0,
+    locked: Bool[np.ndarray, " row"] | None = None,
 ) -> list[Score]:
     """The score with up to `count` other patches that sound different from its own and each other;
     fewer if `budget` ends before as many are found. The closest to the target comes first.
 
     `confidence` is that of each row of the patch, as in `Transcript`. `target` is at the plant's
-    sample rate.
+    sample rate. `locked` rows of the patch stay.
     """
     generator = np.random.default_rng((seed, STREAM))
-    objective = RecordingObjective(plant, score, target)
+    objective = RecordingObjective(plant, score, target, locked)
     own = objective.start
     chosen, drawn = [objective.hear(own, budget)], []
     while budget.left:

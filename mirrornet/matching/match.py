@@ -4,6 +4,7 @@ Recordings are matched in `recordings.py`, the melodies of the paper (five notes
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +14,7 @@ from jaxtyping import Float
 
 from ..audio import Sound
 from ..budget import budgeted
-from ..controls import ControlSpace
+from ..controls import ControlSpace, Value
 from ..errors import CheckpointError, ControlError
 from ..events import Progress
 from ..export.match import Match
@@ -23,6 +24,7 @@ from ..models.mirrornet import MirrorNet, load_model, shipped
 from ..plants import Plant, find_plant, is_file, load_plant, usual_controls
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
+from .given import given_of
 from .melody_sound import melody_sound
 from .melody_surrogate import MelodySurrogate, optimise_melody, round_pitch
 from .objective import MelodyObjective
@@ -59,6 +61,8 @@ def match(
     candidates: int = 1,
     patch: PatchScope = "shared",
     seed: int = 0,
+    start: str | Path | Mapping[str, Value] | None = None,
+    lock: Mapping[str, Value | None] | None = None,
     progress: Progress | None = None,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
@@ -80,6 +84,10 @@ def match(
             play; or "per-note", as in the melodies of the paper.
         seed: random seed of refinement and candidates; the same seed gives the same match, unless
             `seconds` is given.
+        start: for recordings: where the patch begins: a preset of the plant's synthesizer, a
+            `controls.json`, or values of controls by name.
+        lock: for recordings: controls of the patch that stay, with their values; None is the value
+            of `start`.
         progress: receives reports; `progress.cancel()`, from any thread, ends refinement with the
             best answer so far.
 
@@ -109,9 +117,11 @@ def match(
     progress = progress or Progress()
     with ONE_THREAD:
         if model.architecture == "recording":
-            return match_recording(
-                sound, plant, model, search, refine, seconds, candidates, patch, seed, progress
-            )
+            given = given_of(plant, start, lock)
+            how = (refine, seconds, candidates, patch, seed, given, progress)
+            return match_recording(sound, plant, model, search, *how)
+        if start is not None or lock:
+            raise ControlError("start and lock are for recordings; leave them out.")
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
         if patch == "per-note":

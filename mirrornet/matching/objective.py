@@ -75,6 +75,8 @@ class Objective(ABC):
     """Initial damping, as a share of the mean curvature."""
     change: float
     """Initial standard deviation of random changes."""
+    locked: Bool[np.ndarray, " place"]
+    """Which numbers stay at the start."""
     pull: float = 0.0
     """Weight of the squared distance from the start in the cost: numbers that make no audible
     difference stay."""
@@ -86,18 +88,19 @@ class Objective(ABC):
         self.onsets = np.array([row is None for row in self.rows], dtype=bool)
         classes = [row is not None and row.kind in CLASSES for row in self.rows]
         self.classes = np.array(classes, dtype=bool)
+        self.locked = np.zeros(len(self.rows), dtype=bool)
         free = self.circular | self.onsets
         self.low, self.high = np.where(free, -np.inf, 0.0), np.where(free, np.inf, 1.0)
 
     @property
     def groups(self) -> list[Int[np.ndarray, " _"]]:
         """Numbers whose slopes are measured in one render, as no two affect the same block."""
-        return self._apart(np.flatnonzero(~self.classes))
+        return self._apart(np.flatnonzero(~self.classes & ~self.locked))
 
     @property
     def class_groups(self) -> list[Int[np.ndarray, " _"]]:
         """Choices and switches tried in one render: the same control in every block."""
-        return self._apart(np.flatnonzero(self.classes))
+        return self._apart(np.flatnonzero(self.classes & ~self.locked))
 
     def _apart(self, places: Int[np.ndarray, " _"]) -> list[Int[np.ndarray, " _"]]:
         """Groups of numbers of which no two affect the same block, in order."""
@@ -218,7 +221,13 @@ class RecordingObjective(Objective):
     damping = 0.03
     change = 0.15
 
-    def __init__(self, plant: Plant, score: Score, target: Float[np.ndarray, " sample"]):
+    def __init__(
+        self,
+        plant: Plant,
+        score: Score,
+        target: Float[np.ndarray, " sample"],
+        locked: Bool[np.ndarray, " row"] | None = None,
+    ):
         self.space = plant.controls.patch
         rate_hz = plant.sample_rate_hz
         if score.one_patch:
@@ -238,6 +247,10 @@ class RecordingObjective(Objective):
         self.rows = self.space.rows * blocks
         self.touches = np.repeat(np.eye(blocks, dtype=bool), len(self.space.rows), 0)
         super().__init__()
+        if locked is not None:
+            self.locked = np.tile(locked, blocks)
+            self.low = np.where(self.locked, self.start, self.low)
+            self.high = np.where(self.locked, self.start, self.high)
 
     def score_at(self, place: Place, score: Score) -> Score:
         """`score`, the whole or the excerpt, with the patch or patches of a place."""

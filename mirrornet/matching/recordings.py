@@ -26,6 +26,7 @@ from ..plants.base import PITCHES_MIDI
 from ..score import Note, Score, as_score, knob_controls, note_name, on_tick
 from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
+from .given import NOTHING, Given
 from .levels import SHORTEST_S, Played, play_at_levels
 from .refine import refine_recording
 from .search import search_patch, without_patch
@@ -53,13 +54,14 @@ def match_recording(
     candidates: int = 1,
     patch: PatchScope = "shared",
     seed: int = 0,
+    given: Given = NOTHING,
     progress: Progress | None = None,
 ) -> Match:
     """Match a recording of 0.1 s to 10 minutes: its notes and the patch that plays them.
 
     The arguments are those of `match.match`; the plant has the model's controls. With `search` the
     model finds the notes only. Then, and if the model remembers patches, half of the limits of
-    refinement are for a search of the patch.
+    refinement are for a search of the patch, unless a start is `given`.
     Refinement renders an excerpt, or the whole recording if the patch is "per-note".
 
     Raises AudioError for a sound that cannot be used or has no notes, ControlError for more notes
@@ -70,9 +72,12 @@ def match_recording(
     target, warnings = take_sound(sound, rate_hz)
     duration_s = len(target) / rate_hz
     target_heard = hear_recording(target, rate_hz)
-    transcript = read(model, target_heard, patch=not search)
     if search:
-        transcript = without_patch(transcript, plant, seed)
+        transcript = without_patch(read(model, target_heard, patch=False), plant, seed)
+        transcript = given.transcript(transcript, plant.controls.patch)
+    else:
+        transcript = read(model, target_heard, given=given)
+    locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
     if unplayed:
@@ -88,11 +93,12 @@ def match_recording(
             "out per-note, or cut the recording."
         )
     limited = (refine, seconds) != (None, None)
-    if patch == "shared" and limited and (search or len(model.encoder.memory)):
+    searched = patch == "shared" and not given.start
+    if searched and limited and (search or len(model.encoder.memory)):
         half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
         recalled = [] if search else recall(model, transcript, target_heard)
         with budgeted(progress, *half, "Searching") as budget:
-            score = search_patch(plant, score, target, budget, recalled, seed)
+            score = search_patch(plant, score, target, budget, recalled, seed, locked)
         refine, seconds = None if refine is None else refine - refine // 2, half[1]
     first = play_at_levels(plant, score, target, target_heard)
     scores = [first.score]
@@ -100,7 +106,14 @@ def match_recording(
         draws = 1 + DRAWS * (candidates - 1)
         with budgeted(progress, draws, None, "Trying other patches") as budget:
             scores += other_patches(
-                plant, first.score, transcript.confidence, target, candidates - 1, budget, seed
+                plant,
+                first.score,
+                transcript.confidence,
+                target,
+                candidates - 1,
+                budget,
+                seed,
+                locked,
             )
     found = [first, *(play_at_levels(plant, one, target, target_heard) for one in scores[1:])]
     for number, played in enumerate(found):
@@ -113,7 +126,7 @@ def match_recording(
             # The decoder predicts one patch only, and would move all candidates to the same one.
             foreseen = played.score.one_patch and not number and not search
             surrogate = partial(PatchSurrogate, model, seed=seed) if foreseen else None
-            better = refine_recording(plant, played.score, target, budget, surrogate, seed)
+            better = refine_recording(plant, played.score, target, budget, surrogate, seed, locked)
         refined = play_at_levels(plant, better, target, target_heard)
         found[number] = min(played, refined, key=lambda played: played.error)
     kept: list[Played] = []
@@ -144,14 +157,19 @@ def match_recording(
 
 
 def read(
-    model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"], patch: bool = True
+    model: MirrorNet,
+    heard: Float[np.ndarray, "channel=176 frame"],
+    patch: bool = True,
+    given: Given = NOTHING,
 ) -> Transcript:
     """Transcribe a recording and, with `patch`, optimise its patch through the decoder; without
-    renders."""
+    renders. Values that are `given` are taken, or kept."""
     transcript = transcribe(model, heard)
     if not patch or not transcript.notes:
         return transcript
-    return optimise_transcript(model, transcript, heard)
+    transcript = given.transcript(transcript, model.controls.patch)
+    better = optimise_transcript(model, transcript, heard, given)
+    return Given(lock=given.lock).transcript(better, model.controls.patch)
 
 
 def recall(

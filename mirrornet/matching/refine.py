@@ -215,7 +215,7 @@ class Refinement:
     def _explore(self, best: Heard) -> Trial:
         """Spend the remaining renders on random changes of some numbers of each block."""
         objective = self.objective
-        free = ~(objective.onsets | objective.classes)
+        free = ~(objective.onsets | objective.classes | objective.locked)
         places = [np.flatnonzero(objective.touches[:, n] & free) for n in range(len(self._blocks))]
         size = np.full(len(places), objective.change)
         # A combination of blocks from different trials has yet to be rendered as a whole.
@@ -276,12 +276,13 @@ def refine_recording(
     budget: Budget,
     surrogate: Callable[[RecordingObjective], Surrogate] | None = None,
     seed: int = 0,
+    locked: Bool[np.ndarray, " row"] | None = None,
 ) -> Score:
     """Refine the patch of a score, or the patches of its notes, until `budget` ends. With one patch
     an excerpt is rendered. `target` is at the plant's sample rate; `surrogate` makes a surrogate
-    for the objective. Pitches, times and the notes' own controls stay.
+    for the objective. Pitches, times, the notes' own controls and `locked` rows of the patch stay.
     """
-    objective = RecordingObjective(plant, score, target)
+    objective = RecordingObjective(plant, score, target, locked)
     foreseen = surrogate(objective) if surrogate else None
     place = _refine(objective.play, objective.plant, objective, budget, foreseen, seed)
     return objective.score_at(place, score)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..budget import Budget
 from ..controls import within
@@ -45,14 +45,15 @@ def search_patch(
     budget: Budget,
     recalled: Sequence[Place] = (),
     seed: int = 0,
+    locked: Bool[np.ndarray, " row"] | None = None,
 ) -> Score:
     """The score with the patch that is closest to `target` (at the plant's sample rate) on an
     excerpt, of as many as `budget` allows; those that were `recalled` are tried first. Pitches,
-    times and the notes' own controls stay."""
+    times, the notes' own controls and `locked` rows of the patch stay."""
     if not budget.left or not plant.controls.patch:
         return score
     generator = np.random.default_rng((seed, STREAM, 1))
-    objective = RecordingObjective(plant, score, target)
+    objective = RecordingObjective(plant, score, target, locked)
     kept = [objective.hear(objective.start, budget)]
     drawn = 0 if len(recalled) else DRAWN * (budget.spent + budget.left)
     known = list(recalled[: round(TRIED * budget.left)])

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..controls import way, within
@@ -21,6 +21,7 @@ from ..models.mirrornet import MirrorNet
 from ..models.recording import at_frames
 from ..models.rows import NoteColumns
 from ..score import OFFSET_VALUE, ONSET_VALUE, PITCH_VALUE, TIMES, to_arrays
+from .given import NOTHING, Given
 from .objective import Heard, Place, RecordingObjective
 from .refine import Slopes
 from .transcribe import CONFIDENT, HeardNote, Transcript
@@ -44,18 +45,22 @@ Knobs = Float[np.ndarray, " knob"]
 
 
 def optimise_transcript(
-    model: MirrorNet, transcript: Transcript, heard: Float[np.ndarray, "channel=176 frame"]
+    model: MirrorNet,
+    transcript: Transcript,
+    heard: Float[np.ndarray, "channel=176 frame"],
+    given: Given = NOTHING,
 ) -> Transcript:
     """Optimise the patch of a transcript of `heard`; patches of single notes are changed by the
-    same difference."""
+    same difference. Values that are `given` are taken, or kept."""
     notes = [note for note in transcript.notes if note.confidence >= CONFIDENT]
     if not notes:
         return transcript
     shared = model.controls.patch.rows
     values, start = note_values(model, notes), transcript.knobs
-    if recalled := recalled_patches(model, values, heard, 1):
+    if not given.start and (recalled := recalled_patches(model, values, heard, 1)):
         start = recalled[0]
-    better = optimise_patch(model, values, heard, start)[0]
+    start, locked = given.rows(model.controls.patch, start), given.locked(model.controls.patch)
+    better = optimise_patch(model, values, heard, start, locked=locked)[0]
     moved = way(shared, transcript.knobs, better)
     return replace(
         transcript,
@@ -114,15 +119,18 @@ def optimise_patch(
     knobs: Knobs,
     keep: int = 1,
     seed: int = 0,
+    locked: Bool[np.ndarray, " knob"] | None = None,
 ) -> list[Knobs]:
     """Fit patches so that the decoder predicts `heard` while the notes sound.
 
     `notes` are as in `dataset.Phrases`, `heard` is from `features.hear_recording`, and `knobs`, the
-    rows of a patch, 0..1, are the start. Returns the rows of the `keep` best patches, the best
-    first; only `knobs` if no frame has a note.
+    rows of a patch, 0..1, are the start; `locked` ones stay. Returns the rows of the `keep` best
+    patches, the best first; only `knobs` if no frame has a note.
     """
     chance = torch.Generator().manual_seed(seed)
     surrogate = _Surrogate(model, notes, heard, knobs, chance)
+    if locked is not None:
+        surrogate.locked = torch.from_numpy(locked)
     if not len(surrogate.audible):
         return [knobs]
     starts = surrogate.read.repeat(STARTS * keep, 1)
@@ -172,6 +180,7 @@ class _Surrogate:
         self.read = torch.from_numpy(knobs).float()
         """The patch that was read; its choices and switches are replaced by the best ones."""
         self.is_class = torch.zeros(len(knobs), dtype=torch.bool)
+        self.locked = torch.zeros(len(knobs), dtype=torch.bool)
         self.is_class[[row for row, _ in self.decoder.code.classes]] = True
 
     def levels(self) -> Float[Tensor, "1 note"]:
@@ -181,7 +190,7 @@ class _Surrogate:
 
     def patches(self, logits: Float[Tensor, "start row"]) -> Float[Tensor, "start row"]:
         """Patches, 0..1: numbers from their logits, choices and switches from `read`."""
-        return torch.where(self.is_class, self.read, logits.sigmoid())
+        return torch.where(self.is_class | self.locked, self.read, logits.sigmoid())
 
     def off(
         self, logits: Float[Tensor, "start row"], levels: Float[Tensor, "start note"], seen: int
@@ -207,6 +216,8 @@ class _Surrogate:
     def choose_classes(self) -> None:
         """Try every value of each choice and switch, and keep the best."""
         for row, count in self.decoder.code.classes:
+            if self.locked[row]:
+                continue
             tries = self.read.repeat(count, 1)
             tries[:, row] = torch.arange(count) / (count - 1)
             missed = self.missed(tries, self.levels().expand(count, -1), 4 * SEEN)

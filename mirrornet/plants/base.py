@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float
 
-from ..controls import ControlSpace
+from ..controls import ControlSpace, Value
 from ..errors import ControlError, PlantError
 from ..score import MELODY_S, Note, Score, melody_score
 from .prior import random_score
@@ -150,6 +150,13 @@ class Plant(ABC):
     def artifacts(self, score: Score) -> list[Artifact]:
         """Files with which the plant's synthesizer plays the score; by default none."""
         return []
+
+    def read_preset(self, data: bytes) -> dict[str, Value]:
+        """The patch in a preset file of the plant's synthesizer: controls by name, perhaps not all.
+
+        Raises PlantError if the file is none, or the plant reads none.
+        """
+        raise PlantError(f"{self.name} reads no presets; give a controls.json.")
 
     def guide(self, score: Score) -> str:
         """How to play the score with the `artifacts` in a DAW: items of an HTML list."""

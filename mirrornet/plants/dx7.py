@@ -29,6 +29,7 @@ from .dx7_voice import (
     bank_message,
     voice_bytes,
     voice_message,
+    voice_of,
 )
 
 STEP_DB = 0.75  # of an operator's output level
@@ -134,6 +135,11 @@ class DX7(NotePlant):
         if self.controls is not ALL:
             return score
         return replace(score, patch=random_voice(generator, self._carriers))
+
+    def read_preset(self, data: bytes) -> dict[str, Value]:
+        if self.controls is not ALL:
+            return super().read_preset(data)
+        return voice_of(data)
 
     def artifacts(self, score: Score) -> list[Artifact]:
         voices = [voice_bytes(self.voice(note)) for note in score.resolved]

@@ -8,6 +8,7 @@ of 32 (VMEM), are those of the DX7's owner's manual, "MIDI data format".
 from collections.abc import Mapping, Sequence
 
 from ..controls import Control, ControlSpace, Value
+from ..errors import PlantError
 
 OPERATORS = range(1, 7)
 STAGES = range(1, 5)  # of envelopes
@@ -136,3 +137,46 @@ def _packed(voice: bytes) -> bytes:
     packed.append(voice[141] | voice[142] << 1 | voice[143] << 4)
     packed += voice[144:]
     return bytes(packed)
+
+
+def voice_of(message: bytes) -> dict[str, Value]:
+    """The parameters of the voice in a `.syx` file; of a bank, the first voice.
+
+    Raises PlantError for any other file, and for values that no voice can have.
+    """
+    for header, size, unpack in ((VOICE_HEADER, 155, bytes), (BANK_HEADER, 4096, _unpacked)):
+        data = message[len(header) : len(header) + size]
+        if message == header + data + _checksum(data) + END and len(data) == size:
+            return _values(unpack(data))
+    raise PlantError("this is no voice and no bank of a DX7 (.syx, of 163 or 4104 bytes).")
+
+
+def _values(voice: bytes) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for control, byte in zip(VOICE, voice, strict=False):
+        number = byte - OFFSETS.get(control.name, 0)
+        if not control.low <= number <= control.high:
+            raise PlantError(f"the voice has {number} for {control.name}, which cannot be.")
+        found[control.name] = number
+        if control.kind == "choice":
+            found[control.name] = control.choices[number]
+        elif control.kind == "switch":
+            found[control.name] = bool(number)
+    return found
+
+
+def _unpacked(bank: bytes) -> bytes:
+    """The first voice of a bank, as VCED: the inverse of `_packed`."""
+    voice = bytearray()
+    for start in range(0, 102, 17):
+        op = bank[start : start + 17]
+        voice += op[:11]
+        voice += bytes((op[11] & 3, op[11] >> 2 & 3, op[12] & 7, op[13] & 3, op[13] >> 2 & 7))
+        voice += bytes((op[14], op[15] & 1, op[15] >> 1 & 31, op[16], op[12] >> 3 & 15))
+    rest = bank[102:128]
+    voice += rest[:9]
+    voice += bytes((rest[9] & 7, rest[9] >> 3 & 1))
+    voice += rest[10:14]
+    voice += bytes((rest[14] & 1, rest[14] >> 1 & 7, rest[14] >> 4 & 7))
+    voice += rest[15:]
+    return bytes(voice)

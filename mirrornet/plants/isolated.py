@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..controls import Value
 from ..errors import PlantError
 from ..score import Note, Score
 from .base import Artifact, Plant
@@ -44,6 +45,9 @@ class Isolated(Plant):
     def artifacts(self, score: Score) -> list[Artifact]:
         made = self._ask(_artifacts, score)
         return [Artifact(path, lambda data=data: data, *rest) for path, data, *rest in made]
+
+    def read_preset(self, data: bytes) -> dict[str, Value]:
+        return self._ask(_read_preset, data)
 
     def guide(self, score: Score) -> str:
         return self._ask(_guide, score)
@@ -81,6 +85,10 @@ def _artifacts(plant: Plant, scores: list[Score]) -> list[list[tuple]]:
         [(one.path, one.make(), one.what, one.note) for one in plant.artifacts(score)]
         for score in scores
     ]
+
+
+def _read_preset(plant: Plant, presets: list[bytes]) -> list[dict[str, Value]]:
+    return [plant.read_preset(data) for data in presets]
 
 
 def _guide(plant: Plant, scores: list[Score]) -> list[str]:

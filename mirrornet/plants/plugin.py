@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..controls import Value
 from ..errors import PlantError
 from ..score import Note, Score, note_name
 from .base import Artifact, NotePlant
 from .plugin_map import LONGEST_TAIL_S, PluginMap, read_map, seconds
-from .plugin_state import class_id_of, fxp_of, vstpreset_of
+from .plugin_state import MAGIC, class_id_of, fxp_of, vstpreset_of
 
 INSTALL = "pip install 'dawdreamer>=0.9'"
 BLOCK = 512  # samples
@@ -80,13 +81,8 @@ class Plugin(NotePlant):
         self._engine.load_graph([(self._plugin, [])])
         self._places = own_parameters(self._plugin)
         self._check_parameters(path)
-        self._set: dict[int, float] = {}
-        fixed = {index: raw for index, (_, raw) in self.map.fixed.items()}
-        # What a plug-in has before a value is set need not be what it makes of that value; and
-        # hosts do not pass on a value that is no change.
-        self._move({index: 0.0 if raw > 0.5 else 1.0 for index, raw in fixed.items()})
-        self._engine.render(BLOCK / sample_rate_hz)
-        self._move(fixed)
+        self._set: dict[int, float]
+        self._hold()
 
     @classmethod
     def to_install(cls) -> str:
@@ -101,6 +97,16 @@ class Plugin(NotePlant):
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
         return {"controls": suffix} if suffix in cls.control_sets else None
+
+    def _hold(self) -> None:
+        """Set what is held, whatever the plug-in has."""
+        self._set = {}
+        fixed = {index: raw for index, (_, raw) in self.map.fixed.items()}
+        # What a plug-in has before a value is set need not be what it makes of that value; and
+        # hosts do not pass on a value that is no change.
+        self._move({index: 0.0 if raw > 0.5 else 1.0 for index, raw in fixed.items()})
+        self._engine.render(BLOCK / self.sample_rate_hz)
+        self._move(fixed)
 
     def note_tail_s(self, note: Note) -> float:
         releases = [
@@ -134,6 +140,38 @@ class Plugin(NotePlant):
             one.index: one.raw[-1] if one.gain else one.raw_of(note.controls.get(name, one.usual))
             for name, one in self.map.of.items()
         }
+
+    def read_preset(self, data: bytes) -> dict[str, Value]:
+        kind, load = "VST2 preset (.fxp)", self._plugin.load_preset
+        known = data[:4] == MAGIC and data[16:20] == self._own_id
+        if self._is_vst3:
+            kind, load = "VST3 preset (.vstpreset)", self._plugin.load_vst3_preset
+            known = data[:4] == b"VST3" and data[8:40] == class_id_of(self._path).encode("ascii")
+        if not known:  # hosts load presets of other plug-ins, too
+            raise PlantError(f"this is no {kind} of {self.name}.")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"preset{self._suffix}"
+            path.write_bytes(data)
+            with quiet():
+                loaded = load(str(path))
+        if not loaded:
+            raise PlantError(f"{self.name} does not load this preset.")
+        self._engine.render(BLOCK / self.sample_rate_hz)
+        found = {
+            name: one.value_of(float(self._plugin.get_parameter(self._places[one.index])))
+            for name, one in self.map.of.items()
+            if name in self.controls.patch.names
+        }
+        self._hold()
+        return found
+
+    @property
+    def _own_id(self) -> bytes:
+        """The four letters of a VST2 plug-in, as presets hold them."""
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder) / "state"
+            self._plugin.save_state(str(state))
+            return fxp_of(state.read_bytes(), "")[16:20]
 
     def artifacts(self, score: Score) -> list[Artifact]:
         notes = score.resolved

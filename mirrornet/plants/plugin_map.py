@@ -19,6 +19,12 @@ from ..score import DURATION, PITCH
 MAPS = Path(__file__).parent / "maps"
 VELOCITY = Control("velocity", "MIDI", 1, 127, kind="integer", role="velocity")
 WARPS = {"linear": np.positive, "log": np.log, "square root": np.sqrt, "cube root": np.cbrt}
+UNWARPS = {
+    "linear": np.positive,
+    "log": np.exp,
+    "square root": np.square,
+    "cube root": lambda warped: warped**3,
+}
 RAW_CURVES = (*WARPS, "exp")
 LONGEST_TAIL_S = 10.0
 MOST_SETTLING_NOTES = 64
@@ -66,6 +72,20 @@ class Parameter:
         warp = WARPS[self.raw_curve]
         start, end = warp(control.low), warp(control.high)
         return float(low + (high - low) * (warp(float(np.asarray(value))) - start) / (end - start))
+
+    def value_of(self, raw: float) -> Value:
+        """The inverse of `raw_of`, clipped to the control's range."""
+        control, low, high = self.control, self.raw[0], self.raw[-1]
+        share = (raw - low) / (high - low)
+        if control.kind == "choice" and len(self.raw) > 2:
+            return control.choices[int(np.abs(np.array(self.raw) - raw).argmin())]
+        if self.raw_curve == "exp" and not control.steps:
+            share = float(np.log(max(raw, 1e-9) / low) / np.log(high / low))
+        elif not control.steps:
+            warp, back = WARPS[self.raw_curve], UNWARPS[self.raw_curve]
+            start, end = warp(control.low), warp(control.high)
+            share = float(control.from_physical(back(start + share * (end - start))))
+        return control.check(control.to_physical(np.clip(share, 0, 1)).item())
 
 
 @dataclass(frozen=True)

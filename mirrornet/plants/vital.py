@@ -25,14 +25,15 @@ import torch
 from jaxtyping import Float
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
-from ..controls import Control, ControlSpace
+from ..controls import Control, ControlSpace, Value
 from ..errors import PlantError
 from ..score import DURATION, PITCH, Note, Score
 from . import vital_48, vital_preset, vital_prior
 from . import vital_patch as patch
 from .base import TAIL_S, Artifact, NotePlant
 from .vital_48 import SET_48
-from .vital_patch import LOWEST_CUTOFF_MIDI, PATCH, SINE
+from .vital_patch import PATCH, SINE
+from .vital_preset import LOWEST_CUTOFF_MIDI
 
 SET1 = ControlSpace(
     (
@@ -153,6 +154,12 @@ class Vital(NotePlant):
         if self._patch:
             return vital_prior.random_phrase(self.controls, generator)
         return super().sample(generator)
+
+    def read_preset(self, data: bytes) -> dict[str, Value]:
+        if not self._patch:
+            return super().read_preset(data)
+        modulations = self._patch.MODULATIONS
+        return vital_preset.patch_of(data, self.controls, self._knobs, modulations)
 
     def artifacts(self, score: Score) -> list[Artifact]:
         return vital_preset.artifacts(score, self.preset)

@@ -24,6 +24,7 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from ..controls import Control, ControlSpace
 from ..errors import PlantError
 from ..score import Note, midi_velocity
+from .vital_preset import LOWEST_CUTOFF_MIDI
 
 VIBRATO = (
     Control("vibrato_rate", "Hz", 2.0, 10.0, "exponential", role="vibrato_rate"),
@@ -64,7 +65,6 @@ PATCH = ControlSpace(
     "patch",
 )
 
-LOWEST_CUTOFF_MIDI = 8.0  # lowest value of Vital's cutoff; its range is 128 semitones
 WAVE_SAMPLES = 2048  # per cycle in Vital's wavetables
 HARMONICS = 1000
 PULSE_WIDTH = 0.1

@@ -5,16 +5,22 @@ itself. The rules and their sources are in docs/vital-presets.md.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from ..controls import ControlSpace, Value
+from ..errors import PlantError
 from ..score import Note, Score, note_name
 from .base import Artifact
 
 # Not newer than any released Vital, and not converted, as presets below 0.9.0 are.
 VERSION = "1.0.0"
 AUTHOR = "MirrorNet"
+LOWEST_CUTOFF_MIDI = 8.0  # lowest value of Vital's cutoff; its range is 128 semitones
+GRID, FINE = 33, 1e-6  # places of a control that are tried at once, and how finely
 PATCH_FILE = "match.vital"
 PATCH_GUIDE = """\
 <li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
@@ -60,6 +66,62 @@ def artifacts(score: Score, preset: Callable[[Note], str]) -> list[Artifact]:
 def guide(score: Score) -> str:
     """How to play a score with its `artifacts` in a DAW: items of an HTML list."""
     return PATCH_GUIDE if score.one_patch else NOTES_GUIDE
+
+
+def patch_of(
+    text: bytes,
+    space: ControlSpace,
+    knobs: Callable[[Note], dict[str, float]],
+    modulations: Sequence[tuple[str, str, float]],
+) -> dict[str, Value]:
+    """The controls of `space` with whose `knobs` a preset comes closest to its own settings.
+
+    Raises PlantError if it is no preset of Vital.
+    """
+    try:
+        settings = _slotted(json.loads(text)["settings"], modulations)
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise PlantError("this is no preset of Vital (.vital).") from error
+    middle = space.from_vector(np.full(len(space.rows), 0.5))
+    found: dict[str, Value] = {}
+    for control in space.patch:
+        places = np.linspace(0, 1, control.steps or GRID)
+        while True:
+            values = [control.to_physical(place).item() for place in places]
+            tried = [knobs(Note(60, 0.0, 1.0, middle | {control.name: one})) for one in values]
+            reach = {key: np.ptp([one[key] for one in tried]) for key in tried[0]}
+            off = [
+                sum(
+                    ((one[key] - settings.get(key, one[key])) / span) ** 2
+                    for key, span in reach.items()
+                    if span
+                )
+                for one in tried
+            ]
+            best = int(np.argmin(off))
+            low, high = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
+            if control.steps or high - low < FINE:
+                break
+            places = np.linspace(low, high, GRID)
+        found[control.name] = control.check(values[best])
+    return found
+
+
+def _slotted(
+    settings: dict[str, Any], modulations: Sequence[tuple[str, str, float]]
+) -> dict[str, float]:
+    """Settings with the amounts of modulations in the slots that `modulations` have."""
+    theirs = {
+        (one["source"], one["destination"]): float(settings[f"modulation_{n}_amount"])
+        for n, one in enumerate(settings["modulations"], 1)
+        if one["source"] and one["destination"]
+    }
+    found = {key: float(value) for key, value in settings.items() if isinstance(value, int | float)}
+    for number, (source, destination, _) in enumerate(modulations, 1):
+        found[f"modulation_{number}_amount"] = theirs.get((source, destination), 0.0)
+    if ("macro_control_1", "filter_1_cutoff") not in theirs:  # the cutoff is where it is set
+        found["macro_control_1"] = (found["filter_1_cutoff"] - LOWEST_CUTOFF_MIDI) / 128
+    return found
 
 
 def preset_text(preset: dict[str, Any], style: str, comments: str) -> str:

@@ -16,6 +16,7 @@ from ..options import (
     ControlSet,
     ControlsFile,
     DemoFolder,
+    Lock,
     MatchFolder,
     Model,
     PatchScope,
@@ -26,6 +27,7 @@ from ..options import (
     Seconds,
     Seed,
     Sound,
+    StartPreset,
     WavFile,
 )
 from ..terminal import say
@@ -75,6 +77,8 @@ def match(
     candidates: Candidates = 1,
     patch: PatchScope = "shared",
     seed: Seed = 0,
+    start: StartPreset = None,
+    lock: Lock = "",
     out: MatchFolder = None,
 ) -> int:
     """Find the notes and knob settings that make a synthesizer sound like a recording.
@@ -94,6 +98,8 @@ def match(
         "patch": patch,
         "seed": seed,
     }
+    if start is not None or lock:
+        how |= {"start": start, "lock": lock}
     if sound.is_dir():
         return _match_folder(sound, plant, controls, model, out, how)
     _match(sound, plant, controls, model, out, **how)
@@ -180,12 +186,16 @@ def _match(
     before the work; `played`: the true pitches."""
     _check_place(out)
     say(f"Listening to {sound} ...")
+    from ...matching.given import parsed_lock
     from ...matching.match import allows_renders, match
     from ..console import Console
 
     progress = Console().progress
     renders = allows_renders(how.get("refine"), how.get("seconds"))
     player, reader = _plant_and_model(plant, controls, model, renders)
+    if "lock" in how:
+        words = [word for word in how["lock"].split(",") if word.strip()]
+        how["lock"] = parsed_lock(words, player.controls)
     found = match(sound, player, reader if model else None, progress=progress, **how)
     _say_found(found, played)
     with deferred_interrupt() as interrupt:
