@@ -241,8 +241,9 @@ def _match_folder(
     # Said once, not for each file, if there is no model.
     renders = allows_renders(how["refine"], how["seconds"])
     player, reader = _plant_and_model(plant, controls, model, renders)
-    own = model and os.path.realpath(model)
-    chosen = {"plant": plant, "controls": player.controls.name, "model": own, **how}
+    own = {key: path and os.path.realpath(path) for key, path in how.items() if key == "start"}
+    own["model"] = model and os.path.realpath(model)
+    chosen = {"plant": plant, "controls": player.controls.name, **how, **own}
     options = [
         word
         for name, value in chosen.items()
