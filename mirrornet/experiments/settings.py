@@ -62,6 +62,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(1, "own", "the synthesizer's own melodies, seven controls", "vital", SET1),
     _own("dx7", "pair"),
     _own("amsynth", "melody"),
+    _own("faust-subtractive", "melody"),
     Setting(2, "ten", "ten controls, all ten learned", "vital", SET2, controls="set2"),
     Setting(2, "seven", "ten controls, only the first seven learned", "vital", SET2),
     Setting(
