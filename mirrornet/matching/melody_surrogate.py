@@ -27,6 +27,7 @@ STEPS = 10
 DAMPING = 1e-3  # initial, as a share of the mean curvature
 EASIER, HARDER = 0.3, 8.0  # factors of the damping after success and failure
 ENOUGH = 1e-3  # stop when a step lowers the error by less than this share
+CLEARLY = 0.8  # share of the error to which another pitch must lower it, to be believed
 SEMITONES = np.arange(PITCH_SPAN + 1)[:, None] / PITCH_SPAN
 RATES, DEPTHS, PHASES = np.linspace(0.05, 0.95, 10), (0.3, 0.7), np.arange(8) / 8
 VIBRATOS = np.stack(np.meshgrid(RATES, DEPTHS, PHASES, indexing="ij"), -1).reshape(-1, 3)
@@ -97,8 +98,10 @@ def _best_of(
     sounding = sounding_note(controls[model.controls.row_of_role("duration")], times_s)
     best = controls.copy()
     for note in range(controls.shape[-1]):
-        chosen = errors[:, sounding == note].sum(1).argmin()
-        best[rows, note] = tries[chosen, rows, note]
+        missed = errors[:, sounding == note].sum(1)
+        chosen = missed.argmin()
+        if missed[chosen] < CLEARLY * missed[0]:
+            best[rows, note] = tries[chosen, rows, note]
     return best
 
 
