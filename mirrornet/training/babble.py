@@ -50,7 +50,6 @@ class PhraseRecipe:
     patch_weight_decay: float = 0.05  # there are fewer patches than notes
     clip: float = 1.0  # largest norm of a gradient
     gain_db: float = 8.0  # standard deviation of a random gain; recordings have no fixed level
-    remember: bool = True  # see `models.memory`
 
 
 PHRASE_RECIPES = {"quick": PhraseRecipe(phrases=2000), "full": PhraseRecipe()}
@@ -151,8 +150,7 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
 
     for _ in fit(run, "Learning", len(plan), model, adams, losses, seed, recipe.clip):
         pass
-    if recipe.remember:
-        _remember(model, phrases, chance)
+    _remember(model, phrases, chance)
 
 
 @torch.no_grad()
