@@ -249,7 +249,10 @@ def test_the_paper_stands_beside_if_it_was_run(tmp_path):
 
 def test_what_is_missing_or_wrong_is_said_in_a_sentence(tiny, monkeypatch, capsys):
     assert main(["bench", "--variant", "kazoo"]) == 2
-    assert "has the variants own, dx7, amsynth, faust-subtractive, not kazoo" in capsys.readouterr().err
+    assert (
+        "has the variants own, dx7, amsynth, faust-subtractive, not kazoo"
+        in capsys.readouterr().err
+    )
     for options in (["--experiment", "2"], ["--budget", "endless"], ["--seed", "-1"]):
         with pytest.raises(SystemExit) as stopped:
             main(["bench", *options])

@@ -247,11 +247,10 @@ def experiment(
 ) -> None:
     """Run an experiment of the MirrorNet paper: train, and score on held-out sounds.
 
-    1: melodies of the synthesizer itself (variants own for Vital, dx7, amsynth,
-    faust-subtractive). 2: melodies with
-    vibrato, learned with it (ten, ten-paper) or without (seven, seven-paper). 3: another instrument
-    (rhodes, strings, flute, organ, trumpet, guitar). Scores, panels and sounds are written to
-    results/, the training to runs/.
+    1: melodies of the synthesizer itself (variants own for Vital, dx7, amsynth, faust-subtractive).
+    2: melodies with vibrato, learned with it (ten, ten-paper) or without (seven, seven-paper). 3:
+    another instrument (rhodes, strings, flute, organ, trumpet, guitar). Scores, panels and sounds
+    are written to results/, the training to runs/.
     """
     from ...experiments.run import run_experiment
     from ...experiments.settings import find_setting
