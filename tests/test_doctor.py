@@ -14,7 +14,7 @@ import mirrornet.plants.pool
 from mirrornet import cochlea
 from mirrornet.app import doctor
 from mirrornet.app.cli import main
-from mirrornet.app.doctor import CHECKS, GOLDEN, ProblemError, examine
+from mirrornet.app.doctor import CHECKS, GOLDEN, SETS_OF_VITAL, ProblemError, examine
 from mirrornet.errors import PlantError
 from mirrornet.models import mirrornet as mirror
 from mirrornet.plants import plant_kinds
@@ -28,8 +28,9 @@ def test_all_is_well_here(capsys, monkeypatch):
     monkeypatch.setattr("mirrornet.plants.plant_kinds", lambda: some)
     assert main(["doctor"]) == 0
     *lines, diva = capsys.readouterr().out.splitlines()
-    assert diva == "absent   diva       not installed: from u-he.com, with a licence"
-    assert [line[9:18].strip() for line in lines] == list(CHECKS)
+    missing = "not installed: from u-he.com, with a licence"
+    assert diva.split(maxsplit=2) == ["absent", "diva", missing]
+    assert [line[9:20].strip() for line in lines] == [*CHECKS, *SETS_OF_VITAL]
     assert all(line.startswith("ok ") for line in lines)
     assert "torch 2" in lines[0]
     assert "NSL toolbox's auditory spectrogram within" in lines[1]
@@ -40,7 +41,7 @@ def test_all_is_well_here(capsys, monkeypatch):
 def test_every_plant_that_is_installed_is_well(capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()[len(CHECKS) :]
-    assert {line.split()[1] for line in lines} == {*plant_kinds()} - {"vital"}
+    assert {line.split()[1] for line in lines} == {*plant_kinds(), *SETS_OF_VITAL} - {"vital"}
     for line in lines:
         assert "patches play, and the same in another order" in line or "not installed" in line
 

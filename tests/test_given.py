@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 import mirrornet as mn
 from mirrornet.app.cli import main
@@ -45,7 +46,9 @@ def test_a_preset_is_read_as_the_patch_that_it_was_made_of(name: str, tmp_path: 
     plant = load_plant(name, sample_rate_hz=RATE_HZ)
     for seed in range(3):
         score = plant.sample(np.random.default_rng(seed))
+        before = plant.render(score)
         read = read_start(preset_of(plant, score, tmp_path), plant)
+        np.testing.assert_allclose(plant.render(score), before, rtol=0, atol=1e-6)
         space = plant.controls.patch
         assert set(read) == set(space.names)
         for control in space:
@@ -77,6 +80,14 @@ def test_a_vital_preset_without_our_macros_gives_its_cutoff():
     assert (read["filter_env"], read["vibrato_depth"]) == pytest.approx((0, 0), abs=0.01)
 
 
+def test_what_is_switched_off_in_a_vital_preset_is_not_heard():
+    plant = load_plant("vital-48", sample_rate_hz=RATE_HZ)
+    read = plant.read_preset(Synth().to_json().encode())
+    assert (read["noise"], read["osc2_mix"], read["resonance"]) == pytest.approx((0, 0, 0), abs=0.1)
+    assert read["cutoff"] > 11000
+    assert (read["filter2"], read["warp"], read["morph"]) == (False, "none", "none")
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[]", b'{"settings": []}', b"\xff\xfe", b"[" * 9999]
 )
@@ -93,9 +104,10 @@ def test_a_preset_of_another_plug_in_is_refused(tmp_path: Path):
     path = preset_of(plant, plant.sample(np.random.default_rng(0)), tmp_path)
     data = bytearray(path.read_bytes())
     data[16:20] = b"Othr"
-    path.write_bytes(data)
-    with pytest.raises(mn.PlantError, match=r"no VST2 preset \(.fxp\) of amsynth"):
-        read_start(path, plant)
+    for content in (bytes(data), bytes(20_000)):
+        path.write_bytes(content)
+        with pytest.raises(mn.PlantError, match=r"^this is no VST2 preset \(.fxp\) of amsynth.$"):
+            read_start(path, plant)
 
 
 def test_what_cannot_be_given_is_said(tmp_path: Path):

@@ -26,14 +26,14 @@ def doctor(plant: PlantToExamine = None) -> int:
     Each synthesizer plays in a process of its own, random patches in two orders. One that is not
     installed is no problem, unless it is the one that is asked for.
     """
-    from .doctor import CHECKS, checks_of_plants, examine
+    from .doctor import CHECKS, SETS_OF_VITAL, checks_of_plants, examine
 
     if plant is not None:
         return examine(checks_of_plants([plant], needed=True))
     from ..plants import plant_kinds
 
     others = [name for name in plant_kinds() if name != "vital"]
-    return examine({**CHECKS, **checks_of_plants(others)})
+    return examine({**CHECKS, **checks_of_plants([*SETS_OF_VITAL, *others])})
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {

@@ -87,20 +87,24 @@ def read_start(path: Path, plant: Plant) -> dict[str, Value]:
     counts. Controls that the plant does not have are left out."""
     space = plant.controls.patch
     if path.suffix.lower() == ".json":
-        notes = read_score(path).score.resolved
+        file = read_score(path)
+        if file.plant not in (plant.name, plant.spec.name):
+            raise ControlError(f"{path} is for {file.plant}, not for {plant.name}.")
+        notes = file.score.resolved
         found = dict(notes[0].controls) if notes else {}
         found = {name: value for name, value in found.items() if name in space.names}
         if not found:
             raise ControlError(f"{path} has no control of {plant.name} ({plant.controls.name}).")
         return found
-    if not path.is_file():
-        raise ControlError(f"there is no file {path}; give a preset, or a controls.json.")
-    if path.stat().st_size > LARGEST_PRESET:
-        raise ControlError(f"{path} is too large for a preset.")
     try:
-        return plant.read_preset(path.read_bytes())
+        if not path.is_file():
+            raise ControlError(f"there is no file {path}; give a preset, or a controls.json.")
+        if path.stat().st_size > LARGEST_PRESET:
+            raise ControlError(f"{path} is too large for a preset.")
+        data = path.read_bytes()
     except OSError as error:
         raise ControlError(f"{path} cannot be read ({error.strerror}).") from error
+    return plant.read_preset(data)
 
 
 def parsed_lock(words: Iterable[str], space: ControlSpace) -> dict[str, Value | None]:

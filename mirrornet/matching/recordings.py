@@ -61,7 +61,7 @@ def match_recording(
 
     The arguments are those of `match.match`; the plant has the model's controls. With `search` the
     model finds the notes only. Then, and if the model remembers patches, half of the limits of
-    refinement are for a search of the patch, unless a start is `given`.
+    refinement are for a search of the patch, unless a whole patch is `given` to start at.
     Refinement renders an excerpt, or the whole recording if the patch is "per-note".
 
     Raises AudioError for a sound that cannot be used or has no notes, ControlError for more notes
@@ -93,7 +93,7 @@ def match_recording(
             "out per-note, or cut the recording."
         )
     limited = (refine, seconds) != (None, None)
-    searched = patch == "shared" and not given.start
+    searched = patch == "shared" and not given.start.keys() >= {*plant.controls.patch.names}
     if searched and limited and (search or len(model.encoder.memory)):
         half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
         recalled = [] if search else recall(model, transcript, target_heard)

@@ -57,7 +57,7 @@ def optimise_transcript(
         return transcript
     shared = model.controls.patch.rows
     values, start = note_values(model, notes), transcript.knobs
-    if not given.start and (recalled := recalled_patches(model, values, heard, 1)):
+    if recalled := recalled_patches(model, values, heard, 1):
         start = recalled[0]
     start, locked = given.rows(model.controls.patch, start), given.locked(model.controls.patch)
     better = optimise_patch(model, values, heard, start, locked=locked)[0]
@@ -104,10 +104,10 @@ def recalled_patches(
     if len(surrogate.audible):
         with torch.no_grad():
             levels = surrogate.levels().expand(len(patches), -1)
-            missed = [
-                surrogate.missed(some, level, 2 * SEEN)
-                for some, level in zip(patches.split(32), levels.split(32), strict=True)
-            ]
+            missed = []
+            for some, level in zip(patches.split(32), levels.split(32), strict=True):
+                chance.manual_seed(0)  # the same frames for all
+                missed.append(surrogate.missed(some, level, 2 * SEEN))
         far = FAR * far + torch.cat(missed)
     return list(patches[far.argsort()[:count]].double().numpy())
 
@@ -267,7 +267,8 @@ class PatchSurrogate:
 
     def proposals(self, heard: Heard) -> list[Place]:
         target = self.objective.target
-        return optimise_patch(self.model, self.notes, target, heard.place, PROPOSED, self.seed)
+        how = {"seed": self.seed, "locked": self.objective.locked}
+        return optimise_patch(self.model, self.notes, target, heard.place, PROPOSED, **how)
 
     def slopes(self, heard: Heard) -> Slopes:
         frames = np.arange(0, heard.linear.shape[-1], EVERY)

@@ -144,6 +144,7 @@ def voice_of(message: bytes) -> dict[str, Value]:
 
     Raises PlantError for any other file, and for values that no voice can have.
     """
+    message = message[:2] + bytes(byte & 0xF0 for byte in message[2:3]) + message[3:]  # any channel
     for header, size, unpack in ((VOICE_HEADER, 155, bytes), (BANK_HEADER, 4096, _unpacked)):
         data = message[len(header) : len(header) + size]
         if message == header + data + _checksum(data) + END and len(data) == size:

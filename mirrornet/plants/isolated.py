@@ -87,8 +87,11 @@ def _artifacts(plant: Plant, scores: list[Score]) -> list[list[tuple]]:
     ]
 
 
-def _read_preset(plant: Plant, presets: list[bytes]) -> list[dict[str, Value]]:
-    return [plant.read_preset(data) for data in presets]
+def _read_preset(plant: Plant, presets: list[bytes]) -> list[dict[str, Value] | PlantError]:
+    try:
+        return [plant.read_preset(data) for data in presets]
+    except PlantError as refusal:  # no failure: it need not be tried again
+        return [refusal]
 
 
 def _guide(plant: Plant, scores: list[Score]) -> list[str]:

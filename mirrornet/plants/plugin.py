@@ -66,19 +66,17 @@ class Plugin(NotePlant):
         self._is_vst3 = path.suffix.lower() == ".vst3"
         self._suffix = ".vstpreset" if self._is_vst3 else ".fxp"
         try:
-            dawdreamer = import_module("dawdreamer")
+            import_module("dawdreamer")
         except ImportError as error:
             raise PlantError(f"{self.name} needs dawdreamer ({error}): {INSTALL}") from error
-        self._engine = dawdreamer.RenderEngine(sample_rate_hz, BLOCK)
         try:
-            with quiet():
-                self._plugin = self._engine.make_plugin_processor("plugin", str(path))
+            self._engine, self._plugin = self._instance()
         except RuntimeError as error:
             raise PlantError(
                 f"{path} cannot be loaded as a plug-in; install {self.name} again"
                 f"{f' ({self.map.install})' if self.map.install else ''}."
             ) from error
-        self._engine.load_graph([(self._plugin, [])])
+        self._reader: tuple[Any, Any] | None = None
         self._places = own_parameters(self._plugin)
         self._check_parameters(path)
         self._set: dict[int, float]
@@ -142,28 +140,37 @@ class Plugin(NotePlant):
         }
 
     def read_preset(self, data: bytes) -> dict[str, Value]:
-        kind, load = "VST2 preset (.fxp)", self._plugin.load_preset
-        known = data[:4] == MAGIC and data[16:20] == self._own_id
         if self._is_vst3:
-            kind, load = "VST3 preset (.vstpreset)", self._plugin.load_vst3_preset
+            kind = "VST3 preset (.vstpreset)"
             known = data[:4] == b"VST3" and data[8:40] == class_id_of(self._path).encode("ascii")
+        else:
+            kind = "VST2 preset (.fxp)"
+            known = data[:4] == MAGIC and data[16:20] == self._own_id
         if not known:  # hosts load presets of other plug-ins, too
             raise PlantError(f"this is no {kind} of {self.name}.")
-        with tempfile.TemporaryDirectory() as folder:
+        # In an instance of its own: a preset may hold more than parameters, which would stay. It is
+        # kept, since some plug-ins do not end well.
+        engine, other = self._reader = self._reader or self._instance()
+        with tempfile.TemporaryDirectory() as folder, quiet():
             path = Path(folder) / f"preset{self._suffix}"
             path.write_bytes(data)
-            with quiet():
-                loaded = load(str(path))
+            loaded = (other.load_vst3_preset if self._is_vst3 else other.load_preset)(str(path))
+            engine.render(BLOCK / self.sample_rate_hz)
         if not loaded:
             raise PlantError(f"{self.name} does not load this preset.")
-        self._engine.render(BLOCK / self.sample_rate_hz)
-        found = {
-            name: one.value_of(float(self._plugin.get_parameter(self._places[one.index])))
+        return {
+            name: one.value_of(float(other.get_parameter(self._places[one.index])))
             for name, one in self.map.of.items()
             if name in self.controls.patch.names
         }
-        self._hold()
-        return found
+
+    def _instance(self) -> tuple[Any, Any]:
+        """An engine, and the plug-in in it."""
+        engine = import_module("dawdreamer").RenderEngine(self.sample_rate_hz, BLOCK)
+        with quiet():
+            plugin = engine.make_plugin_processor("plugin", str(self._path))
+        engine.load_graph([(plugin, [])])
+        return engine, plugin
 
     @property
     def _own_id(self) -> bytes:

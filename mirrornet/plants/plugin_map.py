@@ -76,7 +76,7 @@ class Parameter:
     def value_of(self, raw: float) -> Value:
         """The inverse of `raw_of`, clipped to the control's range."""
         control, low, high = self.control, self.raw[0], self.raw[-1]
-        share = (raw - low) / (high - low)
+        share = float(np.clip((raw - low) / (high - low), 0, 1))
         if control.kind == "choice" and len(self.raw) > 2:
             return control.choices[int(np.abs(np.array(self.raw) - raw).argmin())]
         if self.raw_curve == "exp" and not control.steps:

@@ -8,6 +8,7 @@ text of its framework, JUCE.
 """
 
 import ctypes
+import platform
 import struct
 import sys
 from pathlib import Path
@@ -57,9 +58,12 @@ def vstpreset_of(state: bytes, class_id: str) -> bytes:
     """
     if state[:4] != b"VC2!":
         raise PlantError("the plug-in's state is no VST3 state; no preset can be made.")
-    text = state[JUCE_HEADER_BYTES:].rstrip(b"\0").decode("utf-8")
-    found = {element.tag: element.text or "" for element in ElementTree.fromstring(text)}
-    chunks = {code: _juce_bytes(found[tag]) for tag, code in STATES.items() if tag in found}
+    try:
+        text = state[JUCE_HEADER_BYTES:].rstrip(b"\0").decode("utf-8")
+        found = {element.tag: element.text or "" for element in ElementTree.fromstring(text)}
+        chunks = {code: _juce_bytes(found[tag]) for tag, code in STATES.items() if tag in found}
+    except (ElementTree.ParseError, ValueError) as error:
+        raise PlantError(f"the plug-in's state cannot be read ({error}); no preset.") from error
     if b"Comp" not in chunks:
         raise PlantError("the plug-in's state has no component; no preset can be made.")
     entries, place = b"", LITTLE_HEADER.size
@@ -73,8 +77,12 @@ def vstpreset_of(state: bytes, class_id: str) -> bytes:
 def _juce_bytes(text: str) -> bytes:
     """Decode JUCE's own base 64: a length, a point, and digits of 6 bits, the lowest first."""
     length, _, digits = text.partition(".")
-    number = sum(JUCE_LETTERS.index(digit) << (6 * n) for n, digit in enumerate(digits))
-    return number.to_bytes(len(digits) * 6 // 8 + 1, "little")[: int(length)]
+    decoded = bytearray()
+    for start in range(0, len(digits), 4):  # four digits are three bytes
+        some = digits[start : start + 4]
+        number = sum(JUCE_LETTERS.index(digit) << (6 * n) for n, digit in enumerate(some))
+        decoded += number.to_bytes(3, "little")
+    return bytes(decoded[: int(length)])
 
 
 def class_id_of(plugin: Path) -> str:
@@ -82,8 +90,13 @@ def class_id_of(plugin: Path) -> str:
 
     Raises PlantError if it names none.
     """
-    library = ctypes.CDLL(str(_library_of(plugin)))
-    library.GetPluginFactory.restype = ctypes.c_void_p
+    try:
+        library = ctypes.CDLL(str(_library_of(plugin)))
+        library.GetPluginFactory.restype = ctypes.c_void_p
+    except (AttributeError, OSError) as error:
+        raise PlantError(
+            f"{plugin} is no VST3 plug-in ({error}); no preset can be made."
+        ) from error
     factory = library.GetPluginFactory()
     methods = ctypes.cast(
         ctypes.cast(factory, ctypes.POINTER(ctypes.c_void_p))[0], ctypes.POINTER(ctypes.c_void_p)
@@ -117,7 +130,9 @@ def _library_of(plugin: Path) -> Path:
     """The library in the bundle of a VST3 plug-in; on Windows it may be a single file."""
     if plugin.is_file():
         return plugin
-    inside = {"darwin": "MacOS/*", "win32": "x86_64-win/*.vst3"}.get(sys.platform, "*-linux/*.so")
+    inside = {"darwin": "MacOS/*", "win32": "x86_64-win/*.vst3"}.get(
+        sys.platform, f"{platform.machine()}-linux/*.so"
+    )
     for library in sorted(plugin.glob(f"Contents/{inside}")):
         return library
     raise PlantError(f"{plugin} has no library for this system; no preset can be made.")

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from itertools import islice
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
@@ -81,7 +82,7 @@ class Pool:
         self._timeout_s = timeout_s
         self._waiting: deque[_Task] = deque()
         self._fresh = False
-        self._strikes: dict[bytes, int] = {}  # failures in a row, by the key of a row
+        self._strikes: dict[bytes, int] = {}  # failures of rows that were played alone
         self._crew: list[_Worker] = []
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
@@ -150,8 +151,10 @@ class Pool:
             asked.extend(islice(asking, 1))
             if isinstance(answer, PlantError):
                 for n in range(len(task.rows)):
-                    yield self._alone(work, task.rows[n : n + 1], answer)
+                    yield self._alone(work, task.rows[n : n + 1], played=len(task.rows) == 1)
             else:
+                for row in task.rows if self._strikes else ():
+                    self._strikes.pop(_key(work, row), None)
                 yield from answer
 
     def close(self) -> None:
@@ -171,30 +174,32 @@ class Pool:
         controls = self.controls.check(controls)
         return controls.reshape(-1, *controls.shape[-2:])
 
-    def _alone(self, work: Callable, row: Rows, failure: PlantError) -> Any:
-        """Try a row again that failed, perhaps because of others in its chunk."""
-        key, what = _key(row[0]), self._listing(row[0])
-        strikes = self._strikes.get(key, 0) + 1
+    def _alone(self, work: Callable, row: Rows, played: bool) -> Any:
+        """Try a row again that failed: it was `played` alone, or perhaps others in its chunk are at
+        fault."""
+        key, what = _key(work, row[0]), self._listing(row[0])
+        strikes = self._strikes.get(key, 0)
+        if strikes < STRIKES:
+            self._strikes[key] = strikes = strikes + played
         if strikes < STRIKES:
             failure = self._answer(self._ask(work, row, first=True))
             if not isinstance(failure, PlantError):
-                self._strikes.pop(key, None)
+                self._strikes.pop(key)
                 return failure[0]
-            self._strikes[key] = strikes + 1
+            self._strikes[key] += 1
             return PlantError(f"{self.name} failed twice on {what}: {failure}")
-        self._strikes[key] = STRIKES
-        return PlantError(
-            f"{self.name} failed {STRIKES} times on {what}, which is not played again."
-        )
+        return PlantError(f"{self.name} failed {STRIKES} times on {what}: not played again.")
 
-    def _quarantined(self, rows: Rows) -> bool:
+    def _quarantined(self, work: Callable, rows: Rows) -> bool:
         return bool(self._strikes) and any(
-            self._strikes.get(_key(row), 0) >= STRIKES for row in rows
+            self._strikes.get(_key(work, row), 0) >= STRIKES for row in rows
         )
 
     def _listing(self, row: Float[np.ndarray, "control note"] | Score | Seed) -> str:
         if isinstance(row, Score):
             return f"{'; '.join(map(str, row.notes))}; patch {dict(row.patch)}"
+        if isinstance(row, bytes):
+            return f"a file of {len(row)} bytes"
         if not isinstance(row, np.ndarray):
             return f"{row}"
         return "the controls " + "; ".join(
@@ -204,7 +209,7 @@ class Pool:
 
     def _ask(self, work: Callable, rows: Rows, first: bool = False) -> "_Task":
         task = _Task(work, rows)
-        if self._quarantined(rows):  # the others are played one by one
+        if self._quarantined(work, rows):  # the others are played one by one
             task.answer = PlantError("it holds a row that is not played again.")
             return task
         self._waiting.insert(0 if first else len(self._waiting), task)
@@ -230,8 +235,11 @@ class Pool:
         return task.answer
 
 
-def _key(row: Float[np.ndarray, "control note"] | Score | Seed) -> bytes:
-    return row.tobytes() if isinstance(row, np.ndarray) else repr(row).encode()
+def _key(work: Callable, row: Any) -> bytes:
+    """What stands for the same work on the same row."""
+    content = row if isinstance(row, bytes) else repr(row).encode()
+    content = row.tobytes() if isinstance(row, np.ndarray) else content
+    return sha256(repr(work).encode() + content).digest()
 
 
 @dataclass(eq=False)
@@ -355,10 +363,10 @@ def _limit_memory() -> None:
     import resource  # not on Windows
 
     data_bytes = int(used.read_text().split()[5]) * resource.getpagesize()
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    soft, most = resource.getrlimit(resource.RLIMIT_DATA)
     limit = data_bytes + MEMORY_BYTES
-    if most != resource.RLIM_INFINITY:
-        limit = min(limit, most)
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 

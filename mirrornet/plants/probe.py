@@ -37,7 +37,7 @@ def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """Probe the plug-in at `path`, in a process of its own.
 
     Returns a dictionary with `name`, `count` (of parameters without those for MIDI controllers),
-    `settling_notes` (the number that is best), `repeated` (how many of `played` notes repeat
+    `settling_notes` (the least that help), `repeated` (how many of `played` notes repeat
     themselves with them) and `parameters`, each with `index`, `name`, `label`, `value` (as loaded),
     `texts` (for 101 values), `heard_db` and `pure`.
 
@@ -149,7 +149,8 @@ def _find(path: str) -> dict[str, Any]:
             break
     impure = {count: sum(x > SAME for x in found.values()) for count, found in trials.items()}
     # Some may differ whatever is played before: more notes must make more of them the same.
-    settling = min(count for count in trials if impure[count] <= min(impure.values()) + 1)
+    least = min(impure.values())
+    settling = min(count for count in trials if impure[count] <= (least and least + 1))
     probed.settling, rest = settling, trials[settling]
     heard = dict.fromkeys(probed.names, 0.0)
     for context in [probed.loaded, *_contexts(probed, texts, CONTEXTS, NEAR)]:

@@ -20,6 +20,11 @@ from .base import Artifact
 VERSION = "1.0.0"
 AUTHOR = "MirrorNet"
 LOWEST_CUTOFF_MIDI = 8.0  # lowest value of Vital's cutoff; its range is 128 semitones
+UNREADABLE = (
+    *(ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError),
+    ValueError,
+)
+LEVELS = {"osc_1_on": "osc_1_level", "osc_2_on": "osc_2_level", "sample_on": "sample_level"}
 GRID, FINE = 33, 1e-6  # places of a control that are tried at once, and how finely
 PATCH_FILE = "match.vital"
 PATCH_GUIDE = """\
@@ -80,7 +85,7 @@ def patch_of(
     """
     try:
         settings = _slotted(json.loads(text)["settings"], modulations)
-    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise PlantError("this is no preset of Vital (.vital).") from error
     middle = space.from_vector(np.full(len(space.rows), 0.5))
     found: dict[str, Value] = {}
@@ -119,6 +124,12 @@ def _slotted(
     found = {key: float(value) for key, value in settings.items() if isinstance(value, int | float)}
     for number, (source, destination, _) in enumerate(modulations, 1):
         found[f"modulation_{number}_amount"] = theirs.get((source, destination), 0.0)
+    for switch, level in LEVELS.items():
+        found[level] *= found[switch]
+    if not found["filter_1_on"]:  # as if it were open
+        found |= {"filter_1_cutoff": LOWEST_CUTOFF_MIDI + 128, "filter_1_resonance": 0.0}
+        found |= {"filter_1_model": 0.0, "filter_1_style": 0.0, "filter_1_blend": 0.0}
+        theirs.pop(("macro_control_1", "filter_1_cutoff"), None)
     if ("macro_control_1", "filter_1_cutoff") not in theirs:  # the cutoff is where it is set
         found["macro_control_1"] = (found["filter_1_cutoff"] - LOWEST_CUTOFF_MIDI) / 128
     return found

@@ -185,16 +185,21 @@ def test_controls_that_failed_three_times_are_not_played_again():
     controls[1, 0, 1] = SEGFAULT
     with Pool(Faulty, workers=1) as pool:
         said = []
-        for chunk in (3, 1, 2):
+        for chunk in (3, 1, 2, 1):
             first, failed, last = pool.render(controls, chunk=chunk)
             np.testing.assert_array_equal(first, last)
             said.append(str(failed))
         worker = pool._crew[0]._process.pid
         list(pool.render(controls, chunk=3))
         assert pool._crew[0]._process.pid == worker  # nothing crashed
-    assert "failed twice on the controls" in said[0]
-    assert "exit code -11" in said[0]
-    for later in said[1:]:
+        # Its neighbours are as good as before.
+        for _ in range(3):
+            outcomes = [*pool.render(controls[[0, 1]], chunk=2)]
+            assert isinstance(outcomes[0], np.ndarray)
+    for early in said[:2]:
+        assert "failed twice on the controls" in early
+        assert "exit code -11" in early
+    for later in said[2:]:
         assert "failed 3 times on the controls" in later
         assert later.endswith("not played again.")
 

@@ -193,7 +193,7 @@ def _match(
     progress = Console().progress
     renders = allows_renders(how.get("refine"), how.get("seconds"))
     player, reader = _plant_and_model(plant, controls, model, renders)
-    if "lock" in how:
+    if "lock" in how and not player.controls.is_melody:
         words = [word for word in how["lock"].split(",") if word.strip()]
         how["lock"] = parsed_lock(words, player.controls)
     found = match(sound, player, reader if model else None, progress=progress, **how)
