@@ -16,7 +16,8 @@ from toy_plant import Toy
 from mirrornet.errors import PlantError
 from mirrornet.features import hear
 from mirrornet.plants import load_plant
-from mirrornet.plants.pool import _SAFE_PATH, Pool
+from mirrornet.plants.pool import Pool
+from mirrornet.plants.worker import _SAFE_PATH
 
 MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
@@ -78,7 +79,7 @@ def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
 SCRIPT = """
 import sys, numpy as np
 from faulty_plant import Witness
-from mirrornet.plants.pool import _SAFE_PATH, Pool
+from mirrornet.plants.pool import Pool
 
 if __name__ == "__main__":
     with Pool(Witness, workers=2, folder=sys.argv[1], hang=True) as pool:

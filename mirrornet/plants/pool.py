@@ -1,67 +1,58 @@
-"""A pool of worker processes that render with one plant in parallel.
+"""A pool of workers that render with one plant in parallel, on this machine or on a cluster.
 
 A plant is third-party code: it may crash, hang, take all memory or return invalid sound. Here that
 costs only the row of controls that caused it; one that failed three times is not played again.
-Every worker has its own pipe and one task at a time, so a worker that dies affects no other task.
-Results come in row order and do not depend on the number of workers or the size of the chunks.
+Every worker is a process of its own and has one task at a time, so a worker that dies affects no
+other task. Results come in row order and do not depend on where the workers are, on their number,
+or on the size of the chunks.
 
 A script that starts a pool must do so under `if __name__ == "__main__":`, because each worker
 imports the script again.
 """
 
-import math
-import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from multiprocessing import connection, resource_tracker
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from ..controls import ControlSpace
 from ..errors import ControlError, PlantError
 from ..events import Progress
 from ..features import Hearing, hear, hear_wide
-from ..runtime import Shared, usable_cores
 from ..score import Score
 from .base import Plant, PlantSpec
 from .registry import make_plant
+from .worker import Processes, Task, Worker, Workers, start
 
+LOCAL = "local"
+INSTALL = "pip install 'ray[client]>=2.60'"
 STRIKES = 3  # failures after which a row is not played again
-MEMORY_BYTES = 4 << 30  # that a plant may take; what goes beyond fails (Linux only)
 
 Seed = Sequence[int]
 # Melodies as arrays of controls, scores, or random seeds of scores.
 Rows = Float[np.ndarray, "row control note"] | Sequence[Score] | Sequence[Seed]
 
-# Spawned, not forked: a fork does not copy the parent's torch threads.
-SPAWN = multiprocessing.get_context("spawn")
-
 
 class Pool:
-    """Worker processes that render with one plant; use it in a `with` block.
+    """Workers that render with one plant; use it in a `with` block.
 
     Args:
         plant: a name for `make_plant`, a spec, or a function that makes a plant. It is made in the
             workers only, so that a plant that crashes on loading does not end the caller.
-        workers: number of processes; by default that of the cores this process may use.
+        workers: their number; by default that of the cores which this process or the cluster may
+            use.
         timeout_s: the longest time for one chunk, or one row on its own.
         progress: receives the reports of work that is done with these workers.
+        where: "local" for processes of this machine, or a Ray cluster: "ray" or "ray://HOST:PORT".
         options: of the plant.
 
-    Raises PlantError if the plant cannot be made.
+    Raises PlantError if the plant cannot be made or the cluster not be reached.
     """
 
     def __init__(
@@ -70,9 +61,11 @@ class Pool:
         workers: int | None = None,
         timeout_s: float = 60.0,
         progress: Progress | None = None,
+        where: str = LOCAL,
         **options: Any,
     ):
-        self.workers = workers or usable_cores()
+        self._source = _workers_at(where)
+        self.workers = workers or self._source.cores
         self.progress = progress or Progress()
         """Receives the reports of work that is done with these workers."""
         if isinstance(plant, PlantSpec):
@@ -80,14 +73,14 @@ class Pool:
         make = partial(make_plant, plant) if isinstance(plant, str) else plant
         self._make = partial(make, **options)
         self._timeout_s = timeout_s
-        self._waiting: deque[_Task] = deque()
+        self._waiting: deque[Task] = deque()
         self._fresh = False
         self._strikes: dict[bytes, int] = {}  # failures of rows that were played alone
-        self._crew: list[_Worker] = []
+        self._crew: list[Worker] = []
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
             for _ in range(self.workers):
-                self._crew.append(_Worker(self._make))
+                self._crew.append(self._source.start(self._make))
             facts = self._answer(self._ask(_facts, np.empty(0)))
             if isinstance(facts, PlantError):
                 raise PlantError(f"the plant could not be loaded: {facts}") from facts
@@ -207,15 +200,15 @@ class Pool:
             for control, values in zip(self.controls.rows, row, strict=True)
         )
 
-    def _ask(self, work: Callable, rows: Rows, first: bool = False) -> "_Task":
-        task = _Task(work, rows)
+    def _ask(self, work: Callable, rows: Rows, first: bool = False) -> Task:
+        task = Task(work, rows)
         if self._quarantined(work, rows):  # the others are played one by one
             task.answer = PlantError("it holds a row that is not played again.")
             return task
         self._waiting.insert(0 if first else len(self._waiting), task)
         return task
 
-    def _answer(self, task: "_Task") -> Any:
+    def _answer(self, task: Task) -> Any:
         """Run the workers until `task` is answered."""
         while task.answer is None:
             if not self._crew:
@@ -223,16 +216,28 @@ class Pool:
             for n, worker in enumerate(self._crew):
                 if self._fresh and worker.used and worker.task is None:
                     worker.stop()
-                    self._crew[n] = _Worker(self._make)
+                    self._crew[n] = self._source.start(self._make)
             for worker in self._crew:
                 if worker.task is None and self._waiting:
                     worker.take(self._waiting.popleft(), self._timeout_s)
-            pipes = [worker.pipe for worker in self._crew if worker.task]
-            connection.wait(pipes, timeout=0.1)
+            self._source.wait([worker for worker in self._crew if worker.task], 0.1)
             for n, worker in enumerate(self._crew):
+                doing = worker.task
                 if not worker.listen():
-                    self._crew[n] = _Worker(self._make)
+                    if doing and doing.work is not start and doing.answer is None:
+                        self._waiting.appendleft(doing)  # its machine failed, not the plant
+                    self._crew[n] = self._source.start(self._make)
         return task.answer
+
+
+def _workers_at(where: str) -> Workers:
+    if where == LOCAL:
+        return Processes()
+    try:
+        from .cluster import Cluster  # takes a second, and Ray is an extra
+    except ImportError as error:
+        raise PlantError(f"a cluster needs Ray ({error}): {INSTALL}") from error
+    return Cluster(where)
 
 
 def _key(work: Callable, row: Any) -> bytes:
@@ -242,143 +247,7 @@ def _key(work: Callable, row: Any) -> bytes:
     return sha256(repr(work).encode() + content).digest()
 
 
-@dataclass(eq=False)
-class _Task:
-    work: Callable
-    rows: Rows
-    answer: Any = None  # what `work` returned, or a PlantError
-
-
-class _Worker:
-    """The pool's side of one worker process."""
-
-    def __init__(self, make: Callable[..., Plant]):
-        self.pipe, theirs = SPAWN.Pipe()
-        self.task: _Task | None = _Task(_start, np.empty(0))
-        self.used = False
-        self._timeout_s = self._deadline_s = math.inf  # the machine may be slow to start a process
-        self._process = SPAWN.Process(target=_serve, args=(theirs, make), daemon=True)
-        with _SAFE_PATH, _interrupts_held():
-            self._process.start()
-        theirs.close()
-
-    def take(self, task: _Task, timeout_s: float) -> None:
-        self.task, self._timeout_s, self.used = task, timeout_s, True
-        self._deadline_s = time.monotonic() + timeout_s
-        with suppress(OSError):  # the worker died idle: `listen` reports it
-            self.pipe.send((task.work, task.rows))
-
-    def listen(self) -> bool:
-        """Receive an answer, if any. False if the worker crashed or hung: it is stopped."""
-        if (task := self.task) is None:
-            return True
-        try:
-            if self.pipe.poll():
-                task.answer, self.task = self.pipe.recv(), None
-                return True
-            if time.monotonic() < self._deadline_s:
-                return True
-            reason = f"no answer within {self._timeout_s:g} s."
-        except (EOFError, OSError):
-            self._process.join(1)
-            reason = f"its process ended with exit code {self._process.exitcode}."
-        self.stop()
-        if task.work is _start:
-            raise PlantError(
-                "a worker could not start; see its error above. A script must start a pool under "
-                '`if __name__ == "__main__":`.'
-            )
-        task.answer = PlantError(reason)
-        return False
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self.pipe.close()
-
-
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    """A Python process started within imports nothing from the current folder; otherwise it would,
-    until it receives the pool's `sys.path`. Processes that a plant starts inherit this."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["PYTHONSAFEPATH"]
-        if before is not None:
-            os.environ["PYTHONSAFEPATH"] = before
-
-
-_SAFE_PATH = Shared(_safe_path)  # the environment belongs to the process
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """A process started within never receives SIGINT (Ctrl-C), which the pool handles."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # started later, it would unblock SIGINT
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # Everything below runs in the workers.
-
-
-def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
-    """The main loop of a worker: one task after another, until the pool closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # standard output is the caller's
-    threading.Thread(target=_end_with_the_pool, daemon=True).start()
-    torch.set_num_threads(1)
-    _limit_memory()
-    plant = None
-    with suppress(EOFError, BrokenPipeError):
-        pipe.send("ready")
-        while True:
-            work, rows = pipe.recv()
-            try:
-                plant = plant or make()
-                if plant.foreign:  # whatever it prints
-                    os.dup2(1, 2)
-                answer = work(plant, rows)
-            except ControlError as error:  # the plant must not play this row
-                answer = PlantError(str(error))
-            except PlantError as error:
-                plant, answer = None, error  # after a failure, the plant is made anew
-            pipe.send(answer)
-
-
-def _limit_memory() -> None:
-    """Let allocations of more than `MEMORY_BYTES` from here on fail, where the system can."""
-    used = Path("/proc/self/statm")
-    if not used.is_file():
-        return
-    import resource  # not on Windows
-
-    data_bytes = int(used.read_text().split()[5]) * resource.getpagesize()
-    soft, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = data_bytes + MEMORY_BYTES
-    if soft != resource.RLIM_INFINITY:
-        limit = min(limit, soft)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
-
-
-def _end_with_the_pool() -> None:
-    """End the worker when the pool's process ends, even if the plant hangs."""
-    if pool := multiprocessing.parent_process():
-        pool.join()
-        os._exit(1)
-
-
-def _start(plant: Plant, rows: np.ndarray) -> None:
-    """Marks the start of a worker as its task; never called."""
 
 
 def _facts(plant: Plant, rows: np.ndarray) -> tuple[str, ControlSpace, int, int, PlantSpec, bool]:
