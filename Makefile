@@ -36,6 +36,6 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) --editable ".[dev,bench,dx7,vst]"
+	$(INSTALL) --editable ".[dev,bench,dx7,vst,ray]"
 	$(INSTALL) --no-deps tinysoundfont pretty_midi
 	@touch $@

@@ -367,15 +367,17 @@ def test_experiment_passes_its_options_on(capsys, monkeypatch):
         "--resume",
         "--device",
         "cpu",
+        "--pool",
+        "ray",
     ]
     assert main(["experiment", "1", *options]) == 0
-    expected = {"resume": True, "device": "cpu"}
+    expected = {"resume": True, "device": "cpu", "where": "ray"}
     assert given == [(find_setting(1), "paper", "full", None, 9, expected)]
     said = capsys.readouterr().out
     assert "about 3 hours" in said
     assert all(re.search(line, said) for line in ("notes right.* 87.5", r"cutoff \(Hz\).* 123"))
     assert main(["experiment", "3", "--variant", "flute", "--start", "shipped"]) == 0
-    expected = {"resume": False, "device": "auto"}
+    expected = {"resume": False, "device": "auto", "where": "local"}
     assert given[1:] == [(find_setting(3, "flute"), "mirror", "quick", "shipped", 0, expected)]
     assert "about 4 minutes" in capsys.readouterr().out
     assert main(["experiment", "3", "--variant", "kazoo"]) == 2

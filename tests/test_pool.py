@@ -67,6 +67,11 @@ def test_streams_can_be_left_early_and_read_side_by_side():
         next(pool.render(MELODIES))
 
 
+def test_a_place_that_does_not_exist_is_refused():
+    with pytest.raises(PlantError, match=r"local, ray or ray://HOST:PORT, not moon"):
+        Pool(Toy, where="moon")
+
+
 @pytest.mark.slow
 def test_a_worker_killed_while_idle_is_replaced(tmp_path: Path):
     with Pool(Witness, workers=1, folder=str(tmp_path)) as pool:

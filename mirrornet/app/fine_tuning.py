@@ -22,7 +22,7 @@ from ..matching.recordings import match_recording
 from ..models.checkpoints import fingerprint
 from ..models.mirrornet import MirrorNet
 from ..plants import Plant, find_plant
-from ..plants.pool import Pool
+from ..plants.pool import LOCAL, Pool
 from ..storage import write_atomically
 from ..training.fine_tuning import FineTuningRecipe, cut, fine_tune
 from .batch import sound_files
@@ -91,6 +91,7 @@ def adapt(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
+    where: str = LOCAL,
 ) -> MirrorNet:
     """Fine-tune `model` on the training files of `split`; see `fine_tune`.
 
@@ -104,6 +105,7 @@ def adapt(
         seed: random seed of excerpts and training.
         resume: whether to continue a run in `out`.
         device: "auto", "cpu" or "cuda".
+        where: where the plants play, as in `Pool`.
 
     Returns:
         The fine-tuned model.
@@ -128,7 +130,7 @@ def adapt(
     }
     rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ
     options = {"controls": model.controls.name, "sample_rate_hz": rate_hz}
-    with Pool(plant, progress=progress, **options) as pool:
+    with Pool(plant, progress=progress, where=where, **options) as pool:
         return fine_tune(recipe, model, pool, excerpts, out, about, seed, resume, device)
 
 

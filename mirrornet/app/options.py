@@ -171,6 +171,14 @@ Targets = Annotated[
         "five notes in 2 s each), or a number, the seed of 400 melodies of the synthesizer",
     ),
 ]
+Where = Annotated[
+    str,
+    arg(
+        metavar="local|ray|ray://HOST:PORT",
+        help="where the synthesizer plays: in processes of this machine, or on a Ray cluster "
+        "(docs/scale.md)",
+    ),
+]
 Resume = Annotated[bool, arg(help="continue an interrupted run")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="auto: a CUDA GPU if there is one")]
 Seed = Annotated[

@@ -20,7 +20,7 @@ from ..events import Progress
 from ..export.plots import png
 from ..models.checkpoints import provenance
 from ..models.mirrornet import MirrorNet, load_model
-from ..plants.pool import Pool
+from ..plants.pool import LOCAL, Pool
 from ..runtime import usable_cores
 from ..storage import check_place, write_atomically
 from ..training.dataset import listen, seed_targets
@@ -68,12 +68,13 @@ def run_benchmark(
     runs: Path = Path("runs"),
     resume: bool = False,
     progress: Progress | None = None,
+    where: str = LOCAL,
 ) -> Path:
     """Run the benchmark; write `results/bench-EXPERIMENT-BUDGET-seed-SEED.json` and a plot (PNG).
 
     Models and scores are kept in `runs`, where `resume` continues; models trained on babble alone
     are shared by all experiments. Answers are kept in a folder beside the results and are not
-    computed again: delete the folder to start anew.
+    computed again: delete the folder to start anew. The plants play `where` a `Pool` lets them.
 
     Returns:
         The path of the JSON file.
@@ -103,7 +104,8 @@ def run_benchmark(
     if kept_in.is_dir():
         progress.say(f"Answers in {kept_in} are not looked for again; delete it to begin afresh.")
     torch.set_num_threads(usable_cores())
-    with setting.target_pool(progress=progress) as players:  # first, as it may not be installed
+    how: Any = {"progress": progress, "where": where}
+    with setting.target_pool(**how) as players:  # first, as it may not be installed
         run = Run(runs / name, about, resume)
         about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
         babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
@@ -116,7 +118,7 @@ def run_benchmark(
         )
         true = Melodies(players.controls, *held_out)
     few = Melodies(true.space, true.controls[:SEARCHED], true.heard[:SEARCHED])
-    with Pool(setting.plant, controls=setting.controls, progress=progress) as pool:
+    with Pool(setting.plant, controls=setting.controls, **how) as pool:
         controls = random_melodies(pool.controls, "babble", max(plan.babbles), seed)
         babble = Babble(*listen(pool, controls, name="Babbling", folder=babbled.part("babble")))
         places = babbled.folder, run.folder

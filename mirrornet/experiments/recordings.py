@@ -32,7 +32,7 @@ from ..metrics import field_metrics
 from ..models.checkpoints import fingerprint, provenance
 from ..models.mirrornet import MirrorNet
 from ..plants import load_plant
-from ..plants.pool import Pool
+from ..plants.pool import LOCAL, Pool
 from ..score import Score
 from ..storage import check_place, write_atomically
 from ..training.dataset import Phrases, babble_phrases
@@ -56,10 +56,12 @@ def run_recordings(
     runs: Path = Path("runs"),
     resume: bool = False,
     progress: Progress | None = None,
+    where: str = LOCAL,
 ) -> Path:
     """Run the benchmark and write `results/recordings-seed-SEED.json`, with a page of sounds.
 
-    Finished sources are kept in `runs`, where `resume` continues.
+    Finished sources are kept in `runs`, where `resume` continues. The babble is played `where` a
+    `Pool` lets it.
 
     Returns:
         The path of the JSON file.
@@ -86,9 +88,8 @@ def run_recordings(
         "babble": BABBLE,
     }
     run = Run(runs / f"bench-{name}", about, resume)
-    controls = model.controls.name
-    rate = {"sample_rate_hz": RECORDING_RATE_HZ}
-    with Pool(model.plant, controls=controls, progress=progress, **rate) as pool:
+    options = {"controls": model.controls.name, "sample_rate_hz": RECORDING_RATE_HZ}
+    with Pool(model.plant, progress=progress, where=where, **options) as pool:
         babble = babble_phrases(pool, BABBLE, seed, run.part("babble"))
     matchers = Matchers(model, babble, seed)
     chosen = sources(seed)

@@ -16,7 +16,7 @@ from ..export.plots import panels, png
 from ..features import hear
 from ..models.checkpoints import provenance
 from ..models.mirrornet import ARCHITECTURES, MirrorNet
-from ..plants.pool import Pool
+from ..plants.pool import LOCAL, Pool
 from ..storage import check_place, write_atomically
 from ..training.dataset import seed_targets
 from ..training.melodies import PaperRecipe, learn, plan_from
@@ -41,6 +41,7 @@ def run_experiment(
     resume: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
+    where: str = LOCAL,
 ) -> Path:
     """Train, score, and write `results/experiment-N-VARIANT-RECIPE-BUDGET-seed-SEED.json`.
 
@@ -58,6 +59,7 @@ def run_experiment(
         resume: whether to continue a run in `runs`.
         device: "auto", "cpu" or "cuda".
         progress: receives progress events and can cancel the run.
+        where: where the plants play, as in `Pool`.
 
     Returns:
         The path of the JSON file.
@@ -76,7 +78,8 @@ def run_experiment(
     check_place(results / name)
     (results / name).mkdir(parents=True, exist_ok=True)
     hearing: Any = ARCHITECTURES[plan.architecture].hearing
-    with setting.target_pool(progress=progress) as players:
+    how: Any = {"progress": progress, "where": where}
+    with setting.target_pool(**how) as players:
         ranges = setting.ranges
         targets = seed_targets(players, "targets", settings.TARGETS, seed, hearing, ranges)[1]
         held_out = seed_targets(players, "held-out", settings.HELD_OUT, seed, ranges=ranges)
@@ -86,7 +89,7 @@ def run_experiment(
             again = seed_targets(players, "held-out", settings.HELD_OUT, seed, hearing, ranges)
             listened = again[1]
     about = f"{settings.TARGETS} melodies, {setting.what}, seed {seed}"
-    with Pool(setting.plant, controls=setting.controls, progress=progress) as pool:
+    with Pool(setting.plant, controls=setting.controls, **how) as pool:
         model = learn(plan, pool, targets, runs / name, seed, resume, device, about, begin)
         scores, answers = evaluate(
             model, pool, true, listened, seed, begin or _babbled(runs / name)

@@ -39,10 +39,10 @@ COMPARED = {
 }
 # Experiments whose training did not start from the shipped weights.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
-PLANTS = ("dx7", "amsynth")  # with the quick budget
+PLANTS = ("dx7", "amsynth", "faust-subtractive")  # with the quick budget
 PAGES = (
     "README.md",
-    *(f"docs/{page}.md" for page in ("experiments", "recordings", "benchmark", "speed")),
+    *(f"docs/{page}.md" for page in ("experiments", "recordings", "benchmark", "speed", "scale")),
 )
 
 
@@ -332,6 +332,16 @@ def matching_table(bench: dict[str, Any]) -> Rows:
     return rows
 
 
+def cluster_table(bench: dict[str, Any]) -> Rows:
+    """Table of the throughput of a pool on a cluster, beside that of the local pool."""
+    rows = [["rows per s", "local", "cluster", "cluster / local"]]
+    for key, ratio in bench["ray_to_local"].items():
+        both = (bench["rows_per_s"][f"{where}, {key}"] for where in ("local", "ray"))
+        what = key.replace("1 workers", "1 worker")
+        rows.append([what, *(f"{rate:,.0f}" for rate in both), f"{ratio:.2f}"])
+    return rows
+
+
 def beyond_table(bench: dict[str, Any]) -> Rows:
     """Table of how many sounds were warned of, by kind of sound: of instruments on which the
     thresholds were tuned, and of others."""
@@ -380,6 +390,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
         "matching": lambda: matching_table(result("bench-matching")),
+        "cluster": lambda: cluster_table(result("bench-cluster")),
     }
     targets = {"1-own": "the synthesizer's own melodies", "3-rhodes": "a Fender Rhodes"}
     tables["compared"] = lambda: compared_table(

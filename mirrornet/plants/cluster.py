@@ -44,7 +44,10 @@ class Cluster:
                     log_to_driver=False,
                 )
             except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
-                raise PlantError(f"no cluster at {address}: {error}") from error
+                raise PlantError(
+                    f"no cluster at {address}: {error}. Is it started, and is its token here? See "
+                    "docs/scale.md."
+                ) from error
         self.cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def start(self, make: Callable[..., Plant]) -> "ActorWorker":

@@ -233,6 +233,8 @@ class Pool:
 def _workers_at(where: str) -> Workers:
     if where == LOCAL:
         return Processes()
+    if where != "ray" and not where.startswith("ray://"):
+        raise PlantError(f"a pool is local, ray or ray://HOST:PORT, not {where}.")
     try:
         from .cluster import Cluster  # takes a second, and Ray is an extra
     except ImportError as error:

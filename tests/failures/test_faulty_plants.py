@@ -189,9 +189,10 @@ def test_controls_that_failed_three_times_are_not_played_again():
             first, failed, last = pool.render(controls, chunk=chunk)
             np.testing.assert_array_equal(first, last)
             said.append(str(failed))
-        worker = pool._crew[0]._process.pid
+        worker = pool._crew[0]._process.pid  # pyright: ignore
         list(pool.render(controls, chunk=3))
-        assert pool._crew[0]._process.pid == worker  # nothing crashed
+        assert pool._crew[0]._process.pid == worker  # pyright: ignore  # nothing crashed
+
         # Its neighbours are as good as before.
         for _ in range(3):
             outcomes = [*pool.render(controls[[0, 1]], chunk=2)]

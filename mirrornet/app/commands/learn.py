@@ -24,6 +24,7 @@ from ..options import (
     Start,
     Targets,
     Variant,
+    Where,
 )
 from ..terminal import say
 
@@ -60,6 +61,7 @@ def learn(
     resume: Resume = False,
     seed: Seed = 0,
     device: Device = "auto",
+    pool: Where = "local",
 ) -> None:
     """Train a model for a synthesizer.
 
@@ -81,7 +83,7 @@ def learn(
     if controls in kind.control_sets and not kind.control_sets[controls].is_melody:
         place = f"{name}-{controls}"
         _learn_recordings(
-            recipe, budget, plant, controls, targets, start, out, resume, seed, device, place
+            recipe, budget, plant, controls, targets, start, out, resume, seed, device, pool, place
         )
         return
     from ...matching.match import check_plays
@@ -100,11 +102,11 @@ def learn(
     hearing: Any = ARCHITECTURES[plan.architecture].hearing
     progress = Console().progress
     recordings = None if targets.isdecimal() else folder_targets(targets, hearing, progress)
-    with Pool(plant, controls=controls, progress=progress) as pool:
+    with Pool(plant, controls=controls, progress=progress, where=pool) as players:
         if begin:
-            check_plays(begin, pool.name, pool.controls)
+            check_plays(begin, players.name, players.controls)
         if recordings is None:
-            _, heard = seed_targets(pool, "targets", SEED_TARGETS, int(targets), hearing)
+            _, heard = seed_targets(players, "targets", SEED_TARGETS, int(targets), hearing)
             about = f"{len(heard)} melodies of the plant, seed {int(targets)}"
         else:
             heard, about = recordings, f"{len(recordings)} sounds from {targets}"
@@ -113,10 +115,10 @@ def learn(
         else:
             plays = f"babbles {plan.babble} melodies"
         say(
-            f"{pool.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
+            f"{players.name} {plays}; learning takes about {_about(recipe, budget, start)} on two "
             "cores. Ctrl-C stops it and keeps what was learned.",
         )
-        learn_to_play(plan, pool, heard, out, seed, resume, device, about, begin)
+        learn_to_play(plan, players, heard, out, seed, resume, device, about, begin)
     _say_learned(plant, out)
 
 
@@ -131,6 +133,7 @@ def _learn_recordings(
     resume: bool,
     seed: int,
     device: str,
+    pool: str,
     place: str,
 ) -> None:
     if recipe != "mirror" or (targets.isdecimal() and targets != "0"):
@@ -150,7 +153,7 @@ def _learn_recordings(
     if not targets.isdecimal():
         if budget != "quick":
             raise MirrorNetError("fine-tuning on recordings has one budget; leave out --budget.")
-        _listen_to_folder(plant, controls, Path(targets), start, out, resume, seed, device)
+        _listen_to_folder(plant, controls, Path(targets), start, out, resume, seed, device, pool)
         return
     out = Path("runs") / f"{place}-{budget}" if out is None else out
     check_folder(out, resume)
@@ -159,13 +162,13 @@ def _learn_recordings(
         plan, reader = replace(plan, note_epochs=0), _recording_model(start)
     rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ
     options = {"controls": controls, "sample_rate_hz": rate_hz}
-    with Pool(plant, progress=Console().progress, **options) as pool:
+    with Pool(plant, progress=Console().progress, where=pool, **options) as players:
         about = (ABOUT_PHRASES if start is None else ABOUT_PATCH)[budget]
         say(
-            f"{pool.name} babbles {plan.phrases} phrases; learning takes about {about} on two "
+            f"{players.name} babbles {plan.phrases} phrases; learning takes about {about} on two "
             "cores, if the plant is as fast as Vital. Ctrl-C stops it and keeps what was learned.",
         )
-        train_on_babble(plan, pool, out, seed, resume, device, reader)
+        train_on_babble(plan, players, out, seed, resume, device, reader)
     _say_learned(plant, out)
 
 
@@ -193,6 +196,7 @@ def _listen_to_folder(
     resume: bool,
     seed: int,
     device: str,
+    pool: str,
 ) -> None:
     from ...export.report import percent
     from ...matching.match import EXPORT_RATE_HZ, check_plays
@@ -226,7 +230,7 @@ def _listen_to_folder(
         f"by; it takes about {ABOUT_STARTED} on two cores. Ctrl-C stops it and keeps what was "
         "learned.",
     )
-    learned = adapt(model, plant, folder, split, out, progress, seed, resume, device)
+    learned = adapt(model, plant, folder, split, out, progress, seed, resume, device, pool)
     _say_learned(plant, out)
     models = {"before": model, "after": learned}
     scores = compare(player, models, folder, split.judged_by, out / "held-out", progress)
@@ -244,6 +248,7 @@ def experiment(
     seed: Seed = 0,
     resume: Resume = False,
     device: Device = "auto",
+    pool: Where = "local",
 ) -> None:
     """Run an experiment of the MirrorNet paper: train, and score on held-out sounds.
 
@@ -261,7 +266,7 @@ def experiment(
     setting = find_setting(number, variant)
     say(f"{setting.what[0].upper()}{setting.what[1:]}.")
     say(f"Learning takes about {_about(recipe, budget, start)} on two cores.")
-    how = {"resume": resume, "device": device, "progress": Console().progress}
+    how = {"resume": resume, "device": device, "where": pool, "progress": Console().progress}
     written = run_experiment(setting, recipe, budget, start, seed, **how)
     _print_tables(written, experiment_table, control_table)
     say(f"Written to {written}.")
@@ -274,6 +279,7 @@ def bench(
     recordings: Recordings = False,
     seed: Seed = 0,
     resume: Resume = False,
+    pool: Where = "local",
 ) -> None:
     """Compare with other methods under one budget of renders, on an experiment's held-out sounds.
 
@@ -298,7 +304,8 @@ def bench(
         from ...models.mirrornet import MirrorNet, shipped
 
         model = MirrorNet.load(shipped("patch"))
-        written = run_recordings(model, seed, resume=resume, progress=Console().progress)
+        how = {"resume": resume, "where": pool, "progress": Console().progress}
+        written = run_recordings(model, seed, **how)
         _print_tables(written, recordings_table, pitch_class_table, recorded_sounds_table)
         say(f"Written to {written}.")
         return
@@ -310,7 +317,8 @@ def bench(
     say(f"{setting.what[0].upper()}{setting.what[1:]}.")
     about = ABOUT_BENCH[experiment, budget]
     say(f"The comparison takes about {about} on two cores.")
-    written = run_benchmark(setting, budget, seed, resume=resume, progress=Console().progress)
+    how = {"resume": resume, "where": pool, "progress": Console().progress}
+    written = run_benchmark(setting, budget, seed, **how)
     _print_tables(written, learned_table, renders_table, sounds_table)
     say(f"Written to {written}.")
 
