@@ -10,7 +10,8 @@ from mirrornet.app.cli import main
 from mirrornet.features import hear_recording
 from mirrornet.matching.levels import play_at_levels
 from mirrornet.plants import load_plant
-from mirrornet.plants.dx7 import ALL, PAIR
+from mirrornet.plants.dx7 import ALL, DX7, PAIR
+from mirrornet.plants.dx7_prior import TWINS, in_order, random_voice
 from mirrornet.plants.dx7_voice import INITIAL, VOICE, bank_message, voice_bytes, voice_message
 from mirrornet.score import Note, Score
 from mirrornet.training.sampling import random_melodies
@@ -42,6 +43,31 @@ def test_a_voice_has_the_145_parameters_in_their_places(voices):
         assert len(data) == 155
         for name, at in (OPERATOR_6 | GLOBAL).items():
             assert data[at] == raw.get(name, int)(voice[name]), name
+
+
+@pytest.mark.parametrize("algorithm", list(TWINS))
+def test_operators_in_order_sound_the_same(algorithm: str):
+    plant, generator = DX7(), np.random.default_rng(int(algorithm))
+    for _ in range(3):
+        voice = random_voice(generator, plant._carriers) | {"algorithm": algorithm}
+        # Every stack sounds: each parameter of it matters.
+        voice |= {f"op{n}_output": int(generator.integers(70, 95)) for n in range(1, 7)}
+        voice |= {f"op{n}_coarse": int(generator.integers(1, 8)) for n in range(1, 7)}
+        ordered = in_order(voice)
+        for stacks in TWINS[algorithm]:
+            ratios = [ordered[f"op{stack[0]}_coarse"] for stack in stacks]
+            if len({ordered[f"op{stack[0]}_mode"] for stack in stacks}) == 1:
+                assert ratios == sorted(ratios)
+        notes = [Note(60, 0.0, 0.3, {"velocity": 100, **v}) for v in (voice, ordered)]
+        sound, again = (plant.note_sound(note) for note in notes)
+        assert np.abs(sound).max() > 0
+        np.testing.assert_array_equal(sound, again)
+
+
+def test_the_prior_draws_voices_in_order():
+    plant, generator = DX7(), np.random.default_rng(0)
+    drawn = [plant.sample(generator).patch for _ in range(50)]
+    assert all(in_order(dict(voice)) == voice for voice in drawn)
 
 
 def test_a_voice_as_a_message(voices):

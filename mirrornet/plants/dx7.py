@@ -3,7 +3,7 @@
 It is pure as it is: every note starts from the voice's data, bit for bit the same whatever was
 played before. A note that still rings `LONGEST_RELEASE_S` after its end is faded out.
 
-The control set `voice` has all 145 parameters of a voice; a note's own control is its velocity,
+The control set `all` has all 145 parameters of a voice; a note's own control is its velocity,
 which may change its colour, too. `pair` is for the paper's melodies: one carrier, and one modulator
 with feedback.
 """
@@ -46,7 +46,7 @@ PAIR = ControlSpace(
     "pair",
 )
 VELOCITY = Control("velocity", "MIDI", 1, 127, kind="integer", role="velocity")
-ALL = ControlSpace((VELOCITY, *VOICE), "voice")
+ALL = ControlSpace((VELOCITY, *VOICE), "all")
 CONTROL_SETS = {space.name: space for space in (ALL, PAIR)}
 CARRIER, MODULATOR = 5, 6  # of algorithm 5, whose operator 6 has the feedback
 FULL_VELOCITY = 100
@@ -67,7 +67,7 @@ NOTES_GUIDE = """\
 
 
 class DX7(NotePlant):
-    """The DX7 with all parameters of its `voice`, or, for the paper's melodies, with a `pair` of
+    """The DX7 with `all` parameters of a voice, or, for the paper's melodies, with a `pair` of
     operators.
 
     Raises PlantError for other options, and if `dexed` is not installed.
@@ -76,7 +76,7 @@ class DX7(NotePlant):
     name = "dx7"
     control_sets = CONTROL_SETS
 
-    def __init__(self, controls: Literal["voice", "pair"] = "voice", sample_rate_hz: int = 44100):
+    def __init__(self, controls: Literal["all", "pair"] = "all", sample_rate_hz: int = 44100):
         self.choose(controls, sample_rate_hz)
         try:
             self._dexed = import_module("dexed")

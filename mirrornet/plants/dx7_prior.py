@@ -2,6 +2,10 @@
 
 Uniform parameters are mostly noise or silence. Here frequencies are mostly harmonic, at least one
 carrier plays the key, envelopes are struck or held, and scaling and modulation by the LFO are rare.
+
+In many algorithms some operators, or pairs of them, can be swapped without a difference to the
+sound. Of all such voices the prior draws one, so that what is learned from a sound is not torn
+between them.
 """
 
 from collections.abc import Sequence
@@ -9,10 +13,32 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..controls import Value
-from .dx7_voice import ALGORITHMS, CURVES, LFO_WAVES, OPERATORS, STAGES
+from .dx7_voice import ALGORITHMS, CURVES, LFO_WAVES, OPERATORS, PARAMETERS, STAGES
 
 # Coarse ratios and how often they are chosen; 0 is a ratio of 0.5.
 RATIOS = {0: 3, 1: 30, 2: 12, 3: 10, 4: 5, 5: 4, 6: 2, 7: 3, 8: 1, 9: 2, 10: 1, 11: 1, 12: 1, 14: 2}
+# Per algorithm, groups of stacks of operators that can be swapped with each other.
+TWINS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
+    "5": (((1, 2), (3, 4)),),
+    "6": (((1, 2), (3, 4)),),
+    "10": (((5,), (6,)),),
+    "12": (((4,), (5,), (6,)),),
+    "13": (((4,), (5,)),),
+    "15": (((5,), (6,)),),
+    "17": (((3, 4), (5, 6)),),
+    "19": (((4,), (5,)),),
+    "20": (((1,), (2,)), ((5,), (6,))),
+    "21": (((1,), (2,)), ((4,), (5,))),
+    "22": (((3,), (4,), (5,)),),
+    "23": (((4,), (5,)),),
+    "24": (((1,), (2,)), ((3,), (4,), (5,))),
+    "25": (((1,), (2,), (3,)), ((4,), (5,))),
+    "27": (((5,), (6,)),),
+    "29": (((1,), (2,)),),
+    "30": (((1,), (2,), (6,)),),
+    "31": (((1,), (2,), (3,), (4,)),),
+    "32": (((1,), (2,), (3,), (4,), (5,)),),
+}
 SILENT_SHARE = 0.25  # of modulators
 MANNERS = {"struck": 0.45, "held": 0.35, "any": 0.2}  # envelopes
 
@@ -48,7 +74,25 @@ def random_voice(
             f"op{number}_{name}": value
             for name, value in _operator(generator, carrier, number == key_carrier, manner).items()
         }
-    return voice
+    return in_order(voice)
+
+
+def in_order(voice: dict[str, Value]) -> dict[str, Value]:
+    """The voice with operators that can be swapped in the order of their frequencies, then of their
+    output levels, the loudest first. It sounds the same."""
+    ordered = dict(voice)
+    for stacks in TWINS.get(str(voice["algorithm"]), ()):
+        by_rank = sorted(stacks, key=lambda stack: _rank(voice, stack[0]))
+        for stack, source in zip(stacks, by_rank, strict=True):
+            for number, other in zip(stack, source, strict=True):
+                ordered |= {f"op{number}_{name}": voice[f"op{other}_{name}"] for name in PARAMETERS}
+    return ordered
+
+
+def _rank(voice: dict[str, Value], number: int) -> tuple[Value, ...]:
+    parts = (voice[f"op{number}_{name}"] for name in ("mode", "coarse", "fine", "output", "detune"))
+    mode, coarse, fine, output, detune = parts
+    return str(mode) == "fixed", coarse, fine, -int(output), detune
 
 
 def _operator(

@@ -52,6 +52,9 @@ def _operator(number: int) -> list[Control]:
     ]
 
 
+PARAMETERS = tuple(control.name.removeprefix("op1_") for control in _operator(1))
+"""The names of an operator's parameters, without its number."""
+
 # In the order of VCED, which begins with operator 6.
 VOICE = ControlSpace(
     (
@@ -70,7 +73,7 @@ VOICE = ControlSpace(
         _whole("pitch_sensitivity", 7, meaning="to the LFO's pitch modulation"),
         _whole("transpose", 24, -24, unit="semitones"),
     ),
-    "voice",
+    "all",
 )
 OFFSETS = {"transpose": 24, **{f"op{number}_detune": 7 for number in OPERATORS}}
 
