@@ -152,6 +152,14 @@ Recipe = Annotated[
 Budget = Annotated[
     Literal["quick", "full"], arg(help="quick: a good model soon; full: the best one")
 ]
+PlantToBench = Annotated[
+    str | None,
+    _explained(
+        "NAME|FILE.py",
+        "in place of an experiment: patches of this synthesizer for recordings, also with many "
+        "controls, as vital-48 or dx7-all",
+    ),
+]
 BenchBudget = Annotated[
     Literal["quick", "full"],
     arg(help="babble and renders; quick: a rough comparison; full: the one in docs/"),

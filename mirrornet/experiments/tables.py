@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from ..storage import write_atomically
@@ -329,6 +330,33 @@ def matching_table(bench: dict[str, Any]) -> Rows:
     for row in bench["rows"]:
         keys = ("length_s", "notes", "heard_s", "took_s", "cpu_s", "matching_cpu_s", "memory_mb")
         rows.append([f"{row[key]:,}" for key in keys])
+    return rows
+
+
+def patches_table(bench: dict[str, Any]) -> Rows:
+    """Table of a benchmark of patches: of each method, for each kind of sound, its mean rank among
+    those with as many renders, with a 95 % interval, the median match error, and the field's
+    metrics."""
+    kinds = list(bench["ranks"])
+    rows = [["method", "renders"]]
+    for kind in kinds:
+        rows[0] += [f"{kind}: rank", "error (%)", "MSS (dB)", "wMFCC", "SOT", "RMS cosine"]
+    names = dict.fromkeys(name for row in bench["sounds"] for name in row["scores"])
+    for name in sorted(names, key=lambda name: int(name.rpartition(", ")[2])):
+        method, _, renders = name.rpartition(", ")
+        cells = [method, renders]
+        for kind in kinds:
+            scored = [row["scores"] for row in bench["sounds"] if row["kind"] == kind]
+            scored = [one[name] for one in scored if name in one]
+            if not scored:
+                cells += [""] * 6
+                continue
+            rank = bench["ranks"][kind].get(name)
+            cells.append("{:.2f} ({:.2f}-{:.2f})".format(*rank) if rank else "")
+            cells.append(f"{100 * median(one['spectrogram_error'] for one in scored):.3g}")
+            for metric, digits in (("mss_db", 2), ("wmfcc", 2), ("sot", 4), ("rms_cosine", 3)):
+                cells.append(f"{mean(one[metric] for one in scored):.{digits}f}")
+        rows.append(cells)
     return rows
 
 

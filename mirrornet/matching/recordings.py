@@ -56,13 +56,15 @@ def match_recording(
     seed: int = 0,
     given: Given = NOTHING,
     progress: Progress | None = None,
+    known: Sequence[Note] = (),
 ) -> Match:
     """Match a recording of 0.1 s to 10 minutes: its notes and the patch that plays them.
 
     The arguments are those of `match.match`; the plant has the model's controls. With `search` the
     model finds the notes only. Then, and if the model remembers patches, half of the limits of
     refinement are for a search of the patch, unless a whole patch is `given` to start at.
-    Refinement renders an excerpt, or the whole recording if the patch is "per-note".
+    Refinement renders an excerpt, or the whole recording if the patch is "per-note". If notes are
+    `known`, with the plant's keys, their pitches and times are not read.
 
     Raises AudioError for a sound that cannot be used or has no notes, ControlError for more notes
     than can have a patch each.
@@ -72,11 +74,13 @@ def match_recording(
     target, warnings = take_sound(sound, rate_hz)
     duration_s = len(target) / rate_hz
     target_heard = hear_recording(target, rate_hz)
+    known = [replace(note, pitch_midi=note.pitch_midi + plant.transposition) for note in known]
     if search:
-        transcript = without_patch(read(model, target_heard, patch=False), plant, seed)
+        transcript = read(model, target_heard, patch=False, known=known)
+        transcript = without_patch(transcript, plant, seed)
         transcript = given.transcript(transcript, plant.controls.patch)
     else:
-        transcript = read(model, target_heard, given=given)
+        transcript = read(model, target_heard, given=given, known=known)
     locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
@@ -161,10 +165,11 @@ def read(
     heard: Float[np.ndarray, "channel=176 frame"],
     patch: bool = True,
     given: Given = NOTHING,
+    known: Sequence[Note] = (),
 ) -> Transcript:
     """Transcribe a recording and, with `patch`, optimise its patch through the decoder; without
-    renders. Values that are `given` are taken, or kept."""
-    transcript = transcribe(model, heard)
+    renders. Values that are `given` are taken, or kept; `known` notes are as in `transcribe`."""
+    transcript = transcribe(model, heard, known)
     if not patch or not transcript.notes:
         return transcript
     transcript = given.transcript(transcript, model.controls.patch)

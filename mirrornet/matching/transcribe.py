@@ -4,6 +4,7 @@ The encoder detects onsets and pitches frame by frame; here frames become notes,
 estimates of the patch become one patch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..models.reader import centroid
 from ..models.salience import POOLED
 from ..models.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
 from ..runtime import own_settings
+from ..score import Note
 
 ONSET = 0.25  # least probability of an onset
 AROUND = 6  # frames on either side over which a soft onset is spread: 50 ms
@@ -67,15 +69,18 @@ class Transcript:
 
 @own_settings()
 @torch.inference_mode()
-def transcribe(model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"]) -> Transcript:
+def transcribe(
+    model: MirrorNet, heard: Float[np.ndarray, "channel=176 frame"], known: Sequence[Note] = ()
+) -> Transcript:
     """Read notes and patch of a recording of any length; without notes, all rows are 0.5.
 
-    `heard` is from `features.hear_recording`. Pitches are sounding ones, not keys.
+    `heard` is from `features.hear_recording`. Pitches are sounding ones, not keys. If notes are
+    `known`, with sounding pitches, their pitches and times are not read.
     """
     encoder: Transcriber = model.encoder
     low = heard[:CHANNELS]  # the input of the encoder
     frames = _frames(encoder, low)
-    notes = find_notes(frames)
+    notes = known_notes(frames, known) if known else find_notes(frames)
     if not notes:
         rows = encoder.code.rows
         return Transcript([], np.full(rows, 0.5), np.zeros(rows))
@@ -154,11 +159,10 @@ def find_notes(frames: Frames) -> list[HeardNote]:
         weight = held[own]
         scores = (classes[:SILENT, own] * weight).sum(1) / weight.sum()
         pitch = int(scores.argmax())
-        tune = float((frames.tune[0, pitch, own] * weight).sum() / weight.sum())
         notes.append(
             HeardNote(
                 LOWEST_MIDI + pitch,
-                min(max(tune, -1.0), 1.0),
+                _tune(frames, pitch, own, weight),
                 float(onset) * FRAME_S,
                 (stop - 0.5) * FRAME_S,
                 0.0,
@@ -166,6 +170,26 @@ def find_notes(frames: Frames) -> list[HeardNote]:
             )
         )
     return notes
+
+
+def known_notes(frames: Frames, known: Sequence[Note]) -> list[HeardNote]:
+    """Notes whose pitches and times are known, with the tunes that are heard."""
+    held = 1 - frames.pitch_logits[0, SILENT].exp()
+    notes = []
+    for note in known:
+        onset_s, offset_s = float(note.onset_s), float(note.offset_s)
+        start = min(round(onset_s / FRAME_S), len(held) - 1)
+        own = slice(start, max(round(offset_s / FRAME_S), start + 1))
+        pitch = min(max(note.pitch_midi - LOWEST_MIDI, 0), SILENT - 1)
+        tune = _tune(frames, pitch, own, held[own])
+        notes.append(HeardNote(note.pitch_midi, tune, onset_s, offset_s, 0.0, 1.0))
+    return notes
+
+
+def _tune(frames: Frames, pitch: int, own: slice, weight: torch.Tensor) -> float:
+    """The tune of a note, -1..1, averaged over its own frames with these weights."""
+    tune = float((frames.tune[0, pitch, own] * weight).sum() / weight.sum().clamp(min=1e-9))
+    return min(max(tune, -1.0), 1.0)
 
 
 def voice_share(frames: Frames, notes: list[HeardNote]) -> float:

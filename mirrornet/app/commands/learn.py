@@ -16,6 +16,7 @@ from ..options import (
     ExperimentNumber,
     LearnedControls,
     Plant,
+    PlantToBench,
     Recipe,
     Recordings,
     Resume,
@@ -277,6 +278,7 @@ def bench(
     variant: Variant = None,
     budget: BenchBudget = "quick",
     recordings: Recordings = False,
+    plant: PlantToBench = None,
     seed: Seed = 0,
     resume: Resume = False,
     pool: Where = "local",
@@ -287,13 +289,16 @@ def bench(
     often as ours; with --budget full and another instrument, CMA-ES ten times as often again. 1:
     melodies of the synthesizer itself. 3: another instrument (rhodes, strings, flute, organ,
     trumpet, guitar). With --recordings: the notes are compared with those of pYIN and onset
-    detection, the patch with those of CMA-ES and of the nearest babble, at equal time.
+    detection, the patch with those of CMA-ES and of the nearest babble, at equal time. With
+    --plant: patches are found for phrases and notes of that synthesizer, and for instruments, by
+    learned methods on the same babble and by searches.
 
     Needs mirrornet[bench]. Scores and a picture are written to results/, trainings and searches to
     runs/.
     """
     from ..console import Console
 
+    how = {"resume": resume, "where": pool, "progress": Console().progress}
     if recordings:
         from ...experiments.recordings import run_recordings
         from ...experiments.tables import (
@@ -304,9 +309,16 @@ def bench(
         from ...models.mirrornet import MirrorNet, shipped
 
         model = MirrorNet.load(shipped("patch"))
-        how = {"resume": resume, "where": pool, "progress": Console().progress}
         written = run_recordings(model, seed, **how)
         _print_tables(written, recordings_table, pitch_class_table, recorded_sounds_table)
+        say(f"Written to {written}.")
+        return
+    if plant is not None:
+        from ...experiments.patches import run_patches
+        from ...experiments.tables import patches_table
+
+        written = run_patches(plant, budget, seed, **how)
+        _print_tables(written, patches_table)
         say(f"Written to {written}.")
         return
     from ...experiments.benchmark import run_benchmark
@@ -317,7 +329,6 @@ def bench(
     say(f"{setting.what[0].upper()}{setting.what[1:]}.")
     about = ABOUT_BENCH[experiment, budget]
     say(f"The comparison takes about {about} on two cores.")
-    how = {"resume": resume, "where": pool, "progress": Console().progress}
     written = run_benchmark(setting, budget, seed, **how)
     _print_tables(written, learned_table, renders_table, sounds_table)
     say(f"Written to {written}.")

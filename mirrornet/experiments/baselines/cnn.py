@@ -22,21 +22,25 @@ class CnnRegressor(Regressor):
     """CNN regressor, `(batch, channel=128, frame) -> (batch, control, note)`; see `Regressor`."""
 
     def __init__(self, controls: int, notes: int = 5, frames: int = 250):
-        layers: list[nn.Module] = [nn.BatchNorm2d(1)]
-        width, height, length = 1, CHANNELS, frames
-        for wider, (down, along) in zip(WIDTHS, STRIDES, strict=True):
-            layers += [
-                nn.Conv2d(width, wider, 3, (down, along), padding=1, bias=False),
-                nn.BatchNorm2d(wider),
-                nn.ReLU(),
-            ]
-            width, height, length = wider, -(-height // down), -(-length // along)
-        body = nn.Sequential(
-            *layers,
-            nn.Flatten(),
-            nn.Dropout(0.2),
-            nn.Linear(width * height * length, HIDDEN),
-            nn.ReLU(),
-        )
         head = nn.Linear(HIDDEN, notes * outputs(controls))
-        super().__init__(body, head, controls, notes, frames)
+        super().__init__(layers(frames), head, controls, notes, frames)
+
+
+def layers(frames: int) -> nn.Sequential:
+    """All but the last layer: `(batch, 1, channel=128, frame) -> (batch, HIDDEN)`."""
+    convolutions: list[nn.Module] = [nn.BatchNorm2d(1)]
+    width, height, length = 1, CHANNELS, frames
+    for wider, (down, along) in zip(WIDTHS, STRIDES, strict=True):
+        convolutions += [
+            nn.Conv2d(width, wider, 3, (down, along), padding=1, bias=False),
+            nn.BatchNorm2d(wider),
+            nn.ReLU(),
+        ]
+        width, height, length = wider, -(-height // down), -(-length // along)
+    return nn.Sequential(
+        *convolutions,
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(width * height * length, HIDDEN),
+        nn.ReLU(),
+    )
