@@ -40,6 +40,7 @@ COMPARED = {
 }
 # Experiments whose training did not start from the shipped weights.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
+SUMMARISED = ("own", "ten", "rhodes")
 PLANTS = ("dx7", "amsynth", "faust-subtractive")  # with the quick budget
 PAGES = (
     "README.md",
@@ -398,7 +399,10 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "experiment-1-controls": lambda: control_table(result(f"{own}-full-seed-0")),
         "experiments": lambda: variants_table([v for n in (1, 2, 3) for v in variants(n)]),
         "experiments-summary": lambda: variants_table(
-            [v for n in (1, 2, 3) for v in variants(n) if v["variant"] in ("own", "ten", "rhodes")],
+            [
+                *(v for n in (1, 2, 3) for v in variants(n) if v["variant"] in SUMMARISED),
+                *(result(f"experiment-1-{plant}-mirror-quick-seed-0") for plant in PLANTS),
+            ],
             ["encoder"],
             [key for key in ANSWERS if key not in ("before", "random")],
         ),
