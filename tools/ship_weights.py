@@ -4,13 +4,17 @@
     python tools/ship_weights.py experiment-1-own-mirror-full-seed-0
     mirrornet learn --controls patch --budget full
     python tools/ship_weights.py vital-patch-full
+    mirrornet learn --plant dx7-all --start shipped --budget full
+    python tools/ship_weights.py dx7-all-full
 
-Writes `mirrornet/data/vital-SET.json`, the card with seed, budget and results, and the weights in
+Writes `mirrornet/data/PLANT-SET.json`, the card with seed, budget and results, and the weights in
 half precision beside it. For melodies, it prints the largest change of the demo's controls that
-half precision causes; for recordings, the size of the weights.
+half precision causes; for recordings, the size of the weights. Models that began with the shipped
+networks that find notes share these; of their memories, as many are kept as `MOST_BYTES` allow.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,9 @@ from mirrornet.matching.melody_sound import melody_sound
 from mirrornet.models.mirrornet import MirrorNet, shipped
 
 KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
+
+
+MOST_BYTES = 4_900_000  # of weights
 
 
 def ship(name: str) -> None:
@@ -37,11 +44,26 @@ def ship(name: str) -> None:
 def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
     """Write the weights for recordings, with an excerpt of the run's card."""
     kept = ("learned", "learning_minutes", "learning_cpu_s", "machine", "versions", "git_commit")
-    about = {"made_by": "mirrornet learn --controls patch --budget full"}
-    path = model.save(shipped("patch"), about | {key: card[key] for key in kept}, half=True)
-    print(
-        f"{path}: {path.with_name(json.loads(path.read_bytes())['weights']).stat().st_size} bytes"
-    )
+    about = {key: card[key] for key in kept}
+    path, notes = shipped(model.controls.name, model.plant), shipped("patch")
+    if path == notes:
+        how: dict[str, Any] = {"half": True}
+        about["made_by"] = "mirrornet learn --controls patch --budget full"
+    else:
+        how = {"half": True, "shared": notes}
+        name = f"{model.plant}-{model.controls.name}"
+        about["made_by"] = f"mirrornet learn --plant {name} --start shipped --budget full"
+    size = _bytes(model.save(path, about, **how))
+    memory = model.encoder.memory
+    if size > MOST_BYTES:
+        each = memory.patches[0].nbytes + memory.keys[0].nbytes // 2
+        memory.forget(len(memory) - math.ceil((size - MOST_BYTES) / each))
+        size = _bytes(model.save(path, about, **how))
+    print(f"{path}: {size} bytes, {len(memory)} memories")
+
+
+def _bytes(card: Path) -> int:
+    return card.with_name(json.loads(card.read_bytes())["weights"]).stat().st_size
 
 
 def ship_for_melodies(name: str) -> None:

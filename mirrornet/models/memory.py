@@ -71,6 +71,10 @@ class Memory(nn.Module):
         self.decoder_error = torch.tensor(decoder_error)
         self.patches = (STEPS * patches).round().to(torch.uint8)
 
+    def forget(self, kept: int) -> None:
+        """Keep only the first `kept` memories."""
+        self.patches, self.keys = self.patches[:kept], self.keys[:kept]
+
     @torch.no_grad()
     def recall(
         self,

@@ -60,6 +60,7 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "paper": Paper,
     "recording": Recording,
 }
+SHARED = "shared"  # in a card: the model in the same folder that has the weights left out
 # Names of architectures in cards of earlier versions.
 RENAMED = {"notewise": "melody", "transcriber": "recording"}
 
@@ -137,14 +138,30 @@ class MirrorNet(nn.Module):
         """The sha256 of the weights."""
         return fingerprint(*(tensor.cpu().numpy() for tensor in self.state_dict().values()))
 
-    def save(self, path: str | Path, card: dict[str, Any], half: bool = False) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        card: dict[str, Any],
+        half: bool = False,
+        shared: str | Path | None = None,
+    ) -> Path:
         """Write the model and the entries `card` to a card at `path` (.json) and weights beside it.
 
-        `half` stores the weights in half precision.
+        `half` stores the weights in half precision. Those that equal the weights of the model whose
+        card is at `shared`, in the same folder, are left out and read from there.
         """
         tensors = self.state_dict()
         if half:
             tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
+        if shared is not None:
+            known, others = load_checkpoint(shared)
+            known = {_renamed(key): tensor for key, tensor in known.items()}
+            tensors = {
+                key: tensor
+                for key, tensor in tensors.items()
+                if key not in known or not torch.equal(known[key], tensor)
+            }
+            card = {**card, SHARED: {"card": Path(shared).name, "sha256": others["sha256"]}}
         about = {
             "plant": self.plant,
             "control_set": self.controls.name,
@@ -166,7 +183,8 @@ class MirrorNet(nn.Module):
             architecture: Any = card["architecture"]
             architecture = RENAMED.get(architecture, architecture)
             model = cls(card["plant"], controls_of(card), architecture)
-            model.load_state_dict({_renamed(key): tensor for key, tensor in tensors.items()})
+            tensors = {_renamed(key): tensor for key, tensor in tensors.items()}
+            model.load_state_dict(_shared(card, Path(path).parent, model) | tensors)
         except (ControlError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path} is a checkpoint, but not of a model this version knows; use the version "
@@ -221,6 +239,22 @@ def _of_version_1(listed: list[dict[str, Any]], plant: str, name: str) -> Contro
         (Control(**{**c.__dict__, "role": c.name if c.name in roles else None}) for c in space),
         name,
     )
+
+
+def _shared(card: Mapping[str, Any], folder: Path, model: MirrorNet) -> dict[str, Tensor]:
+    """The weights that a model shares with another one in the same folder, if its card says so.
+
+    Raises CheckpointError if the other one is missing, damaged, or was replaced.
+    """
+    if SHARED not in card:
+        return {}
+    name, digest = str(card[SHARED]["card"]), card[SHARED]["sha256"]
+    tensors, other = load_checkpoint(folder / Path(name).name)
+    if other["sha256"] != digest:
+        raise CheckpointError(f"{name} is not the one that its weights are shared with.")
+    tensors = {_renamed(key): tensor for key, tensor in tensors.items()}
+    own = model.state_dict()
+    return {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
 
 
 def _renamed(key: str) -> str:

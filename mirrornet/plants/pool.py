@@ -35,8 +35,8 @@ INSTALL = "pip install 'ray[client]>=2.60'"
 STRIKES = 3  # failures after which a row is not played again
 
 Seed = Sequence[int]
-# Melodies as arrays of controls, scores, or random seeds of scores.
-Rows = Float[np.ndarray, "row control note"] | Sequence[Score] | Sequence[Seed]
+# Melodies as arrays of controls, scores, random seeds of scores, or what else some work takes.
+Rows = Float[np.ndarray, "row control note"] | Sequence[Any]
 
 
 class Pool:

@@ -58,6 +58,14 @@ class Phrases:
         return len(self.patches)
 
 
+def load_phrases(folder: Path) -> Phrases:
+    """All phrases whose shards are in `folder`."""
+    shards = [load_file(file) for file in sorted(folder.glob("*.safetensors"))]
+    return Phrases(
+        *(np.concatenate([shard[key] for shard in shards]) for key in ("notes", "knobs", "heard"))
+    )
+
+
 def listen(
     pool: Pool,
     controls: Float[np.ndarray, "melody control note"],

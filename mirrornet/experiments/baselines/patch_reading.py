@@ -7,6 +7,7 @@ those that fit (`flow.py`).
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +133,21 @@ def train_reader(
         for _ in fit(run, f"Learning {name}", steps, model, {"adam": adam}, losses, seed, 1.0):
             pass
 
-    def load(path: Path) -> PatchReader:
-        model = make(space)
-        try:
-            model.load_state_dict(load_checkpoint(path)[0])
-        except RuntimeError as error:
-            raise CheckpointError(f"{path} is no {name} of these controls.") from error
-        return model.eval()
-
     how = {"seed": seed, "resume": True, "device": "cpu", "progress": progress}
+    load = partial(load_reader, make, space)
     return train(folder, about, lambda: make(space), by_recipe, load, **how)
+
+
+def load_reader(
+    make: Callable[[ControlSpace], PatchReader], space: ControlSpace, path: Path
+) -> PatchReader:
+    """Load a reader, in eval mode. Raises CheckpointError if it is missing or another one."""
+    model = make(space)
+    try:
+        model.load_state_dict(load_checkpoint(path)[0])
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is no such reader of these controls.") from error
+    return model.eval()
 
 
 def seen(heard: Float[np.ndarray, "channel=176 frame"]) -> Seen:
