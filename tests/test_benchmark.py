@@ -18,7 +18,7 @@ from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
 from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
-from mirrornet.plants import pool
+from mirrornet.plants import worker
 from mirrornet.plants.pool import Pool
 from mirrornet.training import melodies, trainer
 from mirrornet.training.melodies import MirrorRecipe
@@ -55,7 +55,7 @@ def tiny(monkeypatch, tmp_path):
         lambda **plan: MirrorRecipe(batch=8, batch_e_c=2, rounds=1, round_steps=1, **plan),
     )
     monkeypatch.setattr(matchers, "TIMED", 1)
-    for module in (pool, trainer, benchmark):
+    for module in (worker, trainer, benchmark):
         monkeypatch.setattr(module, "usable_cores", lambda: 1)
     for name, (label, kind, recipe) in matchers.PEERS.items():
         monkeypatch.setitem(matchers.PEERS, name, (label, kind, replace(recipe, batch=8)))
@@ -86,7 +86,7 @@ def test_every_method_is_scored_within_its_budget_and_nothing_is_done_twice(
     assert path.name == "bench-experiment-1-own-quick-seed-0.json"
     assert path.with_suffix(".png").stat().st_size > 10_000
     assert sorted(folder.name for folder in Path("runs").iterdir()) == [
-        "bench-babble-quick-seed-0",
+        "bench-babble-vital-set1-quick-seed-0",
         "bench-experiment-1-own-quick-seed-0",
     ]
 

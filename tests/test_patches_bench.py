@@ -120,8 +120,8 @@ def test_samples_are_held_out_and_repeat_themselves():
 def test_a_small_benchmark_of_all_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small = patches.Size(babble=64, sounds=1, marks=(2, 6), epochs=0.1)
     monkeypatch.setitem(patches.SIZES, "quick", small)
-    places = {"results": tmp_path / "results", "runs": tmp_path / "runs"}
-    written = patches.run_patches("dx7-all", "quick", 0, **places)
+    places = tmp_path / "results", tmp_path / "runs"
+    written = patches.run_patches("dx7-all", "quick", 0, *places)
     result = json.loads(written.read_bytes())
     assert (result["plant"], result["controls"], result["rows_of_a_patch"]) == ("dx7", "all", 145)
     assert set(result["learning_cpu_s"]) == {"MirrorNet", "CNN", "AST", "flow matching"}
@@ -141,7 +141,5 @@ def test_a_small_benchmark_of_all_methods(tmp_path: Path, monkeypatch: pytest.Mo
     # Finished sounds are kept.
     before = written.read_bytes()
     written.unlink()
-    again = json.loads(
-        patches.run_patches("dx7-all", "quick", 0, resume=True, **places).read_bytes()
-    )
-    assert again["sounds"] == json.loads(before)["sounds"]
+    again = patches.run_patches("dx7-all", "quick", 0, *places, resume=True)
+    assert json.loads(again.read_bytes())["sounds"] == json.loads(before)["sounds"]

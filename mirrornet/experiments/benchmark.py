@@ -19,7 +19,7 @@ import torch
 from ..events import Progress
 from ..export.plots import png
 from ..models.checkpoints import provenance
-from ..models.mirrornet import MirrorNet, load_model
+from ..models.mirrornet import MirrorNet, shipped, ships
 from ..plants.pool import LOCAL, Pool
 from ..runtime import usable_cores
 from ..storage import check_place, write_atomically
@@ -108,7 +108,8 @@ def run_benchmark(
     with setting.target_pool(**how) as players:  # first, as it may not be installed
         run = Run(runs / name, about, resume)
         about = {"controls": setting.controls, "epochs": epochs, "seed": seed}
-        babbled = Run(runs / f"bench-babble-{budget}-seed-{seed}", about, True)
+        place = f"bench-babble-{setting.plant}-{setting.controls}-{budget}-seed-{seed}"
+        babbled = Run(runs / place, about, True)
         draw = {"seed": seed, "ranges": setting.ranges}
         targets = seed_targets(
             players, "targets", settings.TARGETS, **draw, folder=run.part("targets")
@@ -210,14 +211,11 @@ def searched(
 ) -> list[Answer]:
     """Run all search methods and return their best answers after each of `MARKS`.
 
-    One of them starts from the pitches and durations that the shipped encoder estimates. The best
-    answers are kept in the folder `answers`, all rendered candidates in `folder`.
+    If weights ship for the plant, one of them starts from the pitches and durations that their
+    encoder estimates. The best answers are kept in the folder `answers`, all rendered candidates in
+    `folder`.
     """
     space = pool.controls
-    notes = [space.row_of_role("pitch"), space.row_of_role("duration")]
-    guesses = load_model(None, setting.controls).guess(torch.from_numpy(heard)).numpy()
-    starts = np.full(guesses.shape, 0.5)
-    starts[:, notes] = guesses[:, notes]
     distances = babble_distances(babble.heard, heard)
     heard_before = float(len(babble.controls))
     babbled = {"babble": heard_before, "learning_renders": heard_before}
@@ -226,8 +224,13 @@ def searched(
         "nearest in the babble": (lambda i: Nearest(babble.controls, distances[i]), babbled),
         "genetic algorithm": (lambda i: Genetic(space, (seed, i)), {}),
         "CMA-ES": (lambda i: CmaEs(space, (seed, i)), {}),
-        FROM_NOTES: (lambda i: CmaEs(space, (seed, i), start=starts[i]), {}),
     }
+    starts = np.full((len(heard), *babble.controls.shape[1:]), 0.5)
+    if ships(space, pool.name):
+        guesses = MirrorNet.load(shipped(space.name, pool.name)).guess(torch.from_numpy(heard))
+        notes = [space.row_of_role("pitch"), space.row_of_role("duration")]
+        starts[:, notes] = guesses.numpy()[:, notes]
+        makers[FROM_NOTES] = lambda i: CmaEs(space, (seed, i), start=starts[i]), {}
     found = []
     for method, (make, cost) in makers.items():
         elsewhere = setting.target_plant != "vital" and method.startswith("CMA-ES")

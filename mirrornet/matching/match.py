@@ -20,7 +20,7 @@ from ..events import Progress
 from ..export.match import Match
 from ..features import hear, hear_recording
 from ..metrics import spectrogram_error
-from ..models.mirrornet import MirrorNet, load_model, shipped
+from ..models.mirrornet import MirrorNet, load_model, shipped, ships
 from ..plants import Plant, find_plant, is_file, load_plant, usual_controls
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
@@ -107,7 +107,7 @@ def match(
         model = load_model(model)
     if isinstance(plant, str):
         plant = plant_for(plant, model)
-    search = model is None and not shipped(plant.controls.name, plant.name).is_file()
+    search = model is None and not ships(plant.controls, plant.name)
     if model is None:
         model = shipped_for(plant, allows_renders(refine, seconds))
     if not search:
@@ -154,9 +154,8 @@ def shipped_for(plant: Plant, renders: bool) -> MirrorNet:
 
     Raises CheckpointError if a patch cannot be searched.
     """
-    card = shipped(plant.controls.name, plant.name)
-    if card.is_file():
-        return MirrorNet.load(card)
+    if ships(plant.controls, plant.name):
+        return MirrorNet.load(shipped(plant.controls.name, plant.name))
     if plant.controls.is_melody or not renders:
         search, how = "add --refine 500 to search with renders, or ", " --start shipped"
         if plant.controls.is_melody:

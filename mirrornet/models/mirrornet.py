@@ -7,6 +7,7 @@
 auditory spectrogram, `d` a mean squared distance. The architecture defines `D`, `E` and `d`.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -265,6 +266,16 @@ def _renamed(key: str) -> str:
 def shipped(controls: str, plant: str = "vital") -> Path:
     """Path of the card of the shipped weights for a plant and a control set; there may be none."""
     return Path(__file__).parents[1] / "data" / f"{plant}-{controls}.json"
+
+
+def ships(controls: ControlSpace, plant: str) -> bool:
+    """Whether weights ship for a plant with just these controls. (A control map of the user's may
+    have the name of one that ships.)"""
+    card = shipped(controls.name, plant)
+    if not card.is_file():
+        return False
+    known = json.loads(card.read_bytes()).get("controls_sha256")
+    return known is None or known == controls.fingerprint
 
 
 def card_of(path: str | Path | None, controls: str) -> Path:

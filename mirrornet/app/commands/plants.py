@@ -33,14 +33,14 @@ def plants(plant: PlantsToList = None) -> None:
 
 
 def _print_overview() -> None:
-    from ...models.mirrornet import shipped
+    from ...models.mirrornet import ships
     from ...plants import plant_kinds
 
     print(f"{'plant':18} {'control set':12} {'controls':9} {'weights':8} to install")
     for name, kind in plant_kinds().items():
         missing = kind.to_install()
         for space in kind.control_sets.values():
-            ship = "ship" if shipped(space.name, kind.name).is_file() else "-"
+            ship = "ship" if ships(space, kind.name) else "-"
             print(f"{name:18} {space.name:12} {len(space):<9} {ship:8} {missing}".rstrip())
     print("The controls of one: mirrornet plants --plant NAME. Whether it plays: mirrornet doctor.")
 
