@@ -274,8 +274,7 @@ def ships(controls: ControlSpace, plant: str) -> bool:
     card = shipped(controls.name, plant)
     if not card.is_file():
         return False
-    known = json.loads(card.read_bytes()).get("controls_sha256")
-    return known is None or known == controls.fingerprint
+    return controls_of(json.loads(card.read_bytes())).fingerprint == controls.fingerprint
 
 
 def card_of(path: str | Path | None, controls: str) -> Path:

@@ -17,10 +17,11 @@ from permissions import ordinary_user, visible_folder
 from safetensors.torch import save
 
 import mirrornet
+from mirrornet.controls import ControlSpace
 from mirrornet.errors import CheckpointError
 from mirrornet.matching.match import match
 from mirrornet.models.checkpoints import load_checkpoint, save_checkpoint
-from mirrornet.models.mirrornet import MirrorNet, load_model, shipped
+from mirrornet.models.mirrornet import MirrorNet, load_model, shipped, ships
 from mirrornet.plants import load_plant
 from mirrornet.plants.vital import PATCH, SET1, SET2
 
@@ -289,3 +290,36 @@ def test_a_control_set_that_no_weights_ship_for_is_told_from_those_that_have_som
         CheckpointError, match="sets patch, set1, set2, not for theremin; learn some"
     ):
         load_model(controls="theremin")
+
+
+def test_weights_shared_with_another_model_in_the_folder(tmp_path):
+    """They are left out and read from there; without it, or with another in its place, never."""
+    space = PATCH
+    torch.manual_seed(0)
+    first, second = (MirrorNet("vital", space, "recording") for _ in range(2))
+    with torch.no_grad():
+        for weight, known in zip(
+            second.encoder.note_weights(), first.encoder.note_weights(), strict=True
+        ):
+            weight.copy_(known)
+    shared = first.save(tmp_path / "first.json", {}, half=True)
+    whole = second.save(tmp_path / "whole.json", {}, half=True)
+    card = second.save(tmp_path / "second.json", {}, half=True, shared=shared)
+    sizes = [path.with_name(json.loads(path.read_bytes())["weights"]) for path in (whole, card)]
+    notes = sum(2 * weight.numel() for weight in first.encoder.note_weights())
+    assert sizes[1].stat().st_size < sizes[0].stat().st_size - 0.9 * notes
+    assert MirrorNet.load(card).fingerprint == MirrorNet.load(whole).fingerprint
+    MirrorNet("vital", space, "recording").save(shared, {}, half=True)
+    with pytest.raises(CheckpointError, match=r"first\.json is not the one"):
+        MirrorNet.load(card)
+    shared.unlink()
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*first\.json"):
+        MirrorNet.load(card)
+
+
+def test_weights_ship_for_just_these_controls():
+    patch = PATCH
+    assert ships(patch, "vital")
+    assert not ships(patch, "moog")
+    other = ControlSpace([*patch][:-1], "patch")  # as in a map of a user's, of the same name
+    assert not ships(other, "vital")

@@ -18,6 +18,7 @@ from mirrornet.app.cli import main
 from mirrornet.errors import OutputError
 from mirrornet.experiments.settings import Setting, find_setting
 from mirrornet.export.files import controls_json
+from mirrornet.matching import match as matching
 from mirrornet.matching.match import Match
 from mirrornet.models import mirrornet as mirror
 from mirrornet.models.mirrornet import MirrorNet
@@ -33,6 +34,7 @@ def here(tmp_path, monkeypatch, match: Match) -> Path:
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.setattr(mirror, "shipped", lambda controls, plant="vital": place / "model.json")
+    monkeypatch.setattr(matching, "ships", lambda controls, plant: plant == "vital")
     MirrorNet("vital", SET1).save("model.json", {})
     tone = 0.5 * np.sin(0.1 * np.arange(88200))
     soundfile.write("silence.wav", 0 * tone, 44100)
