@@ -97,7 +97,6 @@ def test_a_machine_lost_in_the_middle_costs_no_row_and_a_new_one_joins_in(cluste
         got += sounds
         np.testing.assert_array_equal(got, wanted)
         # The workers on both machines are busy again.
-        pool._timeout_s = 60.0
         np.testing.assert_array_equal(list(pool.render(MELODIES, 2)), wanted)
         assert len({worker._machine for worker in pool._crew}) == 2  # pyright: ignore
 

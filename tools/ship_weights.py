@@ -10,7 +10,8 @@
 Writes `mirrornet/data/PLANT-SET.json`, the card with seed, budget and results, and the weights in
 half precision beside it. For melodies, it prints the largest change of the demo's controls that
 half precision causes; for recordings, the size of the weights. Models that began with the shipped
-networks that find notes share these; of their memories, as many are kept as `MOST_BYTES` allow.
+networks that find notes share these, so ship them again whenever `vital-patch` changes. As many of
+their memories are kept as `MOST_BYTES` allow.
 """
 
 import json
@@ -57,7 +58,7 @@ def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
     memory = model.encoder.memory
     if size > MOST_BYTES:
         each = memory.patches[0].nbytes + memory.keys[0].nbytes // 2
-        memory.forget(len(memory) - math.ceil((size - MOST_BYTES) / each))
+        memory.forget(max(len(memory) - math.ceil((size - MOST_BYTES) / each), 0))
         size = _bytes(model.save(path, about, **how))
     print(f"{path}: {size} bytes, {len(memory)} memories")
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from ..errors import PlantError
+from ..errors import MirrorNetError, PlantError
 from ..events import Progress
 from ..features import RECORDING_RATE_HZ
 from ..models.checkpoints import fingerprint, load_checkpoint, provenance
@@ -28,7 +28,7 @@ from ..plants.prior import PHRASE_S
 from ..score import Note, Score
 from ..storage import check_place, write_atomically
 from ..training.babble import PhraseRecipe, train_on_babble
-from ..training.dataset import load_phrases
+from ..training.dataset import babble_phrases
 from ..training.trainer import Run
 from .baselines.patch_reading import train_reader
 from .baselines.search import bench_module
@@ -70,12 +70,14 @@ def run_patches(
     """Run the benchmark on a plant; write `results/bench-PLANT-CONTROLS-BUDGET-seed-SEED.json`.
 
     Babble, models and the scores of finished sounds are kept in `runs`, where `resume` continues.
+    The babble is played `where` a `Pool` lets it; matching is done on this machine.
 
     Returns:
         The path of the JSON file.
 
     Raises:
-        MirrorNetError: when a package of mirrornet[bench] is missing.
+        MirrorNetError: when a package of mirrornet[bench] is missing, or the plant has no controls
+            for recordings.
         PlantError: when the plant or the sound font is missing.
         OutputError: when the run exists and `resume` is false.
     """
@@ -84,16 +86,18 @@ def run_patches(
         bench_module(package)
     size, controls = SIZES[budget], usual_controls(plant)
     player = load_plant(plant, controls=controls, sample_rate_hz=RATE_HZ)
+    if player.controls.is_melody:
+        raise MirrorNetError(f"{plant} plays the paper's melodies only; name another set.")
     name = f"bench-{player.name}-{controls}-{budget}-seed-{seed}"
     check_place(results / name)
     about = {"benchmark": name, **asdict(size), "marks": list(size.marks), "seed": seed}
     run = Run(runs / name, about, resume)
     learners = Learners(run.folder, size.marks, seed)
     rate_hz = player.own_rate_hz or RECORDING_RATE_HZ
-    how: Any = {"controls": controls, "progress": progress, "where": where}
-    with Pool(plant, sample_rate_hz=rate_hz, **how) as pool:
+    how: Any = {"controls": controls, "progress": progress}
+    sounds = list(samples(player, size.sounds, seed))  # early, as the sound font may be missing
+    with Pool(plant, sample_rate_hz=rate_hz, where=where, **how) as pool:
         _learn(learners, size, pool)
-    sounds = list(samples(player, size.sounds, seed))
     with Pool(plant, sample_rate_hz=RATE_HZ, timeout_s=MATCHED_WITHIN_S, **how) as pool:
         rows = _match(learners, sounds, pool)
     kinds = dict.fromkeys(sample.kind for sample in sounds)
@@ -126,7 +130,7 @@ def _learn(learners: Learners, size: Size, pool: Pool) -> None:
     )
     folder, seed = learners.folder(OURS), learners.seed
     train_on_babble(recipe, pool, folder, seed, True, "cpu", MirrorNet.load(shipped("patch")))
-    babble = load_phrases(folder / "babble")
+    babble = babble_phrases(pool, size.babble, seed, folder / "babble")
     about = {"plant": pool.name, "controls": pool.controls.name}
     about["patches_sha256"] = fingerprint(babble.patches)
     for method, (make, how) in READERS.items():
@@ -157,7 +161,7 @@ def samples(plant: Plant, count: int, seed: int) -> Iterator[Sample]:
     for number in range(count):
         score = plant.sample(np.random.default_rng((seed, number, STREAM)))
         score = replace(score, duration_s=PHRASE_S)
-        yield Sample("phrases", plant.render(score), score)
+        yield Sample(number, "phrases", plant.render(score), score)
     loud = {
         control.name: float(control.to_physical(1.0 if control.role in LOUD else 0.5))
         for control in plant.controls.own
@@ -165,12 +169,12 @@ def samples(plant: Plant, count: int, seed: int) -> Iterator[Sample]:
     for number in range(count):
         patch = plant.sample(np.random.default_rng((seed, number, STREAM, 1))).patch
         score = Score([Note(NOTE, 0.0, NOTE_S, loud)], patch, PHRASE_S)
-        yield Sample("single notes", plant.render(score), score)
+        yield Sample(number, "single notes", plant.render(score), score)
     programs = list(INSTRUMENTS)
     for number in range(count):
         program, times = programs[number % len(programs)], number // len(programs)
         phrase = next(islice(instrument_phrases(program, seed), times, None))
-        yield Sample("instruments", phrase.sound[: round(PHRASE_S * RATE_HZ)])
+        yield Sample(number, "instruments", phrase.sound[: round(PHRASE_S * RATE_HZ)])
 
 
 def ranks(rows: Sequence[dict[str, Any]], kind: str, seed: int) -> dict[str, list[float]]:

@@ -166,7 +166,7 @@ class Matchers:
             objective = RecordingObjective(self.plant, first.score, sound)
             return objective.score_at(look_for(objective).place, first.score)
 
-        nearest = NearestPatches(self.looks, self.babble, look_of(heard, first.score.notes))
+        nearest = NearestPatches(self.looks, self.babble.patches, look_of(heard, first.score.notes))
         surrogate = partial(PatchSurrogate, self.model, seed=self.seed)
         methods: dict[str, Callable[[Budget], Score]] = {
             OURS: lambda budget: refine_recording(

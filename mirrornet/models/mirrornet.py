@@ -61,7 +61,8 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "paper": Paper,
     "recording": Recording,
 }
-SHARED = "shared"  # in a card: the model in the same folder that has the weights left out
+SHARED = "shared"  # in a card: which model in the same folder has the weights that are left out
+NOTE_NETWORKS = ("encoder.salience.", "encoder.frames.")  # the beginnings of their names
 # Names of architectures in cards of earlier versions.
 RENAMED = {"notewise": "melody", "transcriber": "recording"}
 
@@ -148,21 +149,18 @@ class MirrorNet(nn.Module):
     ) -> Path:
         """Write the model and the entries `card` to a card at `path` (.json) and weights beside it.
 
-        `half` stores the weights in half precision. Those that equal the weights of the model whose
-        card is at `shared`, in the same folder, are left out and read from there.
+        `half` stores the weights in half precision. With `shared`, the card of another model for
+        recordings in the same folder, the weights of the networks that find notes are left out and
+        read from there. Raises CheckpointError if they differ.
         """
         tensors = self.state_dict()
         if half:
             tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
         if shared is not None:
-            known, others = load_checkpoint(shared)
-            known = {_renamed(key): tensor for key, tensor in known.items()}
-            tensors = {
-                key: tensor
-                for key, tensor in tensors.items()
-                if key not in known or not torch.equal(known[key], tensor)
-            }
-            card = {**card, SHARED: {"card": Path(shared).name, "sha256": others["sha256"]}}
+            known, digest = _note_networks(shared)
+            if not all(torch.equal(known[key], tensors.pop(key)) for key in known):
+                raise CheckpointError(f"{shared} finds notes with other weights.")
+            card = {**card, SHARED: {"card": Path(shared).name, "sha256": digest}}
         about = {
             "plant": self.plant,
             "control_set": self.controls.name,
@@ -185,7 +183,13 @@ class MirrorNet(nn.Module):
             architecture = RENAMED.get(architecture, architecture)
             model = cls(card["plant"], controls_of(card), architecture)
             tensors = {_renamed(key): tensor for key, tensor in tensors.items()}
-            model.load_state_dict(_shared(card, Path(path).parent, model) | tensors)
+            if SHARED in card:
+                other = Path(path).parent / Path(str(card[SHARED]["card"])).name
+                known, digest = _note_networks(other)
+                if digest != card[SHARED]["sha256"]:
+                    raise CheckpointError(f"{other} is not what {path} shares weights with.")
+                tensors |= known
+            model.load_state_dict(tensors)
         except (ControlError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path} is a checkpoint, but not of a model this version knows; use the version "
@@ -242,20 +246,12 @@ def _of_version_1(listed: list[dict[str, Any]], plant: str, name: str) -> Contro
     )
 
 
-def _shared(card: Mapping[str, Any], folder: Path, model: MirrorNet) -> dict[str, Tensor]:
-    """The weights that a model shares with another one in the same folder, if its card says so.
-
-    Raises CheckpointError if the other one is missing, damaged, or was replaced.
-    """
-    if SHARED not in card:
-        return {}
-    name, digest = str(card[SHARED]["card"]), card[SHARED]["sha256"]
-    tensors, other = load_checkpoint(folder / Path(name).name)
-    if other["sha256"] != digest:
-        raise CheckpointError(f"{name} is not the one that its weights are shared with.")
-    tensors = {_renamed(key): tensor for key, tensor in tensors.items()}
-    own = model.state_dict()
-    return {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
+def _note_networks(card: str | Path) -> tuple[dict[str, Tensor], str]:
+    """The weights that find notes of the model whose card this is, and the sha256 of all its
+    weights. Raises CheckpointError if it is missing or damaged."""
+    tensors, about = load_checkpoint(card)
+    named = {_renamed(key): tensor for key, tensor in tensors.items()}
+    return {key: t for key, t in named.items() if key.startswith(NOTE_NETWORKS)}, about["sha256"]
 
 
 def _renamed(key: str) -> str:

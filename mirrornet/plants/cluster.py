@@ -20,6 +20,7 @@ from .base import Plant
 from .worker import Player, Task, start
 
 LOST_TOO_OFTEN = 3  # failures of machines that play a task, after which the task is to blame
+FAILED_STARTS = 10  # in a row, after which no worker is started any more
 
 
 class Cluster:
@@ -49,9 +50,11 @@ class Cluster:
                     "docs/scale.md."
                 ) from error
         self.cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.failed_starts = 0
+        """How many workers failed to start since the last one that did."""
 
     def start(self, make: Callable[..., Plant]) -> "ActorWorker":
-        return ActorWorker(make)
+        return ActorWorker(make, self)
 
     def wait(self, workers: Sequence["ActorWorker"], timeout_s: float) -> None:
         ray.wait([worker.pending for worker in workers], num_returns=1, timeout=timeout_s)
@@ -60,7 +63,8 @@ class Cluster:
 class ActorWorker:
     """The pool's side of an actor; see `worker.Worker`."""
 
-    def __init__(self, make: Callable[..., Plant]):
+    def __init__(self, make: Callable[..., Plant], cluster: Cluster):
+        self._cluster = cluster
         options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0}
         actor = ray.remote(_Actor).options(**options, scheduling_strategy="SPREAD")
         self._actor = actor.remote(make)
@@ -88,15 +92,19 @@ class ActorWorker:
             answer = ray.get(self.pending)
         except exceptions.RayError as error:
             self.stop()
+            if task.work is start:
+                self._cluster.failed_starts += 1
+                if self._cluster.failed_starts == FAILED_STARTS or not self._machine_failed(error):
+                    raise PlantError(f"a worker could not start: {_in_short(error)}") from error
+                return False
             task.lost += 1
             if task.lost == LOST_TOO_OFTEN or not self._machine_failed(error):
                 task.answer = PlantError(f"its process ended: {_in_short(error)}")
-                if task.work is start:
-                    raise PlantError(f"a worker could not start: {_in_short(error)}") from error
             return False
         if task.work is not start:
             task.answer = answer
         else:
+            self._cluster.failed_starts = 0
             theirs, self._machine = answer
             if theirs != version("mirrornet"):
                 raise PlantError(

@@ -82,7 +82,7 @@ def in_order(voice: dict[str, Value]) -> dict[str, Value]:
     output levels, the loudest first. It sounds the same."""
     ordered = dict(voice)
     for stacks in TWINS.get(str(voice["algorithm"]), ()):
-        by_rank = sorted(stacks, key=lambda stack: _rank(voice, stack[0]))
+        by_rank = sorted(stacks, key=lambda stack: [_rank(voice, number) for number in stack])
         for stack, source in zip(stacks, by_rank, strict=True):
             for number, other in zip(stack, source, strict=True):
                 ordered |= {f"op{number}_{name}": voice[f"op{other}_{name}"] for name in PARAMETERS}
@@ -90,9 +90,11 @@ def in_order(voice: dict[str, Value]) -> dict[str, Value]:
 
 
 def _rank(voice: dict[str, Value], number: int) -> tuple[Value, ...]:
-    parts = (voice[f"op{number}_{name}"] for name in ("mode", "coarse", "fine", "output", "detune"))
-    mode, coarse, fine, output, detune = parts
-    return str(mode) == "fixed", coarse, fine, -int(output), detune
+    first = ("mode", "coarse", "fine", "output", "detune")
+    rest = (name for name in PARAMETERS if name not in first)
+    mode, coarse, fine, output, detune = (voice[f"op{number}_{name}"] for name in first)
+    others = (voice[f"op{number}_{name}"] for name in rest)
+    return str(mode) == "fixed", coarse, fine, -int(output), detune, *others
 
 
 def _operator(

@@ -102,9 +102,11 @@ class Plugin(NotePlant):
         fixed = {index: raw for index, (_, raw) in self.map.fixed.items()}
         # What a plug-in has before a value is set need not be what it makes of that value; and
         # hosts do not pass on a value that is no change.
+        controls = [one.index for one in self.map.of.values()]
         self._move({index: 0.0 if raw > 0.5 else 1.0 for index, raw in fixed.items()})
+        self._move(dict.fromkeys(controls, 1.0))
         self._engine.render(BLOCK / self.sample_rate_hz)
-        self._move(fixed)
+        self._move(fixed | dict.fromkeys(controls, 0.0))
 
     def note_tail_s(self, note: Note) -> float:
         releases = [

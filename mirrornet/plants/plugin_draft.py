@@ -37,6 +37,7 @@ parameters = {count}
 settling_notes = {settling}  # with these, {repeated} of {played} notes repeat themselves
 settling_s = 0.03
 tail_s = 0.3
+transposition = {transposition}  # {heard}
 """
 
 
@@ -48,8 +49,11 @@ class Guess(NamedTuple):
     """Of its control in a map."""
 
 
-def draft(found: dict[str, Any], plugin: str) -> tuple[str, list[list[str]]]:
-    """The text of a map for the findings of `probe`, and a table of the parameters to show."""
+def draft(
+    found: dict[str, Any], plugin: str, transposition: int | None = None
+) -> tuple[str, list[list[str]]]:
+    """The text of a map for the findings of `probe`, and a table of the parameters to show. The
+    transposition is what was heard, in semitones above the keys; None if that is not clear."""
     heard = [one for one in found["parameters"] if one["heard_db"] > HEARD_DB]
     held = [one for one in found["parameters"] if one not in heard]
     names, roles = _names(heard), _roles(heard)
@@ -57,6 +61,8 @@ def draft(found: dict[str, Any], plugin: str) -> tuple[str, list[list[str]]]:
     shared = [name for name, role in zip(names, roles, strict=True) if role != "level"]
     facts = {key: found[key] for key in ("count", "repeated", "played")}
     facts["settling"] = found["settling_notes"]
+    facts["transposition"] = transposition or 0
+    facts["heard"] = "semitones" if transposition is not None else "not heard: check it by ear"
     text = HEAD.format(name=json.dumps(_slug(found["name"])), plugin=json.dumps(plugin), **facts)
     text += f"\n[sets]\npatch = {json.dumps(shared)}\n\n[fixed]\n"
     for one in held:

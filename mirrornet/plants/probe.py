@@ -22,6 +22,8 @@ RATE_HZ = 44100
 TEXTS = 101  # values of each parameter whose texts are read
 KEY, VELOCITY, GATE_S, LISTENED_S = 60, 100, 0.5, 0.8
 KEYS = (36, 79, 55)  # of notes of random patches
+SCALE = (48, 55, 60, 67, 72)  # keys that are played to hear what sounds
+SOFT, LOUD = 40, 120  # velocities that are compared
 SETTLING_S, APART_BLOCKS = 0.03, 24
 COUNTS = (0, 1, 2, 3, 4, 6, 8)  # of settling notes that are tried
 SAME = 1e-6  # largest difference of samples that counts as none
@@ -38,8 +40,9 @@ def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
 
     Returns a dictionary with `name`, `count` (of parameters without those for MIDI controllers),
     `settling_notes` (the least that help), `repeated` (how many of `played` notes repeat
-    themselves with them) and `parameters`, each with `index`, `name`, `label`, `value` (as loaded),
-    `texts` (for 101 values), `heard_db` and `pure`.
+    themselves with them), `velocity_db` (how much the colour of a note changes with its velocity),
+    `scale` (the sounds of the keys `SCALE`, at `RATE_HZ`, as loaded) and `parameters`, each with
+    `index`, `name`, `label`, `value` (as loaded), `texts` (for 101 values), `heard_db` and `pure`.
 
     Raises PlantError if it crashes, hangs, or is no instrument.
     """
@@ -60,6 +63,8 @@ def probe(path: Path, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         if not out.is_file():
             raise PlantError(f"{path} ended its process with exit code {code} while it was probed.")
         found = json.loads(out.read_text())
+        if (scale := _scale_file(out)).is_file():
+            found["scale"] = np.load(scale)
     if problem := found.get("problem"):
         raise PlantError(problem)
     return found
@@ -94,17 +99,23 @@ class _Probed:
         self._set(index, self.loaded[index])
         return found
 
-    def play(self, values: dict[int, float], key: int = KEY) -> np.ndarray:
+    def play(
+        self, values: dict[int, float], key: int = KEY, velocity: int = VELOCITY
+    ) -> np.ndarray:
         for index, value in values.items():
             self._set(index, value)
         self._plugin.clear_midi()
         apart_s = APART_BLOCKS * BLOCK / RATE_HZ
         for number in range(self.settling):
-            self._plugin.add_midi_note(key, VELOCITY, number * apart_s, SETTLING_S)
+            self._plugin.add_midi_note(key, velocity, number * apart_s, SETTLING_S)
         start_s = self.settling * apart_s
-        self._plugin.add_midi_note(key, VELOCITY, start_s, GATE_S)
+        self._plugin.add_midi_note(key, velocity, start_s, GATE_S)
         self._engine.render(start_s + LISTENED_S)
         return self._plugin.get_audio().mean(0)[round(start_s * RATE_HZ) :]
+
+
+def _scale_file(out: Path) -> Path:
+    return out.with_suffix(".npy")
 
 
 def _difference_db(one: np.ndarray, other: np.ndarray) -> float:
@@ -118,7 +129,13 @@ def _difference_db(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(a - b)[loud].mean()) if loud.any() else 0.0
 
 
-def _find(path: str) -> dict[str, Any]:
+def _colour_db(one: np.ndarray, other: np.ndarray) -> float:
+    """The difference of two sounds beside their loudness."""
+    peaks = (max(float(np.abs(x).max()), 1e-9) for x in (one, other))
+    return _difference_db(*(x / peak for x, peak in zip((one, other), peaks, strict=True)))
+
+
+def _find(path: str, scale: Path) -> dict[str, Any]:
     probed = _Probed(path)
     if np.abs(probed.play(probed.loaded)).max() < 1e-5:
         return {"problem": f"{path} is silent as it is loaded; is it an instrument?"}
@@ -152,6 +169,8 @@ def _find(path: str) -> dict[str, Any]:
     least = min(impure.values())
     settling = min(count for count in trials if impure[count] <= (least and least + 1))
     probed.settling, rest = settling, trials[settling]
+    np.save(scale, np.stack([probed.play(probed.loaded, key) for key in SCALE]))
+    soft, loud = (probed.play(probed.loaded, velocity=v) for v in (SOFT, LOUD))
     heard = dict.fromkeys(probed.names, 0.0)
     for context in [probed.loaded, *_contexts(probed, texts, CONTEXTS, NEAR)]:
         base = probed.play(context)
@@ -169,6 +188,7 @@ def _find(path: str) -> dict[str, Any]:
         "settling_notes": settling,
         "played": len(rest),
         "repeated": len(rest) - impure[settling],
+        "velocity_db": _colour_db(soft, loud),
         "parameters": [
             {
                 "index": index,
@@ -206,7 +226,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
-        found = _find(path)
+        found = _find(path, _scale_file(Path(out)))
     except ImportError as error:
         found = {"problem": f"plug-ins need dawdreamer ({error}): {INSTALL}"}
     except RuntimeError as error:

@@ -5,7 +5,7 @@ spectrograms, a shard at a time; each shard is written when it is complete, and 
 continues with the next one. Rows on which the plant failed are reported and left out.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,11 @@ class Phrases:
         return len(self.patches)
 
 
-def load_phrases(folder: Path) -> Phrases:
-    """All phrases whose shards are in `folder`."""
-    shards = [load_file(file) for file in sorted(folder.glob("*.safetensors"))]
-    return Phrases(
-        *(np.concatenate([shard[key] for shard in shards]) for key in ("notes", "knobs", "heard"))
-    )
+def phrase_shards(folder: Path) -> Iterator[Phrases]:
+    """The phrases that are stored in `folder`, shard by shard."""
+    for file in sorted(folder.glob("*.safetensors")):
+        shard = load_file(file)
+        yield Phrases(shard["notes"], shard["knobs"], shard["heard"])
 
 
 def listen(

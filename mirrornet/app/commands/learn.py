@@ -50,6 +50,8 @@ ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from
     (3, "full"): "6 hours",
 }
 
+ABOUT_PATCHES = {"quick": "2 hours", "full": "10 hours"}
+
 
 def learn(
     recipe: Recipe = "mirror",
@@ -299,6 +301,8 @@ def bench(
     from ..console import Console
 
     how = {"resume": resume, "where": pool, "progress": Console().progress}
+    if plant is not None and (recordings or variant is not None or experiment != 1):
+        raise MirrorNetError("--plant is a comparison of its own; leave out what else to match.")
     if recordings:
         from ...experiments.recordings import run_recordings
         from ...experiments.tables import (
@@ -317,6 +321,7 @@ def bench(
         from ...experiments.patches import run_patches
         from ...experiments.tables import patches_table
 
+        say(f"The comparison takes about {ABOUT_PATCHES[budget]} on two cores with a fast plant.")
         written = run_patches(plant, budget, seed, **how)
         _print_tables(written, patches_table)
         say(f"Written to {written}.")

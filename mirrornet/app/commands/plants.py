@@ -8,6 +8,8 @@ from ...errors import OutputError
 from ..options import MapFile, PlantsToList, PluginFile
 from ..terminal import say
 
+PURE_GAIN_DB = 0.3  # change of a note's colour with velocity below which it is none
+
 if TYPE_CHECKING:
     from ...controls import Control
 
@@ -58,11 +60,14 @@ def _reach(control: "Control") -> str:
 def plants_map(plugin: PluginFile, out: MapFile = None) -> None:
     """Probe a plug-in, and write a first control map of it.
 
-    It finds the kinds and units of its parameters, which of them are audible, and how many unheard
-    notes before each note make it repeat itself. Complete the map, then give it as `--plant`.
+    It finds the kinds and units of its parameters, which of them are audible, how many unheard
+    notes before each note make it repeat itself, and whether it sounds the keys that are played.
+    Complete the map, then give it as `--plant`.
     """
+    from ...matching.transposition import heard_transposition
+    from ...models.mirrornet import MirrorNet, shipped
     from ...plants.plugin_draft import draft
-    from ...plants.probe import probe
+    from ...plants.probe import RATE_HZ, SCALE, probe
     from ...storage import check_place, write_atomically
     from ..console import print_table
 
@@ -72,7 +77,9 @@ def plants_map(plugin: PluginFile, out: MapFile = None) -> None:
     check_place(out, parents=False, instead="name another file with --out")
     say(f"Probing {plugin} ...")
     found = probe(plugin)
-    text, rows = draft(found, str(plugin.resolve()))
+    reader = MirrorNet.load(shipped("patch"))
+    transposition = heard_transposition(reader, found["scale"], SCALE, RATE_HZ)
+    text, rows = draft(found, str(plugin.resolve()), transposition)
     write_atomically(out, lambda file: file.write_text(text, "utf-8"))
     print_table(rows)
     heard = sum(row[2] != "held" for row in rows[1:])
@@ -81,4 +88,8 @@ def plants_map(plugin: PluginFile, out: MapFile = None) -> None:
         f"unheard notes before each note, {found['repeated']} of {found['played']} notes repeat "
         "themselves."
     )
+    where = "above the keys" if (transposition or 0) >= 0 else "below the keys"
+    heard_at = "not clear" if transposition is None else f"{abs(transposition)} semitones {where}"
+    gain = "only the loudness" if found["velocity_db"] < PURE_GAIN_DB else "the colour, too"
+    say(f"What sounds is {heard_at}. Velocity changes {gain}; matches find levels by playing.")
     say(f"Written to {out}. Complete it; then: mirrornet match SOUND --plant {out} --refine 500")

@@ -128,9 +128,11 @@ def train_reader(
             with fast_arithmetic(device):
                 sounds = compressed(on(device, babble.heard[rows, :CHANNELS]))
                 loss = model.loss(sounds, on(device, babble.patches[rows]))
-            return Losses(loss, {"read_back": loss})
+            return Losses(loss, {"loss": loss})
 
-        for _ in fit(run, f"Learning {name}", steps, model, {"adam": adam}, losses, seed, 1.0):
+        for _ in fit(
+            run, f"Learning {name}", steps, model, {"adam": adam}, losses, seed, recipe.clip
+        ):
             pass
 
     how = {"seed": seed, "resume": True, "device": "cpu", "progress": progress}

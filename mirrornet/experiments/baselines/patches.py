@@ -44,13 +44,18 @@ def cma_es(objective: RecordingObjective, budget: Budget, seed: Seed) -> Heard:
 
 
 class NearestPatches(Search):
-    """The patches of the babble, in order of the distance of `looks`, its phrases, to `look`."""
+    """The `patches` of the babble, in order of the distance of `looks`, its phrases, to `look`."""
 
     name = "nearest in the babble"
 
-    def __init__(self, looks: Float[np.ndarray, "phrase point"], babble: Phrases, look: Look):
-        distances = ((looks - look) ** 2).sum(1)
-        self._left = babble.patches[np.argsort(distances, kind="stable")].astype(float)
+    def __init__(
+        self,
+        looks: Float[np.ndarray, "phrase point"],
+        patches: Float[np.ndarray, "phrase row"],
+        look: Look,
+    ):
+        distances = [np.square(one - look).sum() for one in looks]  # one by one, to save memory
+        self._left = patches[np.argsort(distances, kind="stable")].astype(float)
 
     def ask(self) -> Float[np.ndarray, "row control note=1"]:
         asked, self._left = self._left[:1], self._left[1:]
