@@ -33,9 +33,8 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # there they find the plants
-        # A machine counts as dead after a second, not half a minute.
-        patch.setenv("RAY_health_check_period_ms", "300")
-        patch.setenv("RAY_health_check_failure_threshold", "3")
+        # A machine counts as dead after five seconds, not half a minute.
+        patch.setenv("RAY_health_check_period_ms", "1000")
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)

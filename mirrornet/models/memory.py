@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..cochlea import CHANNELS
 from ..features import FRAME_S
 from ..score import ONSET_VALUE, PITCH_VALUE
-from .reader import BEFORE, WINDOW, note_windows
+from .reader import BEFORE, WINDOW, next_onsets, note_windows
 from .salience import from_fundamental
 
 KEY = 48  # principal components
@@ -104,8 +104,7 @@ def description(
     """The average note of each sound. `heard` is uncompressed; notes that are no more are NaN."""
     onsets = notes[..., ONSET_VALUE] / FRAME_S
     real = ~onsets.isnan()
-    ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], torch.nan)], 1)
-    ends = ends.nan_to_num(nan=float(heard.shape[-1]))
+    ends = next_onsets(onsets, heard.shape[-1])
     windows = note_windows(heard[:, :CHANNELS], onsets.nan_to_num(nan=-9.0), ends)
     pitches = notes[..., PITCH_VALUE].nan_to_num()
     aligned = from_fundamental(windows.flatten(0, 1), pitches.flatten())

@@ -216,6 +216,13 @@ def pick_onsets(logits: Float[Tensor, "batch frame"], notes: int) -> Float[Tenso
     return torch.cat([torch.zeros_like(onsets[:, :1]), onsets[:, 1:]], 1)
 
 
+def next_onsets(onsets: Float[Tensor, "batch note"], frames: int) -> Float[Tensor, "batch note"]:
+    """Where the window of each note ends, in frames: at the next onset, or at the end of the sound.
+    Onsets of notes that are no more are NaN."""
+    following = F.pad(onsets[:, 1:], (0, 1), value=torch.nan)
+    return following.nan_to_num(nan=float(frames))
+
+
 def note_windows(
     heard: Float[Tensor, "batch channel frame"],
     onsets: Float[Tensor, "batch note"],
@@ -227,7 +234,7 @@ def note_windows(
     frames = heard.shape[-1]
     at = onsets[..., None] + torch.arange(-BEFORE, WINDOW - BEFORE, device=heard.device)
     if ends is None:
-        ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], frames)], 1)
+        ends = next_onsets(onsets, frames)
     ends = ends[..., None]
     mine = ((at > onsets[..., None] - BEFORE - 1) & (at >= 0) & (at < ends - 0.5)).float()
     low = at.detach().floor().nan_to_num().clamp(0, frames - 2)

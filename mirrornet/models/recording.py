@@ -15,6 +15,7 @@ from ..controls import ControlSpace
 from ..features import FRAME_S
 from ..score import ONSET_VALUE, PITCH_VALUE
 from .phrasewise import PhraseDecoder
+from .reader import next_onsets
 from .transcriber import Transcriber
 
 SEEN = 160  # frames of a sound that the decoder predicts in a training step
@@ -70,7 +71,7 @@ def read_patch(encoder: Transcriber, S: Spectrogram, notes: Notes) -> tuple[Note
     the patch. All but the levels are clipped to 0..1."""
     real = ~notes[..., PITCH_VALUE].isnan()
     onsets = notes[..., ONSET_VALUE] / FRAME_S
-    ends = F.pad(onsets[:, 1:], (0, 1), value=torch.nan).nan_to_num(nan=float(S.shape[-1]))
+    ends = next_onsets(onsets, S.shape[-1])
     places = notes[..., PITCH_VALUE].nan_to_num(), onsets.nan_to_num(nan=-9.0), ends
     said = encoder.opinions(torch.log1p(4 * S[:, :CHANNELS]) / 4, *places)
     agreed, _ = encoder.agree(said, real.float())

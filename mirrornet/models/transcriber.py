@@ -18,7 +18,15 @@ from ..cochlea import CHANNELS
 from ..controls import ControlSpace
 from ..score import PITCH_VALUE
 from .memory import Memory
-from .reader import WINDOW, ConvBlock, centroid, note_windows, onset_marks, window_layers
+from .reader import (
+    WINDOW,
+    ConvBlock,
+    centroid,
+    next_onsets,
+    note_windows,
+    onset_marks,
+    window_layers,
+)
 from .rows import NoteColumns, RowCode
 from .salience import LOWEST_MIDI, PITCHES, Salience, from_fundamental
 from .vibrato import BANDS, drift
@@ -170,8 +178,7 @@ class Transcriber(nn.Module):
         each note's) and of the notes' levels and other controls. `notes` and `knobs` are `notes`
         and `patches` of `dataset.Phrases`."""
         onsets = notes[..., 1] / frame_s
-        ends = torch.cat([onsets[:, 1:], torch.full_like(onsets[:, :1], torch.nan)], 1)
-        ends = ends.nan_to_num(nan=float(heard.shape[-1]))
+        ends = next_onsets(onsets, heard.shape[-1])
         real = ~onsets.isnan()
         chance = torch.rand(onsets.shape, generator=generator).to(onsets.device)
         some = (chance + real).topk(min(ASKED, onsets.shape[1])).indices
