@@ -11,6 +11,7 @@ from faulty_plant import ABORT, BUG, EXIT, HANG, HOG, NAN, SEGFAULT, Faulty, Wit
 from toy_plant import Toy
 
 from mirrornet.errors import PlantError
+from mirrornet.events import Event, Progress
 from mirrornet.plants.pool import Pool
 
 ray = pytest.importorskip("ray")
@@ -35,6 +36,7 @@ def cluster():
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # there they find the plants
         # A machine counts as dead after five seconds, not half a minute.
         patch.setenv("RAY_health_check_period_ms", "1000")
+        patch.setenv("RAY_worker_niceness", "0")  # or they wait for all else that runs
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
@@ -98,6 +100,20 @@ def test_a_machine_lost_in_the_middle_costs_no_row_and_a_new_one_joins_in(cluste
         # The workers on both machines are busy again.
         np.testing.assert_array_equal(list(pool.render(MELODIES, 2)), wanted)
         assert len({worker._machine for worker in pool._crew}) == 2  # pyright: ignore
+
+
+def test_a_full_cluster_is_waited_for_and_the_user_told(cluster, monkeypatch):
+    monkeypatch.setattr("mirrornet.plants.pool.WAITING_S", 0.5)
+    said = []
+    others = Pool(Toy, where="ray")  # has all cores
+
+    def told(event: Event) -> None:
+        said.append(event.text)
+        others.close()
+
+    with Pool(Toy, 1, where="ray", progress=Progress(told)) as pool:
+        np.testing.assert_array_equal(list(pool.render(MELODIES[:2])), Toy().render(MELODIES[:2]))
+    assert said == ["Waiting for workers to start; is a core free for them?"]
 
 
 def test_a_plant_that_cannot_be_made(cluster):

@@ -24,7 +24,8 @@ PLANTS = {
 def tone(pitch_midi: float) -> np.ndarray:
     times_s = np.arange(RATE_HZ // 2) / RATE_HZ
     hz = 440 * 2 ** ((pitch_midi - 69) / 12)
-    return sum(np.sin(2 * np.pi * n * hz * times_s) / n for n in range(1, 6)) / 4
+    harmonics = [np.sin(2 * np.pi * n * hz * times_s) / n for n in range(1, 6)]
+    return np.sum(harmonics, axis=0) / 4
 
 
 @pytest.mark.parametrize("above", [-12, 0, 7])

@@ -37,6 +37,7 @@ class Cluster:
         if not ray.is_initialized():  # it stays so until this program ends
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # report nothing to anyone
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of it
+            os.environ.setdefault("RAY_worker_niceness", "0")  # of workers on this machine; else 15
             try:
                 ray.init(
                     address=address if "://" in address else None,

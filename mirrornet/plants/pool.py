@@ -10,6 +10,8 @@ A script that starts a pool must do so under `if __name__ == "__main__":`, becau
 imports the script again.
 """
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -32,6 +34,7 @@ from .worker import Processes, Task, Worker, Workers, start
 
 LOCAL = "local"
 INSTALL = "pip install 'ray[client]>=2.60'"
+WAITING_S = 30.0  # for the first worker, after which the user is told
 STRIKES = 3  # failures after which a row is not played again
 
 Seed = Sequence[int]
@@ -210,7 +213,11 @@ class Pool:
 
     def _answer(self, task: Task) -> Any:
         """Run the workers until `task` is answered."""
+        patient_until_s = time.monotonic() + WAITING_S
         while task.answer is None:
+            if time.monotonic() > patient_until_s and not any(w.used for w in self._crew):
+                self.progress.say("Waiting for workers to start; is a core free for them?")
+                patient_until_s = math.inf
             if not self._crew:
                 raise PlantError("the pool is closed; use it inside its `with` block.")
             for n, worker in enumerate(self._crew):
