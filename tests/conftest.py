@@ -44,8 +44,11 @@ with install_import_hook([f"mirrornet.{name}" for name in CHECKED], "typechecker
     from mirrornet.plants import load_plant
     from mirrornet.score import melody_score
 
-# A shell starts background jobs with Ctrl-C ignored, and children inherit that; some tests send it.
+# A shell starts background jobs with Ctrl-C ignored, nohup with SIGHUP, and children inherit that;
+# some tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
