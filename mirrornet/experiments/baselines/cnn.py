@@ -22,8 +22,9 @@ class CnnRegressor(Regressor):
     """CNN regressor, `(batch, channel=128, frame) -> (batch, control, note)`; see `Regressor`."""
 
     def __init__(self, controls: int, notes: int = 5, frames: int = 250):
+        body = layers(frames)  # first, as initial weights are drawn in this order
         head = nn.Linear(HIDDEN, notes * outputs(controls))
-        super().__init__(layers(frames), head, controls, notes, frames)
+        super().__init__(body, head, controls, notes, frames)
 
 
 def layers(frames: int) -> nn.Sequential:
