@@ -36,6 +36,9 @@ PULL = 0.2  # weight of the squared distance from the knobs that were read, as a
 TRUSTED = 0.05  # a decoder's error for which this holds; it grows with the square of the error
 RECALLED = 128  # patches of the memory that the decoder compares
 FAR = 1.0  # weight of a memory's distance, which is relative to the median of all
+# A number of fewer values (an octave, a ratio of frequencies) stays as it was remembered: a decoder
+# is smooth, and the sound of what lies between two values, or beyond the next one, is another.
+STEPPED = 64
 NEARBY = 0.02  # step size of finite differences
 EDGE = 0.02  # least distance of a start from the ends of the range
 PROPOSED = 2  # patches that are proposed to refinement
@@ -182,6 +185,9 @@ class _Surrogate:
         self.is_class = torch.zeros(len(knobs), dtype=torch.bool)
         self.locked = torch.zeros(len(knobs), dtype=torch.bool)
         self.is_class[[row for row, _ in self.decoder.code.classes]] = True
+        if len(memory):
+            few = [c.kind == "integer" and c.steps < STEPPED for c in model.controls.patch.rows]
+            self.is_class |= torch.tensor(few)
 
     def levels(self) -> Float[Tensor, "1 note"]:
         """Levels of the notes, 0..1; zeros for a plant without this control."""

@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ..errors import CheckpointError
 from ..storage import write_atomically
 
 FORMAT = "mirrornet checkpoint 1"
+SCALE = " (step)"  # ends the names of what the steps of 8-bit weights are worth
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
@@ -83,6 +85,29 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         return load(data), card
     except SafetensorError as error:
         raise CheckpointError(f"{weights} is not a safetensors file ({error}).") from error
+
+
+def in_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as whole numbers of 8 bits, with a scale for each row; biases in half precision."""
+    stored = {}
+    for key, tensor in tensors.items():
+        if tensor.dim() < 2:
+            stored[key] = tensor.half()
+            continue
+        largest = tensor.abs().amax([*range(1, tensor.dim())], keepdim=True)
+        scale = (largest / 127).clamp(min=1e-7).half().float()
+        stored[key] = (tensor / scale).round().clamp(-127, 127).to(torch.int8)
+        stored[key + SCALE] = scale.half()
+    return stored
+
+
+def from_bytes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `in_bytes`; other tensors are unchanged."""
+    return {
+        key: tensor * tensors[key + SCALE].float() if key + SCALE in tensors else tensor
+        for key, tensor in tensors.items()
+        if not key.endswith(SCALE)
+    }
 
 
 def provenance() -> dict[str, Any]:

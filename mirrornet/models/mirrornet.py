@@ -21,7 +21,7 @@ from ..controls import MOST_ENTRIES, Control, ControlSpace
 from ..errors import CheckpointError, ControlError, PlantError
 from ..plants import find_plant, is_file
 from ..runtime import own_settings
-from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
+from .checkpoints import fingerprint, from_bytes, in_bytes, load_checkpoint, save_checkpoint
 from .melody import Melody, Paper
 from .recording import Recording
 
@@ -62,6 +62,7 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "recording": Recording,
 }
 SHARED = "shared"  # in a card: which model in the same folder has the weights that are left out
+COARSE = "encoder.note."  # the beginning of the names of weights that 8 bits do for
 NOTE_NETWORKS = ("encoder.salience.", "encoder.frames.")  # the beginnings of their names
 # Names of architectures in cards of earlier versions.
 RENAMED = {"notewise": "melody", "transcriber": "recording"}
@@ -151,11 +152,14 @@ class MirrorNet(nn.Module):
 
         `half` stores the weights in half precision. With `shared`, the card of another model for
         recordings in the same folder, the weights of the networks that find notes are left out and
-        read from there. Raises CheckpointError if they differ.
+        read from there, and those of the network that reads patches are stored in 8 bits, which
+        leaves room for memories. Raises CheckpointError if the networks that find notes differ.
         """
         tensors = self.state_dict()
+        coarse = {k: t for k, t in tensors.items() if shared and k.startswith(COARSE)}
         if half:
             tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
+        tensors |= in_bytes(coarse)
         if shared is not None:
             known, digest = _note_networks(shared)
             if not all(torch.equal(known[key], tensors.pop(key)) for key in known):
@@ -182,7 +186,7 @@ class MirrorNet(nn.Module):
             architecture: Any = card["architecture"]
             architecture = RENAMED.get(architecture, architecture)
             model = cls(card["plant"], controls_of(card), architecture)
-            tensors = {_renamed(key): tensor for key, tensor in tensors.items()}
+            tensors = from_bytes({_renamed(key): tensor for key, tensor in tensors.items()})
             if SHARED in card:
                 other = Path(path).parent / Path(str(card[SHARED]["card"])).name
                 known, digest = _note_networks(other)
