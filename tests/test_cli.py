@@ -234,6 +234,8 @@ def test_plants_says_what_ships_and_what_is_missing(capsys):
     lines = [line.split(maxsplit=4) for line in capsys.readouterr().out.splitlines()[1:-1]]
     found = {(line[0], line[1]): line[2:] for line in lines}
     assert found["vital", "patch"] == ["18", "ship"]
+    assert found["dx7", "all"][:2] == ["146", "ship"]
+    assert found["dx7", "pair"][1] == "-"
     assert found["diva", "set2"] == ["10", "-", "from u-he.com, with a licence"]
 
 

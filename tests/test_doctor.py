@@ -18,7 +18,7 @@ from mirrornet.app.doctor import CHECKS, GOLDEN, SETS_OF_VITAL, ProblemError, ex
 from mirrornet.errors import PlantError
 from mirrornet.models import mirrornet as mirror
 from mirrornet.plants import plant_kinds
-from mirrornet.plants.vital import SET1
+from mirrornet.plants.vital import SET1, SET2
 
 SOUND = 0.1 * np.sin(0.2 * np.arange(32000)).astype(np.float32)
 
@@ -158,13 +158,16 @@ def test_a_plant_that_plays_wrong(monkeypatch, sounds, words):
 
 
 def test_weights_that_are_damaged(tmp_path, monkeypatch):
-    path = mirror.MirrorNet("vital", SET1).save(tmp_path / "model.json", {})
-    monkeypatch.setattr(mirror, "shipped", lambda controls: path)
-    assert "million weights for vital, undamaged" in doctor.check_model()
-    weights = next(tmp_path.glob("*.safetensors"))
+    for space in (SET1, SET2):
+        mirror.MirrorNet("vital", space).save(tmp_path / f"vital-{space.name}.json", {})
+    monkeypatch.setattr(
+        mirror, "shipped", lambda controls, plant: tmp_path / f"{plant}-{controls}.json"
+    )
+    assert doctor.check_models() == "the weights that ship are undamaged: vital-set1, vital-set2"
+    weights = next(tmp_path.glob("vital-set2-*.safetensors"))
     os.truncate(weights, weights.stat().st_size - 1)
     with pytest.raises(ProblemError, match=r"is damaged .* install that again"):
-        doctor.check_model()
+        doctor.check_models()
 
 
 def test_little_room(tmp_path, monkeypatch):

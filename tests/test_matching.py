@@ -150,5 +150,7 @@ def test_fewer_than_no_renders_are_refused():
 
 
 def test_what_ships_for_no_such_controls_is_said():
-    with pytest.raises(mn.CheckpointError, match="weights ship for the control sets patch, set1"):
+    with pytest.raises(
+        mn.CheckpointError, match="weights ship for the control sets 48, patch, set1"
+    ):
         mn.load_model(None, "set3")

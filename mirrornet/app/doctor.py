@@ -129,16 +129,24 @@ def _played(plant: Any, scores: list[Any]) -> list[Any]:
     return [plant.render(replace(score, duration_s=EXCERPT_S)) for score in scores]
 
 
-def check_model() -> str:
-    """Load the shipped weights, which verifies their sha256."""
-    from ..models.mirrornet import load_model
+def check_models() -> str:
+    """Load all shipped weights, which verifies their sha256."""
+    from ..models.mirrornet import MirrorNet, shipped, ships
+    from ..plants import plant_kinds
 
-    try:
-        model = load_model()
-    except CheckpointError as error:
-        raise ProblemError(f"{error} It came with mirrornet: install that again.") from error
-    weights = sum(weight.numel() for weight in model.parameters())
-    return f"{weights / 1e6:.1f} million weights for {model.plant}, undamaged"
+    undamaged = []
+    for name, kind in plant_kinds().items():
+        for controls, space in kind.control_sets.items():
+            if not ships(space, name):
+                continue
+            try:
+                MirrorNet.load(shipped(controls, name))
+            except CheckpointError as error:
+                raise ProblemError(
+                    f"{error} It came with mirrornet: install that again."
+                ) from error
+            undamaged.append(f"{name}-{controls}")
+    return f"the weights that ship are undamaged: {', '.join(undamaged)}"
 
 
 def check_disk() -> str:
@@ -176,7 +184,7 @@ CHECKS: Mapping[str, Callable[[], str]] = {
     "versions": check_versions,
     "front end": check_front_end,
     "vital": check_plant,
-    "model": check_model,
+    "model": check_models,
     "disk": check_disk,
     "memory": check_memory,
 }

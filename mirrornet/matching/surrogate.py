@@ -186,7 +186,8 @@ class _Surrogate:
         self.locked = torch.zeros(len(knobs), dtype=torch.bool)
         self.is_class[[row for row, _ in self.decoder.code.classes]] = True
         if len(memory):
-            few = [c.kind == "integer" and c.steps < STEPPED for c in model.controls.patch.rows]
+            rows = model.controls.patch.rows
+            few = [row.kind == "integer" and row.high - row.low < STEPPED for row in rows]
             self.is_class |= torch.tensor(few)
 
     def levels(self) -> Float[Tensor, "1 note"]:

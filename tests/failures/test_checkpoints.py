@@ -287,7 +287,7 @@ def test_a_model_of_other_controls(path):
 
 def test_a_control_set_that_no_weights_ship_for_is_told_from_those_that_have_some():
     with pytest.raises(
-        CheckpointError, match="sets patch, set1, set2, not for theremin; learn some"
+        CheckpointError, match="sets 48, patch, set1, set2, not for theremin; learn some"
     ):
         load_model(controls="theremin")
 
@@ -307,8 +307,16 @@ def test_weights_shared_with_another_model_in_the_folder(tmp_path):
     card = second.save(tmp_path / "second.json", {}, half=True, shared=shared)
     sizes = [path.with_name(json.loads(path.read_bytes())["weights"]) for path in (whole, card)]
     notes = sum(2 * weight.numel() for weight in first.encoder.note_weights())
-    assert sizes[1].stat().st_size < sizes[0].stat().st_size - 0.9 * notes
-    assert MirrorNet.load(card).fingerprint == MirrorNet.load(whole).fingerprint
+    coarse = sum(weight.numel() for weight in first.encoder.note.parameters())  # in 8 bits, not 16
+    assert sizes[1].stat().st_size < sizes[0].stat().st_size - 0.9 * (notes + coarse)
+    known = MirrorNet.load(whole).state_dict()
+    for key, weight in MirrorNet.load(card).state_dict().items():
+        if key.startswith("encoder.note.") and weight.dim() > 1:
+            step = known[key].abs().flatten(1).amax(1) / 127
+            off = (weight - known[key]).abs().flatten(1).amax(1)
+            assert (off <= 0.6 * step + 1e-6).all()
+        else:
+            assert torch.equal(weight, known[key])
     MirrorNet("vital", space, "recording").save(shared, {}, half=True)
     with pytest.raises(CheckpointError, match=r"first\.json is not what .*second\.json shares"):
         MirrorNet.load(card)

@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         (f"match {MELODY} --out {'x' * 300}", "cannot be written (File name too long)"),
         (f"match {MELODY} --plant moog", "there is no plant 'moog'"),
         (f"match {MELODY} --plant soundfont", "no weights ship for soundfont (melody); learn some"),
-        (f"match {MELODY} --plant dx7", "no weights ship for dx7 (all); add --refine 500 to"),
+        (f"match {MELODY} --plant dx7-pair", "no weights ship for dx7 (pair)"),
         (f"match {MELODY} --model gone.json", "there is no checkpoint at gone.json"),
         (f"match {MELODY} --model taken", "there is no checkpoint at taken/model.json"),
         (f"match {MELODY} --model notes.txt", "notes.txt is not the card of a mirrornet"),

@@ -30,6 +30,7 @@ from ..options import (
 from ..terminal import say
 
 if TYPE_CHECKING:
+    from ...controls import ControlSpace
     from ...models.mirrornet import MirrorNet
 
 SEED_TARGETS = 400  # as in the paper
@@ -162,7 +163,7 @@ def _learn_recordings(
     check_folder(out, resume)
     plan, reader = PHRASE_RECIPES[budget], None
     if start is not None:
-        plan, reader = replace(plan, note_epochs=0), _recording_model(start)
+        plan, reader = replace(plan, note_epochs=0), _recording_model(_started(start))
     rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ
     options = {"controls": controls, "sample_rate_hz": rate_hz}
     with Pool(plant, progress=Console().progress, where=pool, **options) as players:
@@ -180,13 +181,23 @@ def _say_learned(plant: str, out: Path) -> None:
     say(f"Learned. To use it: mirrornet match SOUND{by} --model {out}")
 
 
-def _recording_model(start: str) -> "MirrorNet":
-    """The model "shipped", or at a path; CheckpointError unless it reads recordings."""
-    from ...models.mirrornet import load_model
+def _started(start: str, space: "ControlSpace | None" = None, plant: str = "vital") -> Path:
+    """The card of a model for recordings: at a path; or, if "shipped", the one that ships for a
+    plant with these controls, and if none does, the one that ships for Vital."""
+    from ...models.mirrornet import card_of, shipped, ships
 
-    model = load_model(None if start == "shipped" else start, "patch")
+    if start != "shipped":
+        return card_of(start, "patch")
+    return shipped(space.name, plant) if space and ships(space, plant) else shipped("patch")
+
+
+def _recording_model(card: Path) -> "MirrorNet":
+    """The model of a card; CheckpointError unless it reads recordings."""
+    from ...models.mirrornet import MirrorNet
+
+    model = MirrorNet.load(card)
     if model.architecture != "recording":
-        raise CheckpointError(f"{start} is no model that reads recordings; use --start shipped.")
+        raise CheckpointError(f"{card} is no model that reads recordings; use --start shipped.")
     return model
 
 
@@ -204,7 +215,6 @@ def _listen_to_folder(
     from ...export.report import percent
     from ...matching.match import EXPORT_RATE_HZ, check_plays
     from ...models.checkpoints import load_checkpoint
-    from ...models.mirrornet import card_of
     from ...plants import load_plant
     from ...training.trainer import check_folder
     from ..console import Console
@@ -220,12 +230,13 @@ def _listen_to_folder(
             "to learn from recordings, a model must know the synthesizer: add --start shipped. For "
             "melodies of five notes in 2 s, add --controls set1 instead."
         )
-    model = _recording_model(start)
     player = load_plant(plant, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
+    begun = _started(start, player.controls, player.name)
+    model = _recording_model(begun)
     check_plays(model, player.name, player.controls)
     progress = Console().progress
     split = split_folder(folder, Path(os.path.realpath(out)), seed, progress)
-    card = load_checkpoint(card_of(None if start == "shipped" else start, "patch"))[1]
+    card = load_checkpoint(begun)[1]
     if set(split.sounds_sha256) & set(card.get("learned", {}).get("sounds_sha256", ())):
         say("Beware: the start has listened to some of these, so it is no fair judge of itself.")
     say(
