@@ -18,12 +18,19 @@ from ..score import DURATION, PITCH
 
 MAPS = Path(__file__).parent / "maps"
 VELOCITY = Control("velocity", "MIDI", 1, 127, kind="integer", role="velocity")
-WARPS = {"linear": np.positive, "log": np.log, "square root": np.sqrt, "cube root": np.cbrt}
+WARPS = {
+    "linear": np.positive,
+    "log": np.log,
+    "square root": np.sqrt,
+    "cube root": np.cbrt,
+    "fourth root": lambda value: np.sqrt(np.sqrt(value)),
+}
 UNWARPS = {
     "linear": np.positive,
     "log": np.exp,
     "square root": np.square,
     "cube root": lambda warped: warped**3,
+    "fourth root": lambda warped: warped**4,
 }
 RAW_CURVES = (*WARPS, "exp")
 LONGEST_TAIL_S = 10.0
@@ -201,7 +208,11 @@ def _parameter(entry: dict[str, Any]) -> Parameter:
         raise ValueError(f"{control.name} must have no shape, no scope and another name.")
     if control.role == "release":
         seconds(control, control.low)
-    lowest = {"log": control.low > 0, "square root": control.low >= 0}
+    lowest = {
+        "log": control.low > 0,
+        "square root": control.low >= 0,
+        "fourth root": control.low >= 0,
+    }
     if not lowest.get(curve, True):
         raise ValueError(f"{control.name} has the raw_curve {curve}, so its low is too low.")
     if len(raw) not in {2, len(control.choices) or 2} or not all(0 <= one <= 1 for one in raw):
