@@ -13,7 +13,7 @@ import pytest
 
 import mirrornet as mn
 from mirrornet.app.cli import main
-from mirrornet.plants import load_plant, make_plant
+from mirrornet.plants import find_plant, load_plant, make_plant
 from mirrornet.plants.plugin_draft import guess_of
 from mirrornet.plants.plugin_map import read_map, shipped_maps
 from mirrornet.plants.plugin_state import fxp_of
@@ -34,6 +34,9 @@ NEKOBI = next(
 needs_nekobi = pytest.mark.skipif(
     NEKOBI is None or importlib.util.find_spec("dawdreamer") is None,
     reason="needs Nekobi (tools/build_nekobi) and dawdreamer",
+)
+needs_host = pytest.mark.skipif(
+    importlib.util.find_spec("dawdreamer") is None, reason="needs dawdreamer"
 )
 needs_amsynth = pytest.mark.skipif(not HOSTED, reason="needs amsynth (apt) and dawdreamer")
 SMALL = """
@@ -113,6 +116,34 @@ def test_no_map_and_a_folder_in_its_place(tmp_path):
         read_map(tmp_path / "gone.toml")
     with pytest.raises(mn.PlantError, match="cannot be read"):
         read_map(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../up", "a/b", "\\u001b[2J", "x" * 65, " "])
+@pytest.mark.parametrize("place", ['name = "small"', "patch = "], ids=["of a plant", "of a set"])
+def test_a_name_that_no_folder_should_have_is_refused(small, name, place):
+    """Runs and results are kept under them, and they are printed."""
+    new = f'name = "{name}"' if "small" in place else f'"{name}" = '
+    small.write_text(SMALL.replace(place, new, 1))
+    with pytest.raises(mn.PlantError, match=r"small\.toml has the name .*; names of plants and"):
+        find_plant(str(small))
+
+
+def test_links_in_a_circle_are_no_map(tmp_path):
+    (tmp_path / "a.toml").symlink_to("b.toml")
+    (tmp_path / "b.toml").symlink_to("a.toml")
+    with pytest.raises(mn.PlantError, match=r"cannot be read \(Too many levels"):
+        find_plant(str(tmp_path / "a.toml"))
+
+
+@needs_host
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["small.toml", ".", "pipe", "/dev/zero", "circle", "/etc/passwd"])
+def test_a_map_that_names_no_plug_in_is_refused_in_a_process_of_its_own(small, file):
+    os.mkfifo(small.with_name("pipe"))
+    small.with_name("circle").symlink_to("circle")
+    small.write_text(SMALL.replace("small.vst3", file))
+    with pytest.raises(mn.PlantError, match=r"cannot be loaded as a plug-in|was not found"):
+        load_plant(str(small))
 
 
 @pytest.mark.parametrize("path", shipped_maps().values(), ids=shipped_maps())

@@ -5,6 +5,8 @@ They are those of this package, those of other packages (entry points of the gro
 """
 
 import hashlib
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,6 +29,8 @@ OURS = {
     "dx7": "mirrornet.plants.dx7:DX7",
     "soundfont": "mirrornet.plants.soundfont:SoundFont",
 }
+MOST_LETTERS = 64
+NAME = re.compile(rf"\w[\w .-]{{0,{MOST_LETTERS - 1}}}")
 OF_SUFFIX = {".toml": plugin_kind, ".dsp": faust_kind}
 
 
@@ -98,13 +102,19 @@ def _checked(kind: Any, name: str) -> type[Plant]:
         raise PlantError(f"{name} is no plant: it must be a subclass of NotePlant or Plant.")
     if not getattr(kind, "name", None) or not getattr(kind, "control_sets", None):
         raise PlantError(f"the plant {name} needs a `name`, and its `control_sets` by name.")
+    for one in (kind.name, *kind.control_sets):  # they name folders
+        if not NAME.fullmatch(one):
+            raise PlantError(
+                f"{name} has the name {one[:MOST_LETTERS]!r}; names of plants and of control sets "
+                f"are letters, digits, '-', '_', '.' and blanks, {MOST_LETTERS} at most."
+            )
     return kind
 
 
 def _found(name: str) -> tuple[type[Plant], str, dict[str, Any]]:
     """The class of a plant, the name that finds it again, and the options that `name` implies."""
     if is_file(name):
-        path = Path(name).resolve()
+        path = Path(os.path.realpath(name))  # Path.resolve() fails at links in a circle
         kind = OF_SUFFIX.get(path.suffix, _of_file)(path)
         return _checked(kind, str(path)), str(path), {}
     entries = {entry.name: entry for entry in _entries()}
