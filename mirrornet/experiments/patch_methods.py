@@ -37,7 +37,6 @@ from .baselines.flow import FlowReader
 from .baselines.genetic import Genetic
 from .baselines.patch_reading import (
     PatchReader,
-    PatchReaderRecipe,
     Seen,
     ast_reader,
     cnn_reader,
@@ -46,16 +45,17 @@ from .baselines.patch_reading import (
 )
 from .baselines.patches import NearestPatches, look_of, looks_of
 from .baselines.search import Search
+from .baselines.supervised import SupervisedRecipe
 from .material import RATE_HZ, Sound
 
 OURS, UNTRAINED = "MirrorNet", "MirrorNet, untrained"
 
 # Epochs on the babble that take as much CPU time as ours, 400 ms for a phrase: on one core a phrase
 # costs the CNN about 10 ms in an epoch, the AST 55 ms, flow matching 13 ms (bfloat16).
-READERS: dict[str, tuple[Callable[[ControlSpace], PatchReader], PatchReaderRecipe]] = {
-    "CNN": (cnn_reader, PatchReaderRecipe(epochs=39, batch=32, lr=2e-3)),
-    "AST": (ast_reader, PatchReaderRecipe(epochs=7, batch=16, lr=5e-4)),
-    "flow matching": (FlowReader, PatchReaderRecipe(epochs=28, batch=32, lr=1e-3)),
+READERS: dict[str, tuple[Callable[[ControlSpace], PatchReader], SupervisedRecipe]] = {
+    "CNN": (cnn_reader, SupervisedRecipe(epochs=39, batch=32, lr=2e-3)),
+    "AST": (ast_reader, SupervisedRecipe(epochs=7, batch=16, lr=5e-4)),
+    "flow matching": (FlowReader, SupervisedRecipe(epochs=28, batch=32, lr=1e-3)),
 }
 
 RANDOM_PATCH = 29  # stream of random numbers

@@ -6,7 +6,7 @@ those that fit (`flow.py`).
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ...training.dataset import Phrases
 from ...training.steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from ...training.trainer import Losses, Run, fit, train
 from . import ast, cnn
+from .supervised import SupervisedRecipe
 
 FRAMES = 500  # of a sound, 4 s
 
@@ -89,21 +90,10 @@ def ast_reader(space: ControlSpace) -> PatchReader:
     return Regressor(space, ast.Transformer(1, FRAMES), ast.WIDTH)
 
 
-@dataclass(frozen=True)
-class PatchReaderRecipe:
-    """Training on babbled phrases, `batch` in each step."""
-
-    epochs: float
-    batch: int
-    lr: float  # peak; see `one_cycle`
-    weight_decay: float = 0.05
-    clip: float = 1.0  # maximal norm of the gradient
-
-
 def train_reader(
     name: str,
     make: Callable[[ControlSpace], PatchReader],
-    recipe: PatchReaderRecipe,
+    recipe: SupervisedRecipe,
     space: ControlSpace,
     babble: Phrases,
     about: dict[str, Any],

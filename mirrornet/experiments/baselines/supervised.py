@@ -29,7 +29,7 @@ from ...training.trainer import Losses, Run, fit, train
 
 @dataclass(frozen=True)
 class SupervisedRecipe:
-    """Training of a supervised baseline; each step is on `batch` babbled melodies."""
+    """Training of a supervised baseline; each step is on `batch` babbled melodies or phrases."""
 
     epochs: float
     batch: int
