@@ -50,7 +50,7 @@ class Size:
 
     babble: int
     sounds: int  # of each kind
-    marks: tuple[int, ...] = (50, 500)  # renders
+    marks: tuple[int, ...] = (50, 200)  # renders
     epochs: float = 1.0  # of all learners, as a share of the usual
 
 
