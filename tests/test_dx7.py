@@ -144,20 +144,16 @@ def test_files_for_one_voice_and_for_a_voice_of_each_note():
 
 
 @pytest.mark.slow
-def test_it_is_matched_without_training_by_renders_alone():
+def test_it_is_matched_by_what_ships_and_closer_with_renders():
     plant = load_plant("dx7", sample_rate_hz=44100)
     score = plant.sample(np.random.default_rng(5))
-    found = mn.match((plant.render(score), 44100), "dx7", refine=120)
-    few = mn.match((plant.render(score), 44100), "dx7", refine=4)
+    sound = plant.render(score), 44100
+    at_once, found = mn.match(sound, "dx7"), mn.match(sound, "dx7", refine=120)
     assert [n.pitch_midi for n in found.notes] == [n.pitch_midi for n in score.notes]
     assert found.plant.controls == ALL
-    assert found.distances["spectrogram_error"] < 0.6 * few.distances["spectrogram_error"]
-    for renders, seconds in ((None, None), (0, None), (0, 2.0)):
-        with pytest.raises(mn.CheckpointError, match="add --refine 500 to search with renders"):
-            mn.match((plant.render(score), 44100), "dx7", refine=renders, seconds=seconds)
-    with pytest.raises(mn.ControlError, match="one patch is searched; leave out patch"):
-        mn.match((plant.render(score), 44100), "dx7", refine=2, patch="per-note")
-    assert mn.match((plant.render(score), 44100), "dx7", refine=1).notes
+    assert at_once.distances["spectrogram_error"] < 0.8
+    assert found.distances["spectrogram_error"] < 0.8 * at_once.distances["spectrogram_error"]
+    assert found.confidence.keys() == set(ALL.patch.names)
 
 
 def test_velocities_are_found_by_playing():

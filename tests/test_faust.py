@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
+from mirrornet.export.report import render_report
 from mirrornet.plants import load_plant, make_plant
 from mirrornet.plants.faust import faust_kind, shipped_programs
 from mirrornet.score import Note, Score
@@ -138,3 +139,19 @@ def test_instruments_that_ship_are_matched_without_training(name):
     few = mn.match((sound, 44100), plant, refine=2)
     found = mn.match((sound, 44100), plant, refine=80)
     assert found.distances["spectrogram_error"] < 0.9 * few.distances["spectrogram_error"]
+    assert found.confidence == {}  # nothing was read
+    assert '<th scope="col">how sure' not in render_report(found, b"", b"", b"", [], [])
+
+
+@needs_dawdreamer
+@pytest.mark.slow
+def test_without_weights_and_renders_there_is_no_match():
+    plant = load_plant("faust-subtractive")
+    score = plant.sample(np.random.default_rng(4))
+    sound = plant.render(score), 44100
+    for renders, seconds in ((None, None), (0, None), (0, 2.0)):
+        with pytest.raises(mn.CheckpointError, match="add --refine 500 to search with renders"):
+            mn.match(sound, plant, refine=renders, seconds=seconds)
+    with pytest.raises(mn.ControlError, match="one patch is searched; leave out patch"):
+        mn.match(sound, plant, refine=2, patch="per-note")
+    assert mn.match(sound, plant, refine=1).notes

@@ -94,6 +94,7 @@ def test_a_map_makes_a_plant_with_controls_of_its_own(small):
         ("usual = 1000", "usual = 1000\nraw = [0.2, 1.5]", "two raw values in 0..1"),
         ("parameters = 3", "parameters = 3\nsettling_notes = -1", "must be whole numbers"),
         ("parameters = 3", "parameters = 3\ntail_s = -5", r"must lie in 0\.\.10 s"),
+        ("index = 2,", "index = 2, no = 1,", r"no of volume is no entry of \[fixed\]"),
         ("raw = 0.5", "raw = 7", r"raw values of \[fixed\] must lie in 0"),
         ("usual = 1000", "usual = 1000\nraw = []", "two raw values in 0"),
         ("usual = 1000", 'usual = 1000\nrole = "release"', "its unit must be s or ms"),

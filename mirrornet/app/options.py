@@ -63,11 +63,11 @@ Plant = Annotated[
     ),
 ]
 PlantsToList = Annotated[
-    str | None, _explained("NAME|FILE.py", "list the controls of this one; default: an overview")
+    str | None, _explained("NAME|FILE", "list the controls of this one; default: an overview")
 ]
 PlantToExamine = Annotated[
     str | None,
-    _explained("NAME|FILE.py", "examine this synthesizer only; default: all, and the rest"),
+    _explained("NAME|FILE", "examine this synthesizer only; default: all, and the rest"),
 ]
 PluginFile = Annotated[Path, arg(metavar="PLUGIN", help="the file (or VST3 folder) of a plug-in")]
 MapFile = Annotated[

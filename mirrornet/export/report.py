@@ -193,22 +193,28 @@ def _embedded(kind: str, content: bytes) -> str:
 
 
 def _patch(match: Answer) -> str:
-    """Table of the patch, with the confidence of each knob."""
-    rows = []
+    """Table of the patch, with the confidence of each knob, if it was read."""
+    rows, sure = [], match.confidence
     for control in match.plant.controls.patch:
         value = match.score.patch[control.name]
         name = escape(control.name.replace("_", " "))
         rows.append(
             f'<tr><th scope="row">{name}<small> {escape(control.unit)}</small></th>'
             f"{_knob(control, value)}"
-            f"<td>{100 * match.confidence.get(control.name, 0):.0f} %</td></tr>"
+            + (f"<td>{100 * sure.get(control.name, 0):.0f} %</td></tr>" if sure else "</tr>")
         )
-    head = '<th scope="col">knob</th><th scope="col">value</th><th scope="col">how sure</th>'
+    head = '<th scope="col">knob</th><th scope="col">value</th>'
+    head += '<th scope="col">how sure</th>' if sure else ""
+    about = (
+        "How sure: what was heard of a knob, from nothing (it makes no difference here, or could "
+        "not be told) to all."
+        if sure
+        else "They were found by playing, so nothing is known of how sure each is."
+    )
     return (
         '<h2>The patch</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="quiet">All notes share these. How sure: what was heard of a knob, from nothing '
-        "(it makes no difference here, or could not be told) to all.</p>"
+        f'<p class="quiet">All notes share these. {about}</p>'
     )
 
 

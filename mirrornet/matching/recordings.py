@@ -151,7 +151,7 @@ def match_recording(
             target_heard,
             played.heard,
             {"spectrogram_error": played.error},
-            confidence=_by_control(plant.controls.patch, transcript.confidence),
+            confidence={} if search else _by_control(plant.controls.patch, transcript.confidence),
             one_voice=transcript.one_voice,
             warnings=warnings,
         )

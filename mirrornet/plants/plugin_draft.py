@@ -30,7 +30,8 @@ ROLES = {  # guesses, by patterns of a parameter's name
 HEAD = """\
 # A first map, made by probing the plug-in: complete it. Remove controls that are not wanted (move
 # them to [fixed]), confirm the roles, and give names, units and ranges that mean something. Waves
-# of noise, and whatever else sounds different each time, must not be among the choices.
+# of noise, and whatever else sounds different each time, must not be among the choices. Hold what
+# moves the pitch, too, where a key sounds its own pitch: the notes have it already.
 name = {name}
 plugin = {plugin}
 parameters = {count}
@@ -75,7 +76,8 @@ def draft(
         if role == "release" and guess.entries.get("unit") not in ("s", "ms"):
             role = ""  # its tail could not be known
         entries |= {"role": role} if role else {}
-        text += f"\n[[control]]  # heard: {one['heard_db']:.1f} dB\n"
+        note = ", and held at its usual value, as it is in no set" if role == "level" else ""
+        text += f"\n[[control]]  # heard: {one['heard_db']:.1f} dB{note}\n"
         text += "".join(f"{key} = {_toml(value)}\n" for key, value in entries.items())
         reach = (
             ", ".join(guess.entries.get("choices", ()))

@@ -164,6 +164,9 @@ def _map(facts: dict[str, Any], path: Path) -> PluginMap:
         int(one["index"]): (one.get("name", key), float(one["raw"])) for key, one in fixed.items()
     }
     indices = [one.index for one in of.values()] + [int(one["index"]) for one in fixed.values()]
+    for key, one in fixed.items():
+        if unknown := one.keys() - {"index", "name", "raw"}:
+            raise ValueError(f"{', '.join(sorted(unknown))} of {key} is no entry of [fixed].")
     if not all(0 <= raw <= 1 for _, raw in held.values()):
         raise ValueError("the raw values of [fixed] must lie in 0..1.")
     if len(set(indices)) < len(indices):

@@ -172,15 +172,19 @@ def _find(path: str, scale: Path) -> dict[str, Any]:
     np.save(scale, np.stack([probed.play(probed.loaded, key) for key in SCALE]))
     soft, loud = (probed.play(probed.loaded, velocity=v) for v in (SOFT, LOUD))
     heard = dict.fromkeys(probed.names, 0.0)
-    for context in [probed.loaded, *_contexts(probed, texts, CONTEXTS, NEAR)]:
-        base = probed.play(context)
-        if _difference_db(base, probed.play(context)) > FLOOR_DB:
+    near = _contexts(probed, texts, CONTEXTS, NEAR)
+    # Some are heard in soft notes only, as the decay of a synthesizer with accents.
+    for context, velocity in [(one, VELOCITY) for one in (probed.loaded, *near)] + [
+        (near[0], SOFT)
+    ]:
+        base = probed.play(context, velocity=velocity)
+        if _difference_db(base, probed.play(context, velocity=velocity)) > FLOOR_DB:
             continue
         for index in probed.names:
             for place in PLACES:
-                changed = _difference_db(base, probed.play({**context, index: place}))
-                heard[index] = max(heard[index], changed)
-            if _difference_db(base, probed.play(context)) > FLOOR_DB:
+                sound = probed.play({**context, index: place}, velocity=velocity)
+                heard[index] = max(heard[index], _difference_db(base, sound))
+            if _difference_db(base, probed.play(context, velocity=velocity)) > FLOOR_DB:
                 heard[index] = max(heard[index], HEARD_DB)
     return {
         "name": Path(path).stem,
