@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from mirrornet.app.console import Console, print_table
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.settings import TARGETS, Setting, find_setting
-from mirrornet.experiments.tables import ablation_table
+from mirrornet.experiments.tables.experiments import ablation_table
 from mirrornet.models.checkpoints import provenance
 from mirrornet.models.melody import Paper
 from mirrornet.models.mirrornet import MirrorNet

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from mirrornet.app.console import print_table
 from mirrornet.experiments.material import INSTRUMENTS, RATE_HZ, SOUND_S, TUNED_ON, tune
-from mirrornet.experiments.tables import beyond_table
+from mirrornet.experiments.tables.recordings import beyond_table
 from mirrornet.features import hear_recording
 from mirrornet.matching.beyond import notes_beyond
 from mirrornet.matching.recordings import ONE_VOICE

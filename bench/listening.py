@@ -24,7 +24,7 @@ from mirrornet.experiments.material import (
     sung,
     voice_phrases,
 )
-from mirrornet.experiments.tables import listening_table
+from mirrornet.experiments.tables.recordings import listening_table
 from mirrornet.models.checkpoints import provenance
 from mirrornet.storage import write_atomically
 

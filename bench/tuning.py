@@ -20,7 +20,7 @@ from mirrornet.app.console import Console, print_table
 from mirrornet.experiments.baselines.supervised import train_supervised
 from mirrornet.experiments.evaluation import Melodies, encoder_errors
 from mirrornet.experiments.matchers import EPOCHS, PEERS
-from mirrornet.experiments.tables import tuning_table
+from mirrornet.experiments.tables.experiments import tuning_table
 from mirrornet.models.checkpoints import provenance
 from mirrornet.plants.pool import Pool
 from mirrornet.storage import write_atomically

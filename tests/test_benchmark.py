@@ -17,7 +17,7 @@ from mirrornet.experiments.baselines.cma_es import CmaEs
 from mirrornet.experiments.benchmark import Budget, run_benchmark
 from mirrornet.experiments.curves import benchmark_curves
 from mirrornet.experiments.settings import find_setting
-from mirrornet.experiments.tables import learned_table, renders_table, sounds_table
+from mirrornet.experiments.tables.benchmark import learned_table, renders_table, sounds_table
 from mirrornet.plants import worker
 from mirrornet.plants.pool import Pool
 from mirrornet.training import melodies, trainer

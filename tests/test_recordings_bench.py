@@ -35,7 +35,11 @@ from mirrornet.experiments.reading import (
     read_with_pyin,
 )
 from mirrornet.experiments.recordings import run_recordings
-from mirrornet.experiments.tables import pitch_class_table, recorded_sounds_table, recordings_table
+from mirrornet.experiments.tables.recordings import (
+    pitch_class_table,
+    recorded_sounds_table,
+    recordings_table,
+)
 from mirrornet.models.mirrornet import load_model
 from mirrornet.score import Note
 

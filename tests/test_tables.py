@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrornet.experiments.tables import PAGES, render_tables
+from mirrornet.experiments.tables.pages import PAGES, render_tables
 
 ROOT = Path(__file__).parent.parent
 

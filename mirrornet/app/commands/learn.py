@@ -273,7 +273,7 @@ def experiment(
     """
     from ...experiments.run import run_experiment
     from ...experiments.settings import find_setting
-    from ...experiments.tables import control_table, experiment_table
+    from ...experiments.tables.experiments import control_table, experiment_table
     from ..console import Console
 
     _check_device(device)
@@ -316,7 +316,7 @@ def bench(
         raise MirrorNetError("--plant is a comparison of its own; leave out what else to match.")
     if recordings:
         from ...experiments.recordings import run_recordings
-        from ...experiments.tables import (
+        from ...experiments.tables.recordings import (
             pitch_class_table,
             recorded_sounds_table,
             recordings_table,
@@ -330,16 +330,20 @@ def bench(
         return
     if plant is not None:
         from ...experiments.patches import run_patches
-        from ...experiments.tables import patches_table
+        from ...experiments.tables.benchmark import patches_table
+        from ..console import print_table
 
         say(f"The comparison takes about {ABOUT_PATCHES[budget]} on two cores with a fast plant.")
         written = run_patches(plant, budget, seed, **how)
-        _print_tables(written, patches_table)
+        held = json.loads(written.read_bytes())
+        for kind in held["ranks"]:
+            say(f"{kind[0].upper()}{kind[1:]}:")
+            print_table(patches_table(held, kind))
         say(f"Written to {written}.")
         return
     from ...experiments.benchmark import run_benchmark
     from ...experiments.settings import find_setting
-    from ...experiments.tables import learned_table, renders_table, sounds_table
+    from ...experiments.tables.benchmark import learned_table, renders_table, sounds_table
 
     setting = find_setting(experiment, variant)
     say(f"{setting.what[0].upper()}{setting.what[1:]}.")

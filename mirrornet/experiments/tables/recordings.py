@@ -1,0 +1,103 @@
+"""Tables of recordings: notes, sounds, fine-tuning, and warnings."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .cells import MATCH_ERROR, SCORES, Rows
+
+
+def recordings_table(result: dict[str, Any]) -> Rows:
+    """Table of transcription: a row for each source, F-measures of each transcriber; means over the
+    instruments last."""
+    keys = {"onset_f1": "onsets", "note_f1": "notes", "note_offset_f1": "with offsets"}
+    scored = [row for row in result["rows"] if "note_f1" in row["notes"].get("ours", {})]
+    readers = list(scored[0]["notes"])
+    rows = [["F1 of", *(f"{what}, {name}" for what in keys.values() for name in readers)]]
+    figures = {
+        row["source"]: [row["notes"][name][key] for key in keys for name in readers]
+        for row in scored
+    }
+    for source, cells in figures.items():
+        rows.append([source, *(f"{cell:.3f}" for cell in cells)])
+    instruments = [figures[row["source"]] for row in scored if row["kind"] == "instrument"]
+    means = (sum(column) / len(column) for column in zip(*instruments, strict=True))
+    return [*rows, ["mean of the instruments", *(f"{mean:.3f}" for mean in means)]]
+
+
+def pitch_class_table(result: dict[str, Any]) -> Rows:
+    """Table of real recordings whose pitch class is known: share of the transcribed notes' duration
+    that has it, for each transcriber."""
+    key = "pitch_class"
+    known = [row for row in result["rows"] if key in row["notes"].get("ours", {})]
+    readers = list(known[0]["notes"]) if known else []
+    rows = [["right pitch class (%)", *readers]]
+    for row in known:
+        shares = (f"{100 * row['notes'][name][key]:.0f}" for name in readers)
+        rows.append([row["source"], *shares])
+    return rows
+
+
+def recorded_sounds_table(result: dict[str, Any]) -> Rows:
+    """Table of match error and the field's four metrics, for each source and method; means over the
+    instruments last."""
+    names = (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+    rows = [["sound of", "matched by", "renders", *names, "sounds"]]
+    scored = [row for row in result["rows"] if row["sound"]]
+    methods = list(scored[0]["sound"])
+    for row in scored:
+        for method in methods:
+            scores = row["sound"][method]
+            count = f"{row['matched']} of {row['matched'] + row['unheard']}"
+            cells = (SCORES[name](scores) for name in names)
+            rows.append([row["source"], method, f"{scores['renders']:.0f}", *cells, count])
+    instruments = [row["sound"] for row in scored if row["kind"] == "instrument"]
+    for method in methods:
+        own = [sound[method] for sound in instruments]
+        means = {key: sum(one[key] for one in own) / len(own) for key in own[0]}
+        cells = (SCORES[name](means) for name in names)
+        renders = f"{means['renders']:.0f}"
+        rows.append(["mean of the instruments", method, renders, *cells, ""])
+    return rows
+
+
+def recorded_summary(result: dict[str, Any]) -> Rows:
+    """Table of means: a row for each score and method, a column for each kind of source."""
+    groups = {
+        what: [row for row in result["rows"] if what in (row["source"], row["kind"])]
+        for what in ("instrument", "a voice", "real recordings")
+    }
+    figures: list[tuple[str, str, str, Callable[[float], str]]] = [
+        ("F1 of notes", "notes", "note_f1", "{:.3f}".format),
+        ("right pitch class (%)", "notes", "pitch_class", lambda share: f"{100 * share:.0f}"),
+        ("match error (%)", "sound", "spectrogram_error", lambda error: f"{100 * error:.3g}"),
+    ]
+    rows = [["", *groups]]
+    rows[0][1] = "mean of the instruments"
+    for what, part, key, show in figures:
+        for method in dict.fromkeys(name for row in result["rows"] for name in row[part]):
+            found = (
+                [row[part][method][key] for row in group if key in row[part].get(method, {})]
+                for group in groups.values()
+            )
+            cells = (show(sum(one) / len(one)) if one else "" for one in found)
+            rows.append([f"{what}, {method}", *cells])
+    return rows
+
+
+def listening_table(result: dict[str, Any]) -> Rows:
+    """Table of fine-tuning, a row for each folder: match error of held-out files."""
+    rows = [[MATCH_ERROR, "before", "after", "files held out", "better"]]
+    for row in result["rows"]:
+        errors = (f"{100 * error:.3g}" for error in row["spectrogram_error"].values())
+        rows.append([row["source"], *errors, str(row["held_out"]), str(row["better"])])
+    return rows
+
+
+def beyond_table(bench: dict[str, Any]) -> Rows:
+    """Table of how many sounds were warned of, by kind of sound: of instruments on which the
+    thresholds were tuned, and of others."""
+    warned = bench["warned"]
+    rows = [["warned of", *warned]]
+    for what in warned["tuned on"]:
+        rows.append([what, *("{} of {}".format(*counts[what]) for counts in warned.values())])
+    return rows
