@@ -34,7 +34,10 @@ SUMMARISED = ("own", "ten", "rhodes")
 PLANTS = ("dx7", "amsynth", "faust-subtractive")  # with the quick budget
 PAGES = (
     "README.md",
-    *(f"docs/{page}.md" for page in ("experiments", "recordings", "benchmark", "speed", "scale")),
+    *(
+        f"docs/{page}.md"
+        for page in ("experiments", "recordings", "benchmark", "patches", "speed", "scale")
+    ),
 )
 
 
