@@ -28,7 +28,7 @@ from .given import given_of
 from .melody_sound import melody_sound
 from .melody_surrogate import MelodySurrogate, optimise_melody, round_pitch
 from .objective import MelodyObjective
-from .recordings import PatchScope, match_recording, voice_warnings
+from .recordings import PatchScope, TimbreScope, match_recording, voice_warnings
 from .refine import refine_melody
 from .transcribe import transcribe
 
@@ -63,6 +63,7 @@ def match(
     seed: int = 0,
     start: str | Path | Mapping[str, Value] | None = None,
     lock: Mapping[str, Value | None] | None = None,
+    timbre: TimbreScope = "knobs",
     progress: Progress | None = None,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
@@ -88,6 +89,9 @@ def match(
             `controls.json`, or values of controls by name.
         lock: for recordings: controls of the patch that stay, with their values; None is the value
             of `start`.
+        timbre: for recordings: "knobs", a patch of the plant's knobs; "wavetable", amplitudes of
+            harmonics and noise over time, fitted to the recording, for plants that can play them;
+            "auto", the one that sounds closer. It takes two renders beside those of refinement.
         progress: receives reports; `progress.cancel()`, from any thread, ends refinement with the
             best answer so far.
 
@@ -101,6 +105,12 @@ def match(
         raise ControlError(f"candidates is a number of answers, 1 or more; got {candidates}.")
     if patch not in get_args(PatchScope):
         raise ControlError(f"a patch is {' or '.join(get_args(PatchScope))}, not {patch!r}.")
+    if timbre not in get_args(TimbreScope):
+        raise ControlError(f"a timbre is {' or '.join(get_args(TimbreScope))}, not {timbre!r}.")
+    if timbre != "knobs" and (candidates > 1 or patch == "per-note" or start is not None or lock):
+        raise ControlError(
+            "candidates, patch, start and lock are for knobs; leave them out, or leave out timbre."
+        )
     if candidates > 1 and patch == "per-note":
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
     if isinstance(model, str | Path):
@@ -118,12 +128,14 @@ def match(
     with ONE_THREAD:
         if model.architecture == "recording":
             given = given_of(plant, start, lock)
-            how = (refine, seconds, candidates, patch, seed, given, progress)
+            how = (refine, seconds, candidates, patch, seed, given, timbre, progress)
             return match_recording(sound, plant, model, search, *how)
         if start is not None or lock:
             raise ControlError("start and lock are for recordings; leave them out.")
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
+        if timbre != "knobs":
+            raise ControlError("timbre is for recordings; leave it out.")
         if patch == "per-note":
             raise ControlError(
                 "a melody of the paper has its knobs per note anyway; leave out patch."

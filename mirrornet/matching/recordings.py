@@ -27,19 +27,22 @@ from ..score import Note, Score, as_score, knob_controls, note_name, on_tick
 from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .given import NOTHING, Given
-from .levels import SHORTEST_S, Played, play_at_levels
+from .levels import SHORTEST_S, Played, Spectrogram, play_at_levels
 from .refine import refine_recording
 from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
+from .timbre import match_timbre, timbre_plant
 from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
+TimbreScope = Literal["knobs", "wavetable", "auto"]
 
 IN_TUNE_CENTS = 8.0  # a note closer than this to the common tuning gets the common tuning
 MOST_PATCHES = 200  # per-note
 # Below it a recording counts as polyphonic. Chosen on the twenty tuning instruments;
 # `bench/beyond.py` counts its errors.
 ONE_VOICE = 0.92
+AT_ONCE = 2  # renders of a timbre: one shows how the plant differs from the prediction
 RECALLED = 24  # patches of the memory to try
 DOUBTFUL = 0.5  # mean confidence of notes below which the user is warned
 
@@ -55,6 +58,7 @@ def match_recording(
     patch: PatchScope = "shared",
     seed: int = 0,
     given: Given = NOTHING,
+    timbre: TimbreScope = "knobs",
     progress: Progress | None = None,
     known: Sequence[Note] = (),
 ) -> Match:
@@ -97,6 +101,22 @@ def match_recording(
             "out per-note, or cut the recording."
         )
     limited = (refine, seconds) != (None, None)
+    about = {
+        "confidence": {} if search else _by_control(plant.controls.patch, transcript.confidence),
+        "one_voice": transcript.one_voice,
+        "warnings": warnings + _warnings(transcript, score.notes, target, rate_hz),
+    }
+    if timbre != "knobs":
+        instrument = timbre_plant(plant)
+        if instrument is None:
+            raise ControlError(f"{plant.name} cannot play any timbre; leave out timbre.")
+        stages = [budgeted(progress, AT_ONCE, None, "Fitting the timbre")]
+        stages += [budgeted(progress, refine, seconds)] if limited else []
+        played = match_timbre(instrument, score, target, target_heard, stages)
+        knobs = timbre == "auto" and play_at_levels(plant, score, target, target_heard)
+        if not knobs or played.error < knobs.error:
+            about["confidence"] = {}
+            return _answer(instrument, played, target, target_heard, about)
     searched = patch == "shared" and not given.start.keys() >= {*plant.controls.patch.names}
     if searched and limited and (search or len(model.encoder.memory)):
         half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
@@ -137,27 +157,33 @@ def match_recording(
     for played in sorted(found, key=lambda played: played.error):
         if all(different(played.heard, one.heard, target_heard) for one in kept):
             kept.append(played)
-    warnings += _warnings(transcript, first.score.notes, target, rate_hz)
     if len(kept) < candidates:
-        warnings.append(f"Of {candidates} candidates, {len(kept)} that sound different were found.")
-    matches = [
-        Match(
-            plant,
-            knob_controls(plant.controls, played.score.resolved),
-            played.score,
-            played.audio,
-            target,
-            rate_hz,
-            target_heard,
-            played.heard,
-            {"spectrogram_error": played.error},
-            confidence={} if search else _by_control(plant.controls.patch, transcript.confidence),
-            one_voice=transcript.one_voice,
-            warnings=warnings,
+        about["warnings"].append(
+            f"Of {candidates} candidates, {len(kept)} that sound different were found."
         )
-        for played in kept
-    ]
+    matches = [_answer(plant, played, target, target_heard, about) for played in kept]
     return replace(matches[0], others=matches[1:])
+
+
+def _answer(
+    plant: Plant,
+    played: Played,
+    target: Float[np.ndarray, " sample"],
+    target_heard: Spectrogram,
+    about: dict[str, Any],
+) -> Match:
+    return Match(
+        plant,
+        knob_controls(plant.controls, played.score.resolved),
+        played.score,
+        played.audio,
+        target,
+        plant.sample_rate_hz,
+        target_heard,
+        played.heard,
+        {"spectrogram_error": played.error},
+        **about,
+    )
 
 
 def read(

@@ -28,12 +28,13 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from ..controls import Control, ControlSpace, Value
 from ..errors import PlantError
 from ..score import DURATION, PITCH, Note, Score
-from . import vital_48, vital_preset, vital_prior
+from . import vital_48, vital_preset, vital_prior, vital_wavetable, wavetable_prior
 from . import vital_patch as patch
 from .base import TAIL_S, Artifact, NotePlant
 from .vital_48 import SET_48
 from .vital_patch import PATCH, SINE
 from .vital_preset import LOWEST_CUTOFF_MIDI
+from .vital_wavetable import WAVETABLE
 
 SET1 = ControlSpace(
     (
@@ -48,8 +49,9 @@ SET1 = ControlSpace(
     "set1",
 )
 SET2 = ControlSpace((*SET1, *patch.VIBRATO), "set2")
-CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH, SET_48)}
-PATCHES = {"patch": patch, "48": vital_48}  # where knobs and base preset of a control set are
+CONTROL_SETS = {space.name: space for space in (SET1, SET2, PATCH, SET_48, WAVETABLE)}
+# Where knobs and base preset of a control set are.
+PATCHES = {"patch": patch, "48": vital_48, "wavetable": vital_wavetable}
 
 # Ranges, in 0..1, of the paper's second set of melodies, from the authors' code.
 PAPER_RANGES = {
@@ -89,6 +91,7 @@ class Vital(NotePlant):
 
     name = "vital"
     control_sets = CONTROL_SETS
+    timbre_set = WAVETABLE.name
 
     def __init__(
         self,
@@ -100,11 +103,13 @@ class Vital(NotePlant):
         self.level_is_gain = self._patch is not None
         self._knobs = self._patch.knobs if self._patch else _knobs
         self._set: dict[str, float] = {}
+        self._has_tables = self._patch is vital_wavetable
+        self._filled: Float[np.ndarray, " row"] | None = None  # the patch whose tables are loaded
         self._synth = Synth()
         self._synth.set_sample_rate(sample_rate_hz)
         make = self._patch.base_preset if self._patch else _base_preset
-        self._load(make(self._synth))
-        self._render(60, 1.5, 1.5)
+        self._base = make(self._synth)
+        self._load(self._base)
 
     @classmethod
     def options_of(cls, suffix: str) -> dict[str, Any] | None:
@@ -119,6 +124,8 @@ class Vital(NotePlant):
         return super()._render_score(score, duration_s)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
+        if self._has_tables:
+            self._load_tables(note)
         knobs = self._knobs(note)
         changed = {name: value for name, value in knobs.items() if self._set.get(name) != value}
         for name, value in changed.items():
@@ -128,7 +135,7 @@ class Vital(NotePlant):
         strength, tail_s = 1.0, self.note_tail_s(note)
         if self._patch:
             strength = patch.velocity(note) / 127
-            if not all(name.startswith("macro") for name in changed):
+            if self._has_tables or not all(name.startswith("macro") for name in changed):
                 # Parameters that no macro drives are smoothed: inaudible notes let them settle.
                 self._patch.settle(
                     lambda gate_s, after_s: self._render(pitch, gate_s, gate_s + after_s, FAINT),
@@ -151,12 +158,14 @@ class Vital(NotePlant):
         return sound
 
     def sample(self, generator: np.random.Generator) -> Score:
+        if self._has_tables:
+            return wavetable_prior.random_phrase(self.controls, generator)
         if self._patch:
             return vital_prior.random_phrase(self.controls, generator)
         return super().sample(generator)
 
     def read_preset(self, data: bytes) -> dict[str, Value]:
-        if not self._patch:
+        if not self._patch or self._has_tables:
             return super().read_preset(data)
         modulations = self._patch.MODULATIONS
         return vital_preset.patch_of(data, self.controls, self._knobs, modulations)
@@ -172,7 +181,11 @@ class Vital(NotePlant):
         length. The note must have all its controls."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
-        about = (patch.style(note), PATCH_COMMENTS) if self._patch else ("Keys", NOTE_COMMENTS)
+        if self._has_tables:
+            vital_wavetable.fill(preset, note)
+            preset |= {"macro1": "", "macro3": "REGISTERS"}
+        style = self._patch.style(note) if self._patch else "Keys"
+        about = style, PATCH_COMMENTS if self._patch else NOTE_COMMENTS
         return vital_preset.preset_text(preset, *about)
 
     def automation(self, score: Score) -> list[dict[str, float]]:
@@ -190,14 +203,21 @@ class Vital(NotePlant):
             shares[shown] = (value - reach.min) / (reach.max - reach.min)
         return shares
 
+    def _load_tables(self, note: Note) -> None:
+        rows = self.controls.patch.to_vector(note.controls)
+        if self._filled is None or not np.array_equal(rows, self._filled):
+            self._load(self.preset(note))
+            self._render(60, 1.5, 1.5)  # in the other lane
+            self._filled, self._set = rows, self._knobs(note)
+
     def _load(self, preset: str) -> None:
         if not self._synth.load_json(preset):
             raise PlantError(
                 "vita refused its own preset; reinstall it with: pip install vita>=0.1.0"
             )
-        self._base = preset
         # Handles from before a load no longer affect the synthesizer.
-        self._handles = self._synth.get_controls()
+        self._handles, self._set = self._synth.get_controls(), {}
+        self._render(60, 1.5, 1.5)
 
 
 def _knobs(note: Note) -> dict[str, float]:

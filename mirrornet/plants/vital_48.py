@@ -158,9 +158,16 @@ def knobs(note: Note) -> dict[str, float]:
 def settle(play: Callable[[float, float], Any], handles: Mapping[str, Any], tail_s: float) -> None:
     """As `vital_patch.settle`; and give all voices the same last note."""
     play(SETTLING_S, tail_s)
+    play_all_voices(play, handles, VOICES + 1)
+
+
+def play_all_voices(
+    play: Callable[[float, float], Any], handles: Mapping[str, Any], notes: int
+) -> None:
+    """Play so many short notes, at least one in each voice."""
     release = handles["env_1_release"].value()
     handles["env_1_release"].set(SHORT_S**0.25)
-    for _ in range(VOICES + 1):
+    for _ in range(notes):
         play(0.001, 2 * SHORT_S)
     handles["env_1_release"].set(release)
 

@@ -179,10 +179,10 @@ def base_preset(
         "pitch_bend_range": 2.0,
         "polyphony": 32.0,  # notes ring on while others start
     }
-    settings |= fixed
     for number, (source, _, amount) in enumerate(modulations, 1):
         settings[f"modulation_{number}_amount"] = amount
         settings[f"modulation_{number}_bipolar"] = float(source.startswith("lfo"))
+    settings |= fixed
     for number in range(oscillators):
         settings["lfos"][number] = SINE
         settings["wavetables"][number] |= {
@@ -215,7 +215,7 @@ def _waves() -> dict:
         keyframes.append(
             {
                 "position": round(256 * number / (len(spectra) - 1)),
-                "wave_data": _packed(cycle / np.abs(cycle).max(), "<f4"),
+                "wave_data": packed(cycle / np.abs(cycle).max(), "<f4"),
             }
         )
     return {
@@ -234,9 +234,10 @@ def white_noise() -> dict:
         "name": "White noise",
         "length": len(noise),
         "sample_rate": 44100,
-        "samples": _packed(32767 * noise, "<i2"),
+        "samples": packed(32767 * noise, "<i2"),
     }
 
 
-def _packed(values: Float[np.ndarray, " value"], kind: str) -> str:
+def packed(values: Float[np.ndarray, " value"], kind: str) -> str:
+    """Values in Vital's text form: base64 of a little-endian type such as "<f4"."""
     return base64.b64encode(values.astype(kind).tobytes()).decode("ascii")

@@ -80,13 +80,26 @@ PLAIN = {
 
 
 def random_phrase(space: ControlSpace, generator: np.random.Generator) -> Score:
-    """Draw a phrase of `PHRASE_S` with the control set `patch`."""
+    """Draw a phrase of `PHRASE_S` with the control sets `patch` or `48`."""
     manner = str(generator.choice(list(MANNERS), p=list(MANNERS.values())))
     patch = random_patch(space, generator, manner)
+    shared = _physical(space, patch)
+    lowest = LOWEST_PURE if patch["wave"] < PURE else PITCHES_MIDI[0]
+    notes = random_notes(space, generator, manner, audible_s(shared), lowest)
+    return Score(notes, shared, PHRASE_S) if notes else random_phrase(space, generator)
+
+
+def random_notes(
+    space: ControlSpace,
+    generator: np.random.Generator,
+    manner: str,
+    longest_s: float,
+    low: int = PITCHES_MIDI[0],
+) -> list[Note]:
+    """Draw the notes of a phrase, each with its level and tune; perhaps none. A patch whose notes
+    are audible for `longest_s` plays them, from the pitch `low` on."""
     uniform, chance = generator.uniform, generator.random
-    low, high = PITCHES_MIDI[0], PITCHES_MIDI[-1]
-    if patch["wave"] < PURE:
-        low = LOWEST_PURE
+    high = PITCHES_MIDI[-1]
     centre, reach = uniform(low + 4, high - 4), uniform(2, 14)
     beat_s = np.exp(uniform(*np.log(BEATS_S)))
     held = generator.choice([uniform(0.25, 0.6), uniform(0.7, 0.95), 1.0])
@@ -96,8 +109,6 @@ def random_phrase(space: ControlSpace, generator: np.random.Generator) -> Score:
         held = uniform(0.85, 1.15)
     said_again, rests = uniform(0, 0.4), uniform(0, 0.3)
     loudness, swell = uniform(0.5, 1.0), uniform(0, 0.25)
-    shared = _physical(space, patch)
-    longest_s = audible_s(shared)
     tune, untrue = 0.5 + 0.2 * generator.standard_normal(), uniform(0, 0.08)
     notes: list[Note] = []
     pitch = centre
@@ -116,7 +127,7 @@ def random_phrase(space: ControlSpace, generator: np.random.Generator) -> Score:
             end_s = min(at_s + length_s, PHRASE_S)
             notes.append(Note(whole, at_s, end_s, _physical(space, own)))
         at_s += span_s
-    return Score(notes, shared, PHRASE_S) if notes else random_phrase(space, generator)
+    return notes
 
 
 def audible_s(knobs: Mapping[str, float]) -> float:

@@ -1,0 +1,231 @@
+"""Timbre: the amplitudes of harmonics and noise with which a plant sounds like a recording.
+
+For plants that have them as controls (roles `harmonics` and `noise`, a low and a high register). No
+network is needed: additive sound is predicted by `models.additive`, with gradients, and fitted with
+Adam so that the notes that were read sound as the recording.
+
+Then the plant plays it. What it plays differs a little from the prediction; so the fit is repeated
+with that difference added to its aim (output space mapping, J. Bandler et al. 2004), a render each.
+"""
+
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..budget import Budget
+from ..controls import Value
+from ..events import Best
+from ..features import hear_recording
+from ..metrics import spectrogram_error
+from ..models.additive import HARMONICS, AdditiveSound, Timbre
+from ..plants import Plant
+from ..score import Score
+from .levels import Played, Sound, Spectrogram, play_at_levels
+from .objective import excerpt
+from .surrogate import Adam
+
+STEPS, STEPS_AGAIN = 120, 40  # of Adam, at first and after a render
+RATE, RATE_AGAIN = 0.15, 0.08  # its learning rate for amplitudes, as natural logarithms
+LEVEL_RATE, RELEASE_RATE = 0.2, 0.33  # those for levels and release, relative to it
+# Weights of what is implausible, beside the error as a share of variance.
+ROUGH_IN_TIME, ROUGH_IN_HARMONICS, ROUGH_NOISE, APART = 1e-3, 3e-4, 3e-4, 1e-4
+START_DB, SLOPE_DB = -13.0, 6.0  # amplitudes at first, and their fall per octave
+START_NOISE_DB, START_FADE_S = -35.0, 0.06
+AROUND = 0.25  # of the notes' range, by which the registers lie outside it
+LEAST_RANGE = 8.0  # semitones
+RELEASE = 12.0  # releases are this many times the time in which a note falls by a factor of e
+WHOLE_S = 10.0  # longer recordings are fitted in an excerpt
+VIBRATO = ("vibrato_rate", "vibrato_depth", "vibrato_start")
+SMALLEST_STEP = 0.1  # share of the plant's difference that is corrected, below which it ends
+DB = 20 / math.log(10)
+
+
+class Fitted(NamedTuple):
+    """A timbre, and the notes' levels, as logarithms of amplitudes."""
+
+    timbre: Timbre
+    levels: Float[Tensor, " note"]
+
+    def copy(self) -> "Fitted":
+        """The same values in other tensors."""
+        return Fitted(Timbre(*(part.clone() for part in self.timbre)), self.levels.clone())
+
+
+class Rendered(NamedTuple):
+    """A render of the plant."""
+
+    played: Played
+    found: Fitted
+    missed: Float[Tensor, "channel=176 frame"]
+    """The prediction less what was heard."""
+
+
+class TimbreFit:
+    """The fit of a timbre to a recording, for a score whose notes have their levels and tunes; of
+    its patch only the vibrato stays."""
+
+    def __init__(self, plant: Plant, score: Score, heard: Spectrogram):
+        self.plant, self.score = plant, score
+        self.best: Rendered | None = None
+        self._part = 1.0  # of the difference that is corrected
+        self.target = torch.from_numpy(heard)
+        notes = score.resolved
+        level, tune = (plant.controls.own.of_role(role) for role in ("level", "tune"))
+        depth = plant.controls.patch.of_role("vibrato_depth")
+        pitches = [
+            note.pitch_midi
+            + plant.transposition
+            + (note.controls[tune.name] / 100 if tune is not None else 0.0)
+            for note in notes
+        ]
+        low, high = min(pitches), max(pitches)
+        reach = max(high - low, LEAST_RANGE) * (0.5 + AROUND)
+        middle = (low + high) / 2
+        self.keys = max(middle - reach, 0.0), min(middle + reach, 128.0)
+        self.sound = AdditiveSound(
+            pitches,
+            [note.onset_s for note in notes],
+            [note.offset_s for note in notes],
+            heard.shape[-1],
+            self.keys,
+            score.patch[depth.name] if depth is not None else 0.0,
+        )
+        octaves = torch.log2(torch.tensor(HARMONICS).float())
+        self.found = Fitted(
+            Timbre(
+                ((START_DB - SLOPE_DB * octaves) / DB).expand(self._shape("harmonics")).clone(),
+                torch.full(self._shape("noise"), START_NOISE_DB / DB),
+                torch.tensor(START_FADE_S).log(),
+            ),
+            torch.tensor([note.controls[level.name] / DB if level else 0.0 for note in notes]),
+        )
+
+    def _shape(self, role: str) -> tuple[int, ...]:
+        control = self.plant.controls.patch.of_role(role)
+        assert control is not None
+        return control.shape
+
+    def expected(self) -> Float[Tensor, "channel=176 frame"]:
+        """The predicted spectrogram, compressed as the target's."""
+        return torch.log1p(4 * self.sound.spectrogram(*self.found)) / 4
+
+    def fit(
+        self, aim: Float[Tensor, "channel=176 frame"], steps: int = STEPS, rate: float = RATE
+    ) -> None:
+        """Fit the prediction to a compressed spectrogram."""
+        variance = aim.var().clamp(min=1e-6)
+        (harmonics, noise, release), levels = self.found
+        rates = {harmonics: 1.0, noise: 1.0, release: RELEASE_RATE, levels: LEVEL_RATE}
+        places = [place.requires_grad_() for place in rates]
+        adams = [Adam(place) for place in places]
+        for step in range(steps):
+            cost = (self.expected() - aim).square().mean() / variance + self._implausible()
+            slopes = torch.autograd.grad(cost, places)
+            share = 0.55 + 0.45 * math.cos(math.pi * step / steps)
+            for adam, slope, own in zip(adams, slopes, rates.values(), strict=True):
+                adam.step(slope, rate * share * own)
+        for place in places:
+            place.requires_grad_(False)
+
+    def _implausible(self) -> Float[Tensor, ""]:
+        """Jumps between neighbours, and differences between the registers: what the recording does
+        not tell is smooth."""
+        harmonics, noise, _ = self.found.timbre
+        return (
+            ROUGH_IN_TIME * harmonics.diff(dim=1).square().mean()
+            + ROUGH_IN_HARMONICS * harmonics.diff(n=2, dim=2).square().mean()
+            + ROUGH_NOISE * noise.diff(dim=0).square().mean()
+            + APART * harmonics.diff(dim=0).square().mean()
+        )
+
+    def answer(self) -> Score:
+        """The score with the patch and the levels that were found."""
+        timbre, levels = self.found
+        space, own = self.plant.controls.patch, self.plant.controls.own
+        loudest = timbre.harmonics.max()
+        values: dict[str, Value] = {
+            "harmonics": DB * (timbre.harmonics - loudest).double().numpy(),
+            "noise": DB * (timbre.noise - loudest).double().numpy(),
+            "low_key": self.keys[0],
+            "high_key": self.keys[1],
+            "release": RELEASE * float(timbre.release.exp()),
+        }
+        patch = dict(self.score.patch)
+        for control in space:
+            if (value := values.get(control.role or "")) is not None:
+                patch[control.name] = control.check(np.clip(value, control.low, control.high))
+        level = own.of_role("level")
+        notes = self.score.notes
+        if level is not None:
+            loud = (DB * (levels - levels.max()) + level.high).clamp(min=level.low).tolist()
+            notes = [
+                replace(note, controls={**note.controls, level.name: value})
+                for note, value in zip(notes, loud, strict=True)
+            ]
+        return replace(self.score, notes=notes, patch=patch)
+
+    def play(self, budget: Budget) -> None:
+        """Render until the budget is spent; each render corrects the next fit. `best` is the best
+        that was rendered."""
+        if self.best is None:
+            self.fit(self.target)
+        while budget.left and self._part > SMALLEST_STEP:
+            score = self.answer()
+            audio = self.plant.render(score)
+            heard = hear_recording(audio, self.plant.sample_rate_hz)
+            error = spectrogram_error(self.target.numpy(), heard)
+            rate_hz = self.plant.sample_rate_hz
+            budget.spend(error, partial(Best, error, score.resolved, audio, rate_hz))
+            if self.best is None or error < self.best.played.error:
+                missed = self.expected() - torch.from_numpy(heard)
+                played = Played(score, audio, heard, error)
+                self.best = Rendered(played, self.found.copy(), missed)
+            else:
+                self._part /= 2
+                self.found = self.best.found.copy()
+            aim = self.target + self._part * self.best.missed
+            self.fit(aim, STEPS_AGAIN, RATE_AGAIN)
+
+
+def timbre_plant(plant: Plant) -> Plant | None:
+    """The same plant with the control set that has the timbre; None if it has none."""
+    if plant.timbre_set is None:
+        return None
+    return type(plant)(**{**plant.spec.options, "controls": plant.timbre_set})
+
+
+def match_timbre(
+    plant: Plant,
+    score: Score,
+    target: Sound,
+    target_heard: Spectrogram,
+    stages: Iterable[AbstractContextManager[Budget]],
+) -> Played:
+    """Fit the timbre of a plant that has it, with the renders of `stages`. `score` has the notes,
+    and perhaps a vibrato in its patch; `target` is at the plant's rate."""
+    space = plant.controls.patch
+    vibrato = {c.name: score.patch.get(c.name, c.low) for c in space if c.role in VIBRATO}
+    rate_hz, duration_s = plant.sample_rate_hz, len(target) / plant.sample_rate_hz
+    start_s, end_s, notes = 0.0, duration_s, score.notes
+    if whole := duration_s <= WHOLE_S:
+        heard = target_heard
+    else:
+        start_s, end_s, notes = excerpt(notes, duration_s)
+        heard = hear_recording(target[round(start_s * rate_hz) : round(end_s * rate_hz)], rate_hz)
+    fit = TimbreFit(plant, Score(notes, vibrato, end_s - start_s), heard)
+    for stage in stages:
+        with stage as budget:
+            fit.play(budget)
+    assert fit.best is not None
+    if whole:
+        return fit.best.played
+    found = replace(score, patch=fit.best.played.score.patch)
+    return play_at_levels(plant, found, target, target_heard)

@@ -1,0 +1,185 @@
+"""Additive sound in the auditory spectrogram: a decoder that need not be learned.
+
+A note is a sum of harmonics and of noise in bands, whose amplitudes change with the time since its
+onset. With linear hair cells a channel of the cochlea is a filter, a rectifier and an average over
+8 ms. The average of a rectified sum of sinusoids is nearly that of a single one of the same power.
+So a channel's value follows from the powers of all partials and the filter's gains alone: within
+0.2 % of variance of the cochlea's, in a hundredth of the time, and with gradients.
+
+Two registers, tables of the same form for low and for high notes, are mixed by a note's key: their
+amplitudes are weighted with the squares of a linear cross-fade, as a synthesizer does whose level
+follows the key and is squared.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..cochlea import CHANNELS, channel_gains
+from ..features import FRAME_S, HEARING_RATE_HZ, HIGHER, RECORDING_CHANNELS, RECORDING_RATE_HZ
+
+# Times since the onset at which amplitudes are given; between them they change linearly.
+TIMES_S = (
+    *(0.0, 0.008, 0.018, 0.03, 0.045, 0.065, 0.095, 0.14, 0.2),
+    *(0.28, 0.4, 0.56, 0.8, 1.15, 1.7, 2.6, 4.0),
+)
+# Harmonics whose amplitudes are given; those between have interpolated ones.
+HARMONICS = (
+    *range(1, 25),
+    *(27, 30, 34, 38, 43, 48, 54, 61, 69, 78, 88, 99, 112, 127, 144, 163, 184, 208),
+)
+BANDS_HZ = tuple(np.geomspace(60.0, 14500.0, 22).tolist())  # centres of the bands of noise
+BAND_HZ = 100.0  # noise is given as its amplitude in bands this wide
+REGISTERS = 2
+
+LOWEST_HZ, HIGHEST_HZ = 20.0, 15900.0
+GRID = 480  # frequencies per octave at which gains are computed
+EDGE_HZ, SLOPE_HZ = 3900.0, 25.0  # of the low-pass filter before the channels at 8 kHz
+LEAK = math.exp(-1 / (HEARING_RATE_HZ * FRAME_S))
+SINUSOID = 1 / (math.pi * (1 - LEAK))  # a channel's value per amplitude of a sinusoid
+NOISE_POWER = math.pi / 4  # of Gaussian noise, that of a sinusoid with the same average
+LAG_S = 0.006  # a frame hears this much before its end
+RING_S = 1.2  # time after a note's end that is modelled
+SILENT_POWER = 1e-8
+
+
+class Timbre(NamedTuple):
+    """What all notes share, as natural logarithms."""
+
+    harmonics: Float[Tensor, "register time harmonic"]
+    """Of amplitudes."""
+    noise: Float[Tensor, "time band"]
+    """Of amplitudes in `BAND_HZ`."""
+    release: Float[Tensor, ""]
+    """Of the time in s in which a note falls by a factor of e after its end."""
+
+
+class Sounding(NamedTuple):
+    """What is fixed of a note."""
+
+    frames: Int[Tensor, " frame"]
+    at: Float[Tensor, "frame time"]
+    after_s: Float[Tensor, " frame"]
+    harmonics: Float[Tensor, "partial harmonic"]
+    gains: Float[Tensor, "partial channel"]
+    weights: tuple[float, ...]  # of the registers
+
+
+class AdditiveSound:
+    """Notes with known pitches and times; `spectrogram` predicts their sound for a timbre.
+
+    Args:
+        pitches: of each note: fractional MIDI.
+        onsets_s, offsets_s: of each note.
+        frames: length of the spectrogram.
+        keys: the keys at which the low and the high register are alone.
+        vibrato_cents: depth of a vibrato of all notes.
+    """
+
+    def __init__(
+        self,
+        pitches: Sequence[float],
+        onsets_s: Sequence[float],
+        offsets_s: Sequence[float],
+        frames: int,
+        keys: tuple[float, float],
+        vibrato_cents: float = 0.0,
+    ):
+        self.frames = frames
+        self.noise_gains = _noise_gains()
+        times_s = FRAME_S * torch.arange(1, frames + 1) - LAG_S
+        harmonics = _between(torch.arange(1.0, HARMONICS[-1] + 1), HARMONICS)
+        self.notes = []
+        for pitch, onset_s, offset_s in zip(pitches, onsets_s, offsets_s, strict=True):
+            here = (times_s >= onset_s) & (times_s < offset_s + RING_S)
+            at_s = times_s[here]
+            pitch_hz = 440 * 2 ** ((pitch - 69) / 12)
+            count = min(HARMONICS[-1], int(HIGHEST_HZ / pitch_hz))
+            partials_hz = pitch_hz * torch.arange(1.0, count + 1)
+            self.notes.append(
+                Sounding(
+                    torch.nonzero(here)[:, 0],
+                    _between(at_s - onset_s, TIMES_S),
+                    (at_s - offset_s).clamp(min=0),
+                    harmonics[:count],
+                    _power_gains(partials_hz, vibrato_cents),
+                    register_weights(pitch, keys),
+                )
+            )
+
+    def spectrogram(
+        self, timbre: Timbre, levels: Float[Tensor, " note"]
+    ) -> Float[Tensor, "channel=176 frame"]:
+        """The spectrogram, not compressed; `levels` are logarithms of the notes' amplitudes."""
+        tables, noise = timbre.harmonics.exp(), timbre.noise.exp()
+        power = torch.full((self.frames, RECORDING_CHANNELS), SILENT_POWER)
+        for note, level in zip(self.notes, levels, strict=True):
+            table = sum(weight * table for weight, table in zip(note.weights, tables, strict=True))
+            amplitudes = note.at @ table @ note.harmonics.T
+            hiss = (note.at @ noise).square() @ self.noise_gains
+            fall = (2 * (level - note.after_s / timbre.release.exp())).exp()
+            heard = fall[:, None] * (amplitudes.square() @ note.gains + hiss)
+            power = power.index_add(0, note.frames, heard)
+        return power.sqrt().T
+
+
+def register_weights(pitch: float, keys: tuple[float, float]) -> tuple[float, float]:
+    """The amplitudes of the low and the high register in a note."""
+    place = (pitch - keys[0]) / (keys[1] - keys[0])
+    return max(1 - place, 0.0) ** 2, max(place, 0.0) ** 2
+
+
+def between(
+    places: Float[np.ndarray, " place"], knots: Sequence[float]
+) -> Float[np.ndarray, "place knot"]:
+    """Weights of linear interpolation; the end's value beyond the ends."""
+    return np.stack([np.interp(places, knots, unit) for unit in np.eye(len(knots))], -1)
+
+
+def _between(places: Tensor, knots: Sequence[float]) -> Float[Tensor, "place knot"]:
+    return torch.from_numpy(between(places.numpy(), knots)).float()
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _gains() -> Float[Tensor, "frequency channel=176"]:
+    """Power gains of the channels, as auditory spectrograms have them, at frequencies of a grid."""
+    count = int(GRID * math.log2(HIGHEST_HZ / LOWEST_HZ)) + 1
+    at_hz = LOWEST_HZ * 2 ** (np.arange(count) / GRID)
+    low = channel_gains(at_hz, HEARING_RATE_HZ) / (1 + np.exp((at_hz - EDGE_HZ) / SLOPE_HZ))
+    high = channel_gains(at_hz, RECORDING_RATE_HZ)[CHANNELS - HIGHER :]
+    gains = SINUSOID * np.concatenate([low, high])
+    return torch.from_numpy(np.square(gains.T).astype(np.float32))
+
+
+def _power_gains(
+    partials_hz: Float[Tensor, " partial"], vibrato_cents: float
+) -> Float[Tensor, "partial channel=176"]:
+    """Power gains at frequencies; the mean over a sinusoidal vibrato, if there is one."""
+    gains = _gains()
+    swing = np.cos(np.pi * (np.arange(5) + 0.5) / 5) if vibrato_cents > 1 else [0.0]
+    found = []
+    for share in swing:
+        place = GRID * (torch.log2(partials_hz / LOWEST_HZ) + share * vibrato_cents / 1200)
+        place = place.clamp(0, len(gains) - 1.001)
+        below = place.long()
+        part = (place - below)[:, None]
+        found.append((1 - part) * gains[below] + part * gains[below + 1])
+    return torch.stack(found).mean(0)
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _noise_gains() -> Float[Tensor, "band channel=176"]:
+    """The power in each channel of noise of each band, with amplitude 1 in `BAND_HZ`."""
+    gains = _gains()
+    at_hz = LOWEST_HZ * 2 ** (torch.arange(len(gains)) / GRID)
+    width_hz = at_hz * math.log(2) / GRID
+    inside = _between(at_hz.log(), np.log(BANDS_HZ).tolist())  # power densities blend
+    return NOISE_POWER / BAND_HZ * (inside * width_hz[:, None]).T @ gains

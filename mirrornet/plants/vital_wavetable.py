@@ -1,0 +1,230 @@
+"""The control set `wavetable` of Vital, for recordings: the sound itself as controls.
+
+The oscillators play wavetables made for the patch: amplitudes of harmonics over the time since a
+note's onset. A drawn one-shot LFO moves both through their frames. One oscillator holds the low
+register and the other the high one; the key lowers the level of the first and raises that of the
+second. A sample of shaped noise, which belongs to no recording, plays beside them.
+
+A change of the patch needs new tables, so it loads a preset, which takes half a second.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
+
+from ..controls import Control, ControlSpace, Value
+from ..models.additive import BAND_HZ, BANDS_HZ, HARMONICS, REGISTERS, TIMES_S, between
+from ..score import Note
+from . import vital_patch as patch
+from .vital_48 import SHORT_S, VOICES, play_all_voices
+from .vital_patch import PATCH, VIBRATO, WAVE_SAMPLES, packed, velocity
+
+__all__ = ["REMEMBERS", "base_preset", "fill", "knobs", "settle", "style", "velocity"]
+
+WAVETABLE = ControlSpace(
+    (
+        *PATCH.own,
+        Control(
+            "harmonics",
+            "dB",
+            -100.0,
+            0.0,
+            meaning="amplitudes, by register, time since the onset, and harmonic",
+            scope="patch",
+            shape=(REGISTERS, len(TIMES_S), len(HARMONICS)),
+            role="harmonics",
+        ),
+        Control(
+            "noise",
+            "dB",
+            -100.0,
+            0.0,
+            meaning=f"amplitudes in bands of {BAND_HZ:g} Hz, by time and frequency",
+            scope="patch",
+            shape=(len(TIMES_S), len(BANDS_HZ)),
+            role="noise",
+        ),
+        Control("low_key", "MIDI", 0.0, 116.0, scope="patch", role="low_key"),
+        Control("high_key", "MIDI", 12.0, 128.0, scope="patch", role="high_key"),
+        Control(
+            "release",
+            "s",
+            0.02,
+            8.0,
+            "exponential",
+            "time to silence after a note's end",
+            scope="patch",
+            role="release",
+        ),
+        *(replace(control, scope="patch") for control in VIBRATO),
+    ),
+    "wavetable",
+)
+
+REMEMBERS = False
+SETTLING_S = 0.4
+KEYS = 128  # Vital's modulation source "note" is the key divided by this
+RELEASE_POWER = -6.0  # of the envelope: nearly exponential
+SAMPLE_GAIN = math.sqrt(2)  # level of an oscillator over that of a sample
+SAMPLE_RATE_HZ = 44100
+PHASE_SEED, NOISE_SEED = 5, 0
+LOWEST_NOISE_HZ = 40.0
+MODULATIONS = (
+    ("velocity", "voice_amplitude", 1.0),
+    ("macro_control_2", "osc_1_tune", 1.0),
+    ("macro_control_2", "osc_2_tune", 1.0),
+    ("lfo_2", "osc_1_wave_frame", 1.0),
+    ("lfo_2", "osc_2_wave_frame", 1.0),
+    ("note", "osc_1_level", -1.0),
+    ("note", "osc_2_level", 1.0),
+    ("macro_control_3", "osc_2_level", 0.0),
+    ("lfo_1", "osc_1_tune", 0.0),
+    ("lfo_1", "osc_2_tune", 0.0),
+)
+FIXED = {
+    "osc_2_on": 1.0,
+    "osc_2_phase": 0.0,
+    "osc_2_stereo_spread": 0.0,
+    "osc_2_tune": -0.5,
+    "osc_2_level": 0.0,
+    "osc_1_destination": 3.0,  # beside the filters
+    "osc_2_destination": 3.0,
+    "sample_destination": 3.0,
+    "sample_loop": 0.0,
+    "filter_1_on": 0.0,
+    "env_1_attack": 0.0,
+    "env_1_sustain": 1.0,
+    "env_1_release_power": RELEASE_POWER,
+    "modulation_4_bipolar": 0.0,
+    "modulation_5_bipolar": 0.0,
+    "lfo_2_sync": 0.0,
+    "lfo_2_sync_type": 2.0,  # once for each note
+    "lfo_2_frequency": -math.log2(TIMES_S[-1]),
+    "lfo_2_smooth_mode": 0.0,
+    "macro_control_3": 1.0,
+}
+
+
+def style(note: Note) -> str:
+    """The style of a note's preset in Vital's browser: "Lead" if it sustains, else "Keys"."""
+    loud = np.asarray(note.controls["harmonics"]).max((0, 2))
+    held = loud[int(np.searchsorted(TIMES_S, 1.0))]
+    return "Lead" if held > loud.max() - 12 else "Keys"
+
+
+def knobs(note: Note) -> dict[str, float]:
+    """The raw values of Vital's parameters for the controls of a note, but for the tables."""
+    value = note.controls
+    low, high = _keys(value)
+    vibrato = value["vibrato_depth"] / 100
+    return {
+        "macro_control_2": (value["tune"] + 50) / 200,
+        "env_1_release": value["release"] ** 0.25,
+        "osc_1_level": high / KEYS,
+        "modulation_8_amount": -low / KEYS,
+        "modulation_9_amount": vibrato,
+        "modulation_10_amount": vibrato,
+        "lfo_1_frequency": math.log2(value["vibrato_rate"]),
+        "lfo_1_phase": value["vibrato_phase"],
+    }
+
+
+def _keys(controls: Mapping[str, Value]) -> tuple[float, float]:
+    """The keys of the registers, an octave apart at least."""
+    low, high = controls["low_key"], controls["high_key"]
+    return low, max(high, low + 12)
+
+
+def settle(play: Callable[[float, float], Any], handles: Mapping[str, Any], tail_s: float) -> None:
+    """Let the levels, which follow the key, settle in both lanes, then in all voices."""
+    play(SETTLING_S, SHORT_S)
+    play(SETTLING_S, SHORT_S)
+    play_all_voices(play, handles, VOICES)
+
+
+def base_preset(synth: Synth) -> str:
+    """The text of a preset with everything that does not depend on the patch."""
+    return patch.base_preset(synth, MODULATIONS, FIXED, oscillators=2)
+
+
+def fill(preset: dict[str, Any], note: Note) -> None:
+    """Write a patch's tables, its noise, and the LFO that moves through the tables."""
+    value, settings = note.controls, preset["settings"]
+    low, high = _keys(value)
+    harmonics = _amplitudes(value["harmonics"])
+    harmonics = harmonics @ between(np.arange(1, HARMONICS[-1] + 1), HARMONICS).T
+    cycles = [_cycles(table) for table in harmonics]
+    loudest = max(np.abs(cycles).max(), 1e-9)
+    # The levels' law reaches 1 for keys 128 apart; so the data are larger than 1.
+    gain = (KEYS / (high - low)) ** 2 / loudest
+    for number, table in enumerate(cycles):
+        settings["wavetables"][number] |= {
+            "name": ("Low register", "High register")[number],
+            "full_normalize": False,
+            "remove_all_dc": False,
+            "groups": [{"components": [_component(gain * table)]}],
+        }
+    points = [(t / TIMES_S[-1], 1 - n / (len(TIMES_S) - 1)) for n, t in enumerate(TIMES_S)]
+    settings["lfos"][1] = {
+        "name": "Time since onset",
+        "num_points": len(points),
+        "points": [place for point in points for place in point],
+        "powers": [0.0] * len(points),
+        "smooth": False,
+    }
+    noise = SAMPLE_GAIN / loudest * _noise(_amplitudes(value["noise"]))
+    peak = max(np.abs(noise).max(), 1e-9)
+    settings["sample_level"] = min(math.sqrt(peak), 1.0)
+    settings["sample"] = {
+        "name": "Noise",
+        "length": len(noise),
+        "sample_rate": SAMPLE_RATE_HZ,
+        "samples": packed(32767 * noise / peak, "<i2"),
+    }
+
+
+def _amplitudes(level_db: Value) -> Float[np.ndarray, "*table"]:
+    level_db = np.asarray(level_db, float)
+    lowest = -100.0
+    return np.where(level_db > lowest, 10 ** (level_db / 20), 0.0)
+
+
+def _cycles(table: Float[np.ndarray, "time harmonic"]) -> Float[np.ndarray, "time sample"]:
+    """A cycle for each time. All have the same phases, so that amplitudes add in between; random
+    ones, as the peaks are then low."""
+    turns = np.random.default_rng(PHASE_SEED).random(table.shape[1])
+    bins = np.zeros((len(table), WAVE_SAMPLES // 2 + 1), complex)
+    bins[:, 1 : table.shape[1] + 1] = table * np.exp(2j * np.pi * turns)
+    return np.fft.irfft(bins, WAVE_SAMPLES) * (WAVE_SAMPLES / 2)
+
+
+def _component(cycles: Float[np.ndarray, "time sample"]) -> dict[str, Any]:
+    frames = np.linspace(0, 256, len(cycles)).round().astype(int).tolist()
+    return {
+        "type": "Wave Source",
+        "interpolation": 0,  # of amplitudes
+        "interpolation_style": 1,  # linear
+        "keyframes": [
+            {"position": frame, "wave_data": packed(cycle, "<f4")}
+            for frame, cycle in zip(frames, cycles, strict=True)
+        ],
+    }
+
+
+def _noise(bands: Float[np.ndarray, "time band"]) -> Float[np.ndarray, " sample"]:
+    """Noise whose amplitudes in the bands change over the times."""
+    count = round(TIMES_S[-1] * SAMPLE_RATE_HZ)
+    white = np.fft.rfft(np.random.default_rng(NOISE_SEED).standard_normal(count))
+    at_hz = np.fft.rfftfreq(count, 1 / SAMPLE_RATE_HZ)
+    inside = between(np.log(at_hz.clip(min=1)), np.log(BANDS_HZ).tolist())
+    inside[at_hz < LOWEST_NOISE_HZ] = 0
+    # White noise of variance 1 has the power 2 / rate per Hz; a sinusoid's is amplitude^2 / 2.
+    shapes = np.sqrt(inside @ np.square(bands).T * SAMPLE_RATE_HZ / (4 * BAND_HZ))
+    times = between(np.arange(count) / SAMPLE_RATE_HZ, TIMES_S)
+    sounds = np.fft.irfft(white * shapes.T, count)
+    return np.einsum("nt,tn->n", times, sounds)
