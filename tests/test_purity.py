@@ -26,7 +26,7 @@ INSTALLED = {
 }
 HOSTED = importlib.util.find_spec("dawdreamer") is not None
 PLANTS = [
-    *("vital", "vital-patch", "vital-48", "soundfont", "dx7", "dx7-pair"),
+    *("vital", "vital-patch", "vital-48", "vital-wavetable", "soundfont", "dx7", "dx7-pair"),
     *(
         pytest.param(name, marks=pytest.mark.skipif(not (HOSTED and there), reason="not installed"))
         for name, there in (INSTALLED | dict.fromkeys(shipped_programs(), True)).items()

@@ -130,6 +130,13 @@ PatchScope = Annotated[
     ),
 ]
 
+Timbre = Annotated[
+    Literal["knobs", "wavetable", "auto"],
+    arg(
+        help="of a recording: a patch of the synthesizer's knobs; or, for Vital, wavetables and "
+        "noise made for this sound; or whichever sounds closer"
+    ),
+]
 StartPreset = Annotated[
     Path | None,
     _explained(

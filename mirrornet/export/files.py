@@ -57,7 +57,7 @@ def save_match(match: Answer, folder: str | Path) -> list[Path]:
     - `melody.mid`: the notes at 120 bpm.
     - files for the plant's synthesizer (`Plant.artifacts`), such as a preset; if there is one per
       note, also `presets/one-track-per-note.mid`, a MIDI file with a track for each note.
-    - `compare.png`: the plot.
+    - `compare.png`: the plot. `timbre.png`: the tables of a patch that has a timbre.
     - `candidate-2/`, ...: the same for each other answer.
 
     The files are written to a hidden folder beside `folder` (inside it, if it exists) and then
@@ -106,8 +106,10 @@ def _rms(sound: Float[np.ndarray, " sample"]) -> float:
 
 
 def controls_json(match: Answer) -> str:
-    """Format the match as JSON: units and ranges, notes in physical units, the array in 0..1,
-    distances (null if not finite)."""
+    """Format the match as JSON: units and ranges, notes in physical units, the array in 0..1 (empty
+    if a control is a table), distances (null if not finite)."""
+    tables = any(control.shape for control in match.plant.controls)
+    array = [] if tables else np.asarray(match.controls, dtype=np.float64).tolist()
     return json.dumps(
         {
             "plant": match.plant.spec.name,
@@ -137,7 +139,7 @@ def controls_json(match: Answer) -> str:
                 }
                 for note in match.score.notes
             ],
-            "controls_0_to_1": np.asarray(match.controls, dtype=np.float64).tolist(),
+            "controls_0_to_1": array,
         },
         indent=2,
         ensure_ascii=False,
@@ -151,8 +153,13 @@ def as_json(value: Any) -> Any:
 
 
 def controls_csv(match: Answer) -> str:
-    """Format the match as CSV: a row per note, units in the headings, values in full precision."""
-    labels = {control.name: control.label for control in match.plant.controls.knobs}
+    """Format the match as CSV: a row per note, units in the headings, values in full precision;
+    without the tables of a patch."""
+    labels = {
+        control.name: control.label
+        for control in match.plant.controls.knobs
+        if not (control.shape and match.one_patch)
+    }
     knobs = list(labels)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]
     read = ["confidence"] if match.read else []
@@ -207,7 +214,8 @@ def _write_files(match: Answer, folder: Path, about: Path) -> None:
     if tracks := [(Path(o.path).stem, [notes[o.note]]) for o in artifacts if o.note is not None]:
         write("presets/one-track-per-note.mid", lambda: midi(match, tracks))
     picture = write("compare.png", lambda: _picture(match))
-    page = partial(report.render_report, match, picture, *wavs, artifacts, faults=faults)
+    tables = write("timbre.png", lambda: _timbre_picture(match))
+    page = partial(report.render_report, match, picture, *wavs, artifacts, faults, tables)
     write("report.html", lambda: page().encode())
 
 
@@ -223,6 +231,14 @@ def _picture(match: Answer) -> bytes:
     from . import plots
 
     return plots.png(lambda: plots.compare(match), dpi=200)
+
+
+def _timbre_picture(match: Answer) -> bytes | None:
+    if match.plant.controls.patch.of_role("harmonics") is None or not match.one_patch:
+        return None
+    from . import plots
+
+    return plots.png(lambda: plots.timbre(match), dpi=130)
 
 
 def _write(path: Path, content: bytes) -> None:

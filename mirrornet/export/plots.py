@@ -22,11 +22,14 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..features import FRAME_S, frequencies_hz
+from ..models.additive import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S
 from ..score import Note, note_name
 from .answer import Answer
 
 MOST_FRAMES = 5000  # shown side by side; longer sounds are averaged
 MOST_NAMED = 60  # notes; more are not labelled
+MARKS = (1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000, 4000, 8000)
+RANGE_DB = 70.0  # of a timbre's colour scale
 MARKS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 PANELS = (
     "(a) input melody",
@@ -84,6 +87,42 @@ def compare(match: Answer) -> Figure:
         figure.colorbar(sounds[0], ax=axes[:2], aspect=36, pad=0.015), "loudness (compressed)"
     )
     _colour_bar(figure.colorbar(change, ax=axes[2], aspect=17.2, pad=0.015), "quieter  ·  louder")
+    return figure
+
+
+def timbre(match: Answer) -> Figure:
+    """Plot the tables of a patch over the time since a note's onset: harmonics of each register,
+    and noise. The patch must have controls with these roles."""
+    found = [match.plant.controls.patch.of_role(role) for role in ("harmonics", "noise")]
+    harmonics, noise = (np.asarray(match.score.patch[c.name], float) for c in found if c)
+    tables = [*harmonics, noise]
+    titles = ["Harmonics, low notes", "Harmonics, high notes", f"Noise, per {BAND_HZ:g} Hz"]
+    rows = [HARMONICS, HARMONICS, BANDS_HZ]
+    figure = Figure(figsize=(9.0, 3.2), layout="constrained", facecolor="white")
+    loudest = max(table.max() for table in tables)
+    for axis, table, title, heights in zip(
+        figure.subplots(1, len(tables)), tables, titles, rows, strict=True
+    ):
+        image = axis.pcolormesh(
+            np.arange(len(TIMES_S)),
+            heights,
+            table.T,
+            cmap="magma",
+            vmin=loudest - RANGE_DB,
+            vmax=loudest,
+            shading="nearest",
+        )
+        axis.set_yscale("log")
+        marks = [mark for mark in MARKS if heights[0] <= mark <= heights[-1]]
+        axis.set_yticks(marks, [f"{mark:g}" for mark in marks], minor=False)
+        axis.minorticks_off()
+        shown = range(0, len(TIMES_S), 4)
+        axis.set_xticks(shown, [f"{TIMES_S[n]:g}" for n in shown])
+        axis.set_xlabel("time since the onset (s)", color=QUIET, fontsize=8)
+        _clean(axis, title)
+    figure.axes[0].set_ylabel("harmonic", color=QUIET, fontsize=8)
+    figure.axes[-1].set_ylabel("frequency (Hz)", color=QUIET, fontsize=8)
+    _colour_bar(figure.colorbar(image, ax=figure.axes, aspect=24, pad=0.015), "amplitude (dB)")
     return figure
 
 

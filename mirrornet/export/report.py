@@ -46,6 +46,14 @@ of the match and of their difference, with the notes of the match below on the s
 difference, the closer the match.</figcaption>
 </figure>
 """)
+TIMBRE = Template("""\
+<figure>
+<div class="card picture" tabindex="0"><img src="$picture" alt="Amplitudes of the harmonics of low
+and of high notes, and of noise, over the time since a note's onset"></div>
+<figcaption class="quiet">The timbre: how loud each harmonic is, from a note’s onset on, for low and
+for high notes; and the noise beside them.</figcaption>
+</figure>
+""")
 PICTURE_FILE = """\
 <dt><a href="compare.png">compare.png</a></dt><dd>the picture above</dd>"""
 
@@ -95,6 +103,7 @@ def render_report(
     match_wav: bytes | None,
     artifacts: Sequence[Artifact] = (),
     faults: Sequence[str] = (),
+    timbre_png: bytes | None = None,
 ) -> str:
     """Return the report as HTML.
 
@@ -105,6 +114,7 @@ def render_report(
             page's folder, for sounds larger than `LARGEST_EMBEDDED`.
         artifacts: the plant's files that were written.
         faults: sentences on files that could not be made.
+        timbre_png: `plots.timbre(match)` as PNG, to embed.
     """
     look, picture_file = "", ""
     if figure_png is not None:
@@ -140,7 +150,7 @@ def render_report(
             f'<p class="card">{escape(text)}</p>'
             for text in (*match.warnings, *_beyond_midi(match), *faults)
         ),
-        patch=_patch(match) if match.one_patch else "",
+        patch=_patch(match, timbre_png) if match.one_patch else "",
         candidates=_candidates(match) if match.others else "",
     )
 
@@ -192,8 +202,8 @@ def _embedded(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _patch(match: Answer) -> str:
-    """Table of the patch, with the confidence of each knob, if it was read."""
+def _patch(match: Answer, timbre_png: bytes | None) -> str:
+    """Table of the patch, with the confidence of each knob, if it was read, and its timbre."""
     rows, sure = [], match.confidence
     for control in match.plant.controls.patch:
         value = match.score.patch[control.name]
@@ -209,12 +219,13 @@ def _patch(match: Answer) -> str:
         "How sure: what was heard of a knob, from nothing (it makes no difference here, or could "
         "not be told) to all."
         if sure
-        else "They were found by playing, so nothing is known of how sure each is."
+        else "They were found without reading, so nothing is known of how sure each is."
     )
     return (
         '<h2>The patch</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         f'<p class="quiet">All notes share these. {about}</p>'
+        + (TIMBRE.substitute(picture=_embedded("image/png", timbre_png)) if timbre_png else "")
     )
 
 

@@ -30,6 +30,7 @@ from .melody_surrogate import MelodySurrogate, optimise_melody, round_pitch
 from .objective import MelodyObjective
 from .recordings import PatchScope, TimbreScope, match_recording, voice_warnings
 from .refine import refine_melody
+from .timbre import knobs_plant
 from .transcribe import transcribe
 
 EXPORT_RATE_HZ = 44100
@@ -117,6 +118,8 @@ def match(
         model = load_model(model)
     if isinstance(plant, str):
         plant = plant_for(plant, model)
+    if plant.controls.name == plant.timbre_set:  # notes and vibrato are read for its knobs
+        timbre, plant = "wavetable", knobs_plant(plant)
     search = model is None and not ships(plant.controls, plant.name)
     if model is None:
         model = shipped_for(plant, allows_renders(refine, seconds))
@@ -168,6 +171,8 @@ def shipped_for(plant: Plant, renders: bool) -> MirrorNet:
     """
     if ships(plant.controls, plant.name):
         return MirrorNet.load(shipped(plant.controls.name, plant.name))
+    if plant.controls.name == plant.timbre_set:
+        return MirrorNet.load(shipped("patch"))
     if plant.controls.is_melody or not renders:
         search, how = "add --refine 500 to search with renders, or ", " --start shipped"
         if plant.controls.is_melody:

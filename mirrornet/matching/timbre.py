@@ -25,8 +25,8 @@ from ..controls import Value
 from ..events import Best
 from ..features import hear_recording
 from ..metrics import spectrogram_error
-from ..models.additive import HARMONICS, AdditiveSound, Timbre
-from ..plants import Plant
+from ..models.additive import ENDING_S, HARMONICS, TIMES_S, AdditiveSound, Timbre
+from ..plants import Plant, usual_controls
 from ..score import Score
 from .levels import Played, Sound, Spectrogram, play_at_levels
 from .objective import excerpt
@@ -98,6 +98,7 @@ class TimbreFit:
             self.keys,
             score.patch[depth.name] if depth is not None else 0.0,
         )
+        self.longest_s = max(n.offset_s - n.onset_s for n in notes) - ENDING_S
         octaves = torch.log2(torch.tensor(HARMONICS).float())
         self.found = Fitted(
             Timbre(
@@ -134,6 +135,18 @@ class TimbreFit:
                 adam.step(slope, rate * share * own)
         for place in places:
             place.requires_grad_(False)
+        self._extend()
+
+    def _extend(self) -> None:
+        """Let times beyond the longest note go on as before: with the last fall, or steadily."""
+        times_s, (harmonics, noise, _) = torch.tensor(TIMES_S), self.found.timbre
+        last = int((times_s <= self.longest_s).sum()) - 1
+        before = max(last - 2, 0)
+        later_s = times_s[last + 1 :] - times_s[last]
+        for table in (harmonics.transpose(0, 1), noise):
+            fell = table[last] - table[before]
+            slope = fell.clamp(max=0).mean() / max(float(times_s[last] - times_s[before]), 1e-3)
+            table[last + 1 :] = table[last] + slope * later_s.view(-1, *(1,) * (table.ndim - 1))
 
     def _implausible(self) -> Float[Tensor, ""]:
         """Jumps between neighbours, and differences between the registers: what the recording does
@@ -161,6 +174,7 @@ class TimbreFit:
         patch = dict(self.score.patch)
         for control in space:
             if (value := values.get(control.role or "")) is not None:
+                value = np.round(value, 2) if control.shape else value
                 patch[control.name] = control.check(np.clip(value, control.low, control.high))
         level = own.of_role("level")
         notes = self.score.notes
@@ -197,9 +211,16 @@ class TimbreFit:
 
 def timbre_plant(plant: Plant) -> Plant | None:
     """The same plant with the control set that has the timbre; None if it has none."""
-    if plant.timbre_set is None:
-        return None
-    return type(plant)(**{**plant.spec.options, "controls": plant.timbre_set})
+    return _with_controls(plant, plant.timbre_set) if plant.timbre_set else None
+
+
+def knobs_plant(plant: Plant) -> Plant:
+    """The same plant with its usual control set."""
+    return _with_controls(plant, usual_controls(plant.name))
+
+
+def _with_controls(plant: Plant, name: str) -> Plant:
+    return type(plant)(**{**plant.spec.options, "controls": name})
 
 
 def match_timbre(

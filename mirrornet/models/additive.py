@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..cochlea import CHANNELS, channel_gains
@@ -46,6 +46,7 @@ SINUSOID = 1 / (math.pi * (1 - LEAK))  # a channel's value per amplitude of a si
 NOISE_POWER = math.pi / 4  # of Gaussian noise, that of a sinusoid with the same average
 LAG_S = 0.006  # a frame hears this much before its end
 RING_S = 1.2  # time after a note's end that is modelled
+ENDING_S = 0.03  # time before a note's end in which it may fade already
 SILENT_POWER = 1e-8
 
 
@@ -66,6 +67,7 @@ class Sounding(NamedTuple):
     frames: Int[Tensor, " frame"]
     at: Float[Tensor, "frame time"]
     after_s: Float[Tensor, " frame"]
+    held: Bool[Tensor, "frame 1"]
     harmonics: Float[Tensor, "partial harmonic"]
     gains: Float[Tensor, "partial channel"]
     weights: tuple[float, ...]  # of the registers
@@ -107,6 +109,7 @@ class AdditiveSound:
                     torch.nonzero(here)[:, 0],
                     _between(at_s - onset_s, TIMES_S),
                     (at_s - offset_s).clamp(min=0),
+                    (at_s < offset_s - ENDING_S)[:, None],
                     harmonics[:count],
                     _power_gains(partials_hz, vibrato_cents),
                     register_weights(pitch, keys),
@@ -121,8 +124,12 @@ class AdditiveSound:
         power = torch.full((self.frames, RECORDING_CHANNELS), SILENT_POWER)
         for note, level in zip(self.notes, levels, strict=True):
             table = sum(weight * table for weight, table in zip(note.weights, tables, strict=True))
-            amplitudes = note.at @ table @ note.harmonics.T
-            hiss = (note.at @ noise).square() @ self.noise_gains
+            # Of how a note ends the release learns, not the tables, which longer notes play on.
+            given, hissing = note.at @ table, note.at @ noise
+            given = torch.where(note.held, given, given.detach())
+            hissing = torch.where(note.held, hissing, hissing.detach())
+            amplitudes = given @ note.harmonics.T
+            hiss = hissing.square() @ self.noise_gains
             fall = (2 * (level - note.after_s / timbre.release.exp())).exp()
             heard = fall[:, None] * (amplitudes.square() @ note.gains + hiss)
             power = power.index_add(0, note.frames, heard)

@@ -183,7 +183,7 @@ class Vital(NotePlant):
         preset["settings"].update(self._knobs(note))
         if self._has_tables:
             vital_wavetable.fill(preset, note)
-            preset |= {"macro1": "", "macro3": "REGISTERS"}
+            preset |= {"macro1": "MACRO 1", "macro3": "REGISTERS"}
         style = self._patch.style(note) if self._patch else "Keys"
         about = style, PATCH_COMMENTS if self._patch else NOTE_COMMENTS
         return vital_preset.preset_text(preset, *about)

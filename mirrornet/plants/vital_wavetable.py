@@ -157,7 +157,7 @@ def fill(preset: dict[str, Any], note: Note) -> None:
     value, settings = note.controls, preset["settings"]
     low, high = _keys(value)
     harmonics = _amplitudes(value["harmonics"])
-    harmonics = harmonics @ between(np.arange(1, HARMONICS[-1] + 1), HARMONICS).T
+    harmonics = harmonics @ between(np.arange(1.0, HARMONICS[-1] + 1), HARMONICS).T
     cycles = [_cycles(table) for table in harmonics]
     loudest = max(np.abs(cycles).max(), 1e-9)
     # The levels' law reaches 1 for keys 128 apart; so the data are larger than 1.

@@ -28,6 +28,7 @@ from ..options import (
     Seed,
     Sound,
     StartPreset,
+    Timbre,
     WavFile,
 )
 from ..terminal import say
@@ -50,6 +51,7 @@ WHAT_FILES_ARE = {
     "controls.json": "notes and knobs in physical units; `mirrornet render` plays it",
     "controls.csv": "the same as a table",
     "compare.png": "the picture",
+    "timbre.png": "the harmonics and the noise of the patch, over time",
 }
 
 
@@ -76,6 +78,7 @@ def match(
     seconds: Seconds = None,
     candidates: Candidates = 1,
     patch: PatchScope = "shared",
+    timbre: Timbre = "knobs",
     seed: Seed = 0,
     start: StartPreset = None,
     lock: Lock = "",
@@ -96,6 +99,7 @@ def match(
         "seconds": seconds,
         "candidates": candidates,
         "patch": patch,
+        "timbre": timbre,
         "seed": seed,
     }
     if start is not None or lock:
