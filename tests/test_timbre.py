@@ -15,15 +15,9 @@ from mirrornet.errors import ControlError
 from mirrornet.export.match import Match
 from mirrornet.features import hear_recording, hear_wide
 from mirrornet.metrics import spectrogram_error
-from mirrornet.models.additive import (
-    BANDS_HZ,
-    HARMONICS,
-    TIMES_S,
-    AdditiveSound,
-    Timbre,
-    between,
-)
+from mirrornet.models.additive import AdditiveSound, Timbre
 from mirrornet.plants import load_plant
+from mirrornet.plants.timbre import BANDS_HZ, HARMONICS, TIMES_S, between
 from mirrornet.score import Note, Score
 
 RATE_HZ = 44100

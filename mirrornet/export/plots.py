@@ -22,7 +22,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..features import FRAME_S, frequencies_hz
-from ..models.additive import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S
+from ..plants.timbre import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S
 from ..score import Note, note_name
 from .answer import Answer
 

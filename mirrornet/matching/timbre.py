@@ -25,8 +25,9 @@ from ..controls import Value
 from ..events import Best
 from ..features import hear_recording
 from ..metrics import spectrogram_error
-from ..models.additive import ENDING_S, HARMONICS, TIMES_S, AdditiveSound, Timbre
+from ..models.additive import ENDING_S, AdditiveSound, Timbre
 from ..plants import Plant, usual_controls
+from ..plants.timbre import HARMONICS, TIMES_S
 from ..score import Score
 from .levels import Played, Sound, Spectrogram, play_at_levels
 from .objective import excerpt
@@ -187,11 +188,11 @@ class TimbreFit:
         return replace(self.score, notes=notes, patch=patch)
 
     def play(self, budget: Budget) -> None:
-        """Render until the budget is spent; each render corrects the next fit. `best` is the best
-        that was rendered."""
+        """Render at least once, and until the budget is spent; each render corrects the next fit.
+        `best` is the best that was rendered."""
         if self.best is None:
             self.fit(self.target)
-        while budget.left and self._part > SMALLEST_STEP:
+        while self.best is None or (budget.left and self._part > SMALLEST_STEP):
             score = self.answer()
             audio = self.plant.render(score)
             heard = hear_recording(audio, self.plant.sample_rate_hz)

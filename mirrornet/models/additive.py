@@ -23,20 +23,7 @@ from torch import Tensor
 
 from ..cochlea import CHANNELS, channel_gains
 from ..features import FRAME_S, HEARING_RATE_HZ, HIGHER, RECORDING_CHANNELS, RECORDING_RATE_HZ
-
-# Times since the onset at which amplitudes are given; between them they change linearly.
-TIMES_S = (
-    *(0.0, 0.008, 0.018, 0.03, 0.045, 0.065, 0.095, 0.14, 0.2),
-    *(0.28, 0.4, 0.56, 0.8, 1.15, 1.7, 2.6, 4.0),
-)
-# Harmonics whose amplitudes are given; those between have interpolated ones.
-HARMONICS = (
-    *range(1, 25),
-    *(27, 30, 34, 38, 43, 48, 54, 61, 69, 78, 88, 99, 112, 127, 144, 163, 184, 208),
-)
-BANDS_HZ = tuple(np.geomspace(60.0, 14500.0, 22).tolist())  # centres of the bands of noise
-BAND_HZ = 100.0  # noise is given as its amplitude in bands this wide
-REGISTERS = 2
+from ..plants.timbre import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S, between
 
 LOWEST_HZ, HIGHEST_HZ = 20.0, 15900.0
 GRID = 480  # frequencies per octave at which gains are computed
@@ -140,13 +127,6 @@ def register_weights(pitch: float, keys: tuple[float, float]) -> tuple[float, fl
     """The amplitudes of the low and the high register in a note."""
     place = (pitch - keys[0]) / (keys[1] - keys[0])
     return max(1 - place, 0.0) ** 2, max(place, 0.0) ** 2
-
-
-def between(
-    places: Float[np.ndarray, " place"], knots: Sequence[float]
-) -> Float[np.ndarray, "place knot"]:
-    """Weights of linear interpolation; the end's value beyond the ends."""
-    return np.stack([np.interp(places, knots, unit) for unit in np.eye(len(knots))], -1)
 
 
 def _between(places: Tensor, knots: Sequence[float]) -> Float[Tensor, "place knot"]:

@@ -70,6 +70,10 @@ PATCH_COMMENTS = (
     "Matched to a recording by MirrorNet. Play melody.mid with it. "
     "CUTOFF moves the filter; TUNE tunes all notes (0.25: A = 440 Hz)."
 )
+TIMBRE_COMMENTS = (
+    "Wavetables and noise matched to a recording by MirrorNet. Play melody.mid with it. "
+    "TUNE tunes all notes (0.25: A = 440 Hz)."
+)
 NOTE_COMMENTS = (
     "One note of a melody that MirrorNet matched. "
     "CUTOFF moves the filter, LEVEL the oscillator's level."
@@ -181,12 +185,12 @@ class Vital(NotePlant):
         length. The note must have all its controls."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
+        comments = PATCH_COMMENTS if self._patch else NOTE_COMMENTS
         if self._has_tables:
             vital_wavetable.fill(preset, note)
-            preset |= {"macro1": "MACRO 1", "macro3": "REGISTERS"}
+            comments = TIMBRE_COMMENTS
         style = self._patch.style(note) if self._patch else "Keys"
-        about = style, PATCH_COMMENTS if self._patch else NOTE_COMMENTS
-        return vital_preset.preset_text(preset, *about)
+        return vital_preset.preset_text(preset, style, comments)
 
     def automation(self, score: Score) -> list[dict[str, float]]:
         moved = [] if score.one_patch else score.resolved

@@ -30,7 +30,7 @@ PATCH_FILE = "match.vital"
 PATCH_GUIDE = """\
 <li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
 <i>Open External Preset</i> and pick <code>match.vital</code>: it then plays the MIDI file as
-<code>match.wav</code> does. Its macros CUTOFF and TUNE are there to turn.</li>
+<code>match.wav</code> does. Its macros are there to turn.</li>
 <li>The preset plays at the synthesizer’s own level; <code>match.wav</code> was brought to the
 target’s.</li>"""
 NOTES_GUIDE = """\

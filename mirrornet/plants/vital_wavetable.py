@@ -18,9 +18,9 @@ from jaxtyping import Float
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 
 from ..controls import Control, ControlSpace, Value
-from ..models.additive import BAND_HZ, BANDS_HZ, HARMONICS, REGISTERS, TIMES_S, between
 from ..score import Note
 from . import vital_patch as patch
+from .timbre import BAND_HZ, BANDS_HZ, HARMONICS, REGISTERS, TIMES_S, between
 from .vital_48 import SHORT_S, VOICES, play_all_voices
 from .vital_patch import PATCH, VIBRATO, WAVE_SAMPLES, packed, velocity
 
@@ -67,7 +67,7 @@ WAVETABLE = ControlSpace(
 )
 
 REMEMBERS = False
-SETTLING_S = 0.4
+SETTLING_S = 0.1
 KEYS = 128  # Vital's modulation source "note" is the key divided by this
 RELEASE_POWER = -6.0  # of the envelope: nearly exponential
 SAMPLE_GAIN = math.sqrt(2)  # level of an oscillator over that of a sample
@@ -155,6 +155,7 @@ def base_preset(synth: Synth) -> str:
 def fill(preset: dict[str, Any], note: Note) -> None:
     """Write a patch's tables, its noise, and the LFO that moves through the tables."""
     value, settings = note.controls, preset["settings"]
+    preset |= {"macro1": "MACRO 1", "macro3": "REGISTERS"}
     low, high = _keys(value)
     harmonics = _amplitudes(value["harmonics"])
     harmonics = harmonics @ between(np.arange(1.0, HARMONICS[-1] + 1), HARMONICS).T

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ..controls import ControlSpace, Value
-from ..models.additive import BANDS_HZ, HARMONICS, TIMES_S
 from ..score import Score
 from .prior import PHRASE_S
+from .timbre import BANDS_HZ, HARMONICS, TIMES_S
 from .vital_prior import MANNERS, random_notes
 
 LOW_KEYS = (28.0, 60.0)

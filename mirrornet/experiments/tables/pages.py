@@ -25,6 +25,7 @@ from .recordings import (
     recorded_sounds_table,
     recorded_summary,
     recordings_table,
+    timbre_table,
 )
 from .speed import cluster_table, cochlea_table, matching_table, plant_table
 
@@ -78,6 +79,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
         "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
         "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
+        "timbre": lambda: timbre_table(result("timbre-seed-0")),
         "beyond": lambda: beyond_table(result("beyond-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),

@@ -101,3 +101,26 @@ def beyond_table(bench: dict[str, Any]) -> Rows:
     for what in warned["tuned on"]:
         rows.append([what, *("{} of {}".format(*counts[what]) for counts in warned.values())])
     return rows
+
+
+def timbre_table(bench: dict[str, Any]) -> Rows:
+    """Table of answers with knobs and with wavetables: a row for each instrument, a column for each
+    answer's mean match error; below, the means over all phrases, also of the field's metrics."""
+    scored = [row for row in bench["rows"] if row["scores"]]
+    answers = list(scored[0]["scores"])
+    rows = [["", *answers]]
+
+    def means(name: str, show: Callable[[dict[str, Any]], str], some: list[dict]) -> None:
+        cells = []
+        for answer in answers:
+            found = [row["scores"][answer] for row in some]
+            cells.append(show({key: sum(f[key] for f in found) / len(found) for key in found[0]}))
+        rows.append([name, *cells])
+
+    for source in dict.fromkeys(row["source"] for row in scored):
+        own = [row for row in scored if row["source"] == source]
+        means(f"{source}, error (%)", SCORES[MATCH_ERROR], own)
+    for score in (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine"):
+        means(f"mean, {score}", SCORES[score], scored)
+    means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}", scored)
+    return rows

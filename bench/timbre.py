@@ -1,0 +1,77 @@
+"""Knobs against wavetables: how close a match comes to instruments on which nothing was tuned.
+
+Vital plays the notes that are read, with its 16 knobs or with wavetables and noise made for the
+sound. The same phrases for all answers, and for *constant knobs*: all in the middle.
+
+    python bench/timbre.py        # writes results/timbre-seed-0.json; 15 minutes on one core
+"""
+
+import json
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from mirrornet import match
+from mirrornet.app.console import print_table
+from mirrornet.errors import AudioError
+from mirrornet.experiments.material import INSTRUMENTS, RATE_HZ, instrument_phrases
+from mirrornet.experiments.tables.recordings import timbre_table
+from mirrornet.export.files import level_matched
+from mirrornet.export.match import Match
+from mirrornet.matching.levels import play_at_levels
+from mirrornet.metrics import field_metrics
+from mirrornet.models.checkpoints import provenance
+from mirrornet.storage import write_atomically
+
+SEED, PHRASES = 0, 2
+RESULT = Path(__file__).parent.parent / "results" / f"timbre-seed-{SEED}.json"
+ANSWERS = {
+    "knobs, at once": {},
+    "knobs, 10 renders": {"refine": 10},
+    "wavetable, at once": {"timbre": "wavetable"},
+    "wavetable, 10 renders": {"timbre": "wavetable", "refine": 10},
+}
+
+
+def main() -> None:
+    rows = []
+    for program, name in INSTRUMENTS.items():
+        for number, recording in enumerate(islice(instrument_phrases(program, SEED), PHRASES)):
+            try:
+                scores = answers(recording.sound)
+            except AudioError:  # no notes are heard
+                scores = {}
+            rows.append({"source": f"{name} ({program})", "phrase": number, "scores": scores})
+            errors = {key: round(100 * s["spectrogram_error"], 1) for key, s in scores.items()}
+            print(f"{name}, phrase {number + 1}: {errors}", flush=True)
+    result = {"seed": SEED, "phrases": PHRASES, "rows": rows, **provenance()}
+    write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+    print_table(timbre_table(result))
+    print(f"Written to {RESULT}.")
+
+
+def answers(sound: np.ndarray) -> dict[str, dict[str, float]]:
+    """The scores of each answer."""
+    found = {}
+    for name, how in ANSWERS.items():
+        began_s = time.process_time()
+        answer = match((sound, RATE_HZ), seed=SEED, **how)
+        cpu_s = time.process_time() - began_s
+        found[name] = scored(answer, answer.audio, answer.distances["spectrogram_error"], cpu_s)
+        if name == "knobs, at once":
+            space = answer.plant.controls.patch
+            middle = answer.score.with_patch(space.from_vector(np.full(len(space.rows), 0.5)))
+            played = play_at_levels(answer.plant, middle, answer.target, answer.target_heard)
+            found["constant knobs"] = scored(answer, played.audio, played.error, 0.0)
+    return found
+
+
+def scored(answer: Match, audio: np.ndarray, error: float, cpu_s: float) -> dict[str, float]:
+    target, audio = level_matched(answer.target, audio)
+    return {"spectrogram_error": error, **field_metrics(target, audio), "cpu_s": cpu_s}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Timbre as controls: the grid of tables of amplitudes, for plants that can play any timbre.
+
+A control with the role `harmonics` has the amplitudes of harmonics, by register (low notes, high
+notes), time since a note's onset, and harmonic; one with the role `noise` those of noise, by time
+and band. The roles `low_key` and `high_key` are the keys at which the registers are alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+# Times since the onset at which amplitudes are given; between them they change linearly.
+TIMES_S = (
+    *(0.0, 0.008, 0.018, 0.03, 0.045, 0.065, 0.095, 0.14, 0.2),
+    *(0.28, 0.4, 0.56, 0.8, 1.15, 1.7, 2.6, 4.0),
+)
+# Harmonics whose amplitudes are given; those between have interpolated ones.
+HARMONICS = (
+    *range(1, 25),
+    *(27, 30, 34, 38, 43, 48, 54, 61, 69, 78, 88, 99, 112, 127, 144, 163, 184, 208),
+)
+BANDS_HZ = tuple(np.geomspace(60.0, 14500.0, 22).tolist())  # centres of the bands of noise
+BAND_HZ = 100.0  # noise is given as its amplitude in bands this wide
+REGISTERS = 2
+
+
+def between(
+    places: Float[np.ndarray, " place"], knots: Sequence[float]
+) -> Float[np.ndarray, "place knot"]:
+    """Weights of linear interpolation; the end's value beyond the ends."""
+    return np.stack([np.interp(places, knots, unit) for unit in np.eye(len(knots))], -1)
