@@ -243,16 +243,11 @@ def channel_gains(
 ) -> Float[np.ndarray, "channel=128 frequency"]:
     """The gain of each channel's filter with linear hair cells, its higher neighbour subtracted, at
     the given frequencies; 0 above half the sample rate."""
-    spectra = np.abs(_spectra())
+    responses, _, _ = _impulse_responses()
+    spectra = np.abs(np.fft.rfft(-np.diff(responses, axis=0), 2**15))
     bins = np.asarray(at_hz) / sample_rate_hz * 2 * (spectra.shape[1] - 1)
     places = np.arange(spectra.shape[1])
     return np.stack([np.interp(bins, places, gains, right=0.0) for gains in spectra])
-
-
-@lru_cache(maxsize=1)
-def _spectra() -> Complex[np.ndarray, "channel bin"]:
-    responses, _, _ = _impulse_responses()
-    return np.fft.rfft(-np.diff(responses, axis=0), 2**15)
 
 
 class _Band(NamedTuple):

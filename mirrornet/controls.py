@@ -61,7 +61,8 @@ class Control:
     """The shape of a table, such as (harmonic, time); `()` for a scalar."""
     role: str | None = None
     """Its meaning to generic code, whatever its name: pitch, duration, level (dB), velocity
-    (1..127), tune (cents), vibrato_rate (Hz), vibrato_depth (cents), vibrato_start (turns)."""
+    (1..127), tune (cents), vibrato_rate (Hz), vibrato_depth (cents), vibrato_start (turns); and
+    those of a timbre, in `plants/timbre.py`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", tuple(self.choices))

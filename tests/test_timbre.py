@@ -11,9 +11,11 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from vital_rules import problems
 
 from mirrornet import match
+from mirrornet.budget import Budget
 from mirrornet.errors import ControlError
 from mirrornet.export.match import Match
 from mirrornet.features import hear_recording, hear_wide
+from mirrornet.matching import timbre
 from mirrornet.metrics import spectrogram_error
 from mirrornet.models.additive import AdditiveSound, Timbre
 from mirrornet.plants import load_plant
@@ -62,12 +64,12 @@ def test_additive_sound_is_predicted_as_the_cochlea_hears_it(pitch: int, limit: 
     ]
     heard = hear_wide(np.sum(partials, 0).astype(np.float32), RATE_HZ)[:, 50:100]
     sound = AdditiveSound([pitch], [0.0], [1.0], 125, (pitch, pitch + 12))
-    timbre = Timbre(
+    sung = Timbre(
         torch.tensor(np.log(amplitudes)).float().expand(2, len(TIMES_S), -1),
         torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
         torch.tensor(-3.0),
     )
-    predicted = sound.spectrogram(timbre, torch.zeros(1))[:, 50:100].numpy()
+    predicted = sound.spectrogram(sung, torch.zeros(1))[:, 50:100].numpy()
     loud, expected = (np.log1p(4 * S / heard.mean()) / 4 for S in (heard, predicted))
     assert spectrogram_error(loud, expected) < limit
 
@@ -76,13 +78,13 @@ def test_noise_is_predicted_as_the_cochlea_hears_it():
     white = np.random.default_rng(0).standard_normal(2 * RATE_HZ).astype(np.float32)
     heard = hear_wide(white, RATE_HZ)[:, 50:].mean(1)
     level = 0.5 * np.log(4 * 100 / RATE_HZ)  # its power in 100 Hz, as of a sinusoid
-    timbre = Timbre(
+    sung = Timbre(
         torch.full((2, len(TIMES_S), len(HARMONICS)), SILENT),
         torch.full((len(TIMES_S), len(BANDS_HZ)), level),
         torch.tensor(-3.0),
     )
     sound = AdditiveSound([60], [0.0], [2.0], 250, (60, 72))
-    predicted = sound.spectrogram(timbre, torch.zeros(1))[:, 50:].mean(1).numpy()
+    predicted = sound.spectrogram(sung, torch.zeros(1))[:, 50:].mean(1).numpy()
     means = [S[16:].reshape(-1, 16).mean(1) for S in (predicted, heard)]  # over 16 channels
     np.testing.assert_allclose(*means, rtol=0.1)
 
@@ -100,13 +102,53 @@ def test_a_timbre_that_no_knobs_have_is_matched(found: Match):
 
 
 @pytest.mark.slow
-def test_renders_bring_it_closer_and_auto_takes_the_closer(found: Match):
+def test_renders_bring_it_closer(found: Match):
     more = match((reed(), RATE_HZ), timbre="wavetable", refine=6)
     assert more.distances["spectrogram_error"] < 0.95 * found.distances["spectrogram_error"]
-    assert match((reed(), RATE_HZ), timbre="auto").plant.controls.name == "wavetable"
-    plant = load_plant("vital-wavetable", sample_rate_hz=RATE_HZ)
-    same = match((reed(), RATE_HZ), plant)
+    none = match((reed(), RATE_HZ), timbre="wavetable", refine=0)
+    np.testing.assert_array_equal(none.audio, found.audio)
+
+
+def test_the_plant_with_the_timbre_needs_no_weights(found: Match):
+    same = match((reed(), RATE_HZ), "vital-wavetable")
     np.testing.assert_array_equal(same.audio, found.audio)
+
+
+def test_auto_takes_the_closer(found: Match, monkeypatch: pytest.MonkeyPatch):
+    best = match((reed(), RATE_HZ), timbre="auto")
+    np.testing.assert_array_equal(best.audio, found.audio)
+    monkeypatch.setattr(timbre.TimbreFit, "fit", lambda *given: None)  # knobs are closer
+    assert match((reed(), RATE_HZ), timbre="auto").plant.controls.name == "patch"
+
+
+def test_a_long_recording_is_fitted_in_an_excerpt():
+    sound = reed((*TUNE, *TUNE[::-1], *TUNE, *TUNE[::-1], *TUNE[:2]))
+    whole = match((sound, RATE_HZ), timbre="wavetable")
+    assert len(whole.notes) == 22
+    assert whole.distances["spectrogram_error"] < 0.1
+
+
+@pytest.mark.parametrize("note_s", [0.02, 0.3])
+@pytest.mark.parametrize("pitch", [24, 60, 96])
+def test_one_note_of_any_length_and_pitch_is_fitted(note_s: float, pitch: int):
+    plant = load_plant("vital-wavetable", sample_rate_hz=RATE_HZ)
+    sound = reed((pitch,), note_s)
+    score = Score([Note(pitch, 0.0, note_s, {"level": 0.0, "tune": 0.0})], {}, 1.0)
+    fit = timbre.TimbreMatch(plant, score, sound, hear_recording(sound, RATE_HZ))
+    played = fit.play(Budget(2))
+    assert played.error < 0.5
+    assert np.isfinite(np.asarray(played.score.patch["harmonics"])).all()
+
+
+def test_breath_without_a_tone_is_played():
+    sound = 0.2 * np.random.default_rng(0).standard_normal(RATE_HZ).astype(np.float32)
+    plant = load_plant("vital-wavetable", sample_rate_hz=RATE_HZ)
+    score = Score([Note(69, 0.0, 1.0, {"level": 0.0, "tune": 0.0})], {}, 1.0)
+    fit = timbre.TimbreMatch(plant, score, sound, hear_recording(sound, RATE_HZ))
+    played = fit.play(Budget(2)).audio
+    wanted, heard = (hear_wide(one / one.std(), RATE_HZ)[:, 20:100] for one in (sound, played))
+    bands = [S.mean(1).reshape(-1, 16).mean(1) for S in (wanted, heard)]
+    assert np.abs(20 * np.log10(bands[1] / bands[0])).mean() < 1.5
 
 
 def test_the_preset_plays_other_notes_in_tune(found: Match):
@@ -164,7 +206,10 @@ def test_a_saved_timbre_is_played_again(found: Match, tmp_path: Path):
         ({"timbre": "auto", "candidates": 2}, "for knobs"),
         ({"timbre": "wavetable", "patch": "per-note"}, "for knobs"),
         ({"timbre": "wavetable", "lock": {"cutoff": 500.0}}, "for knobs"),
-        ({"timbre": "wavetable", "plant": "dx7-all"}, "cannot play any timbre"),
+        ({"timbre": "wavetable", "plant": "dx7-all"}, "plays no wavetables"),
+        ({"timbre": "wavetable", "plant": "vital-set1"}, "plays no wavetables"),
+        ({"plant": "vital-wavetable", "candidates": 2}, "for knobs"),
+        ({"plant": "vital-wavetable", "patch": "per-note"}, "for knobs"),
     ],
 )
 def test_what_a_timbre_does_not_go_with_is_refused(how, message):

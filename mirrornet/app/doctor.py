@@ -179,7 +179,7 @@ def checks_of_plants(names: Iterable[str], needed: bool = False) -> dict[str, Ca
     return {name: partial(check_patches, name, needed) for name in names}
 
 
-SETS_OF_VITAL = ("vital-patch", "vital-48")  # besides that of CHECKS
+SETS_OF_VITAL = ("vital-patch", "vital-48", "vital-wavetable")  # besides that of CHECKS
 CHECKS: Mapping[str, Callable[[], str]] = {
     "versions": check_versions,
     "front end": check_front_end,

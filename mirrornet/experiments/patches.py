@@ -86,8 +86,8 @@ def run_patches(
         bench_module(package)
     size, controls = SIZES[budget], usual_controls(plant)
     player = load_plant(plant, controls=controls, sample_rate_hz=RATE_HZ)
-    if player.controls.is_melody:
-        raise MirrorNetError(f"{plant} plays the paper's melodies only; name another set.")
+    if player.controls.is_melody or controls == player.timbre_set:
+        raise MirrorNetError(f"{plant} has no patch of knobs; name another control set.")
     name = f"bench-{player.name}-{controls}-{budget}-seed-{seed}"
     check_place(results / name)
     about = {"benchmark": name, **asdict(size), "marks": list(size.marks), "seed": seed}

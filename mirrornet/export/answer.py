@@ -35,7 +35,7 @@ class Answer:
     variance."""
     confidence: dict[str, float] = field(default_factory=dict)
     """For a recording: confidence in each control of the patch, 0..1; 0 if the sound does not
-    determine it. Empty if the patch was not read, but searched with renders."""
+    determine it. Empty if the patch was not read, but searched or fitted."""
     one_voice: float | None = None
     """Confidence that one note sounds at a time, 0..1: `Transcript.one_voice`. Below about 0.9 for
     chords, of which only the strongest line is matched."""

@@ -44,6 +44,7 @@ FAULTS = (
     TypeError,
     ValueError,
 )
+MOST_ROWS = 300  # of the array in 0..1 and of a table, in files that repeat them for each note
 LOG = logging.getLogger(__name__)
 
 
@@ -107,9 +108,9 @@ def _rms(sound: Float[np.ndarray, " sample"]) -> float:
 
 def controls_json(match: Answer) -> str:
     """Format the match as JSON: units and ranges, notes in physical units, the array in 0..1 (empty
-    if a control is a table), distances (null if not finite)."""
-    tables = any(control.shape for control in match.plant.controls)
-    array = [] if tables else np.asarray(match.controls, dtype=np.float64).tolist()
+    if it is large), distances (null if not finite)."""
+    large = len(match.plant.controls.rows) > MOST_ROWS
+    array = [] if large else np.asarray(match.controls, dtype=np.float64).tolist()
     return json.dumps(
         {
             "plant": match.plant.spec.name,
@@ -154,11 +155,11 @@ def as_json(value: Any) -> Any:
 
 def controls_csv(match: Answer) -> str:
     """Format the match as CSV: a row per note, units in the headings, values in full precision;
-    without the tables of a patch."""
+    without large tables."""
     labels = {
         control.name: control.label
         for control in match.plant.controls.knobs
-        if not (control.shape and match.one_patch)
+        if control.size <= MOST_ROWS
     }
     knobs = list(labels)
     facts = ["note", "name", "pitch (MIDI)", "onset (s)", "offset (s)"]

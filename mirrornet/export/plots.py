@@ -28,7 +28,7 @@ from .answer import Answer
 
 MOST_FRAMES = 5000  # shown side by side; longer sounds are averaged
 MOST_NAMED = 60  # notes; more are not labelled
-MARKS = (1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000, 4000, 8000)
+TIMBRE_MARKS = (1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000, 4000, 8000)
 RANGE_DB = 70.0  # of a timbre's colour scale
 MARKS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 PANELS = (
@@ -113,7 +113,7 @@ def timbre(match: Answer) -> Figure:
             shading="nearest",
         )
         axis.set_yscale("log")
-        marks = [mark for mark in MARKS if heights[0] <= mark <= heights[-1]]
+        marks = [mark for mark in TIMBRE_MARKS if heights[0] <= mark <= heights[-1]]
         axis.set_yticks(marks, [f"{mark:g}" for mark in marks], minor=False)
         axis.minorticks_off()
         shown = range(0, len(TIMES_S), 4)

@@ -57,6 +57,9 @@ for high notes; and the noise beside them.</figcaption>
 PICTURE_FILE = """\
 <dt><a href="compare.png">compare.png</a></dt><dd>the picture above</dd>"""
 
+TIMBRE_FILE = """\
+<dt><a href="timbre.png">timbre.png</a></dt><dd>the harmonics and the noise of the patch</dd>"""
+
 
 def in_words(error: float) -> str:
     """Return the closeness, from `CLOSENESS`, of a match with this `spectrogram_error`.
@@ -131,7 +134,7 @@ def render_report(
         target=_sound("target.wav", target_wav),
         match=_sound("match.wav", match_wav),
         look=look,
-        picture_file=picture_file,
+        picture_file=picture_file + (TIMBRE_FILE if timbre_png else ""),
         table=_table(match, artifacts),
         meanings="".join(
             _entry(

@@ -108,18 +108,23 @@ def match(
         raise ControlError(f"a patch is {' or '.join(get_args(PatchScope))}, not {patch!r}.")
     if timbre not in get_args(TimbreScope):
         raise ControlError(f"a timbre is {' or '.join(get_args(TimbreScope))}, not {timbre!r}.")
+    if isinstance(model, str | Path):
+        model = load_model(model)
+    if isinstance(plant, str):
+        plant = plant_for(plant, model)
+    if plant.controls.name == plant.timbre_set:  # notes and vibrato are read for its knobs
+        timbre, plant = "wavetable", knobs_plant(plant, model and model.controls.name)
+    if timbre == "wavetable" and (plant.timbre_set is None or plant.controls.is_melody):
+        raise ControlError(
+            f"{plant.name} ({plant.controls.name}) plays no wavetables; leave out timbre, or match "
+            "a recording with vital."
+        )
     if timbre != "knobs" and (candidates > 1 or patch == "per-note" or start is not None or lock):
         raise ControlError(
             "candidates, patch, start and lock are for knobs; leave them out, or leave out timbre."
         )
     if candidates > 1 and patch == "per-note":
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
-    if isinstance(model, str | Path):
-        model = load_model(model)
-    if isinstance(plant, str):
-        plant = plant_for(plant, model)
-    if plant.controls.name == plant.timbre_set:  # notes and vibrato are read for its knobs
-        timbre, plant = "wavetable", knobs_plant(plant)
     search = model is None and not ships(plant.controls, plant.name)
     if model is None:
         model = shipped_for(plant, allows_renders(refine, seconds))
@@ -137,8 +142,6 @@ def match(
             raise ControlError("start and lock are for recordings; leave them out.")
         if candidates > 1:
             raise ControlError("a melody of the paper has one answer; leave out candidates.")
-        if timbre != "knobs":
-            raise ControlError("timbre is for recordings; leave it out.")
         if patch == "per-note":
             raise ControlError(
                 "a melody of the paper has its knobs per note anyway; leave out patch."
@@ -152,7 +155,10 @@ def plant_for(name: str, model: MirrorNet | None = None, controls: str | None = 
 
     Raises PlantError if there is no such plant or control set.
     """
-    if controls is None and model and model.controls.name in find_plant(name).control_sets:
+    kind = find_plant(name)
+    if controls is None and kind.timbre_set == usual_controls(name):
+        controls = kind.timbre_set
+    if controls is None and model and model.controls.name in kind.control_sets:
         controls = model.controls.name
     controls = controls or usual_controls(name)
     return load_plant(name, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)

@@ -31,7 +31,7 @@ from .levels import SHORTEST_S, Played, Spectrogram, play_at_levels
 from .refine import refine_recording
 from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
-from .timbre import match_timbre, timbre_plant
+from .timbre import TimbreMatch, timbre_plant
 from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
@@ -42,7 +42,7 @@ MOST_PATCHES = 200  # per-note
 # Below it a recording counts as polyphonic. Chosen on the twenty tuning instruments;
 # `bench/beyond.py` counts its errors.
 ONE_VOICE = 0.92
-AT_ONCE = 2  # renders of a timbre: one shows how the plant differs from the prediction
+TIMBRE_RENDERS = 2  # at once: the first shows how the plant differs from the prediction
 RECALLED = 24  # patches of the memory to try
 DOUBTFUL = 0.5  # mean confidence of notes below which the user is warned
 
@@ -67,6 +67,8 @@ def match_recording(
     The arguments are those of `match.match`; the plant has the model's controls. With `search` the
     model finds the notes only. Then, and if the model remembers patches, half of the limits of
     refinement are for a search of the patch, unless a whole patch is `given` to start at.
+    With the `timbre` "wavetable" notes and vibrato are played by the plant's control set that has a
+    timbre, fitted to the recording; with "auto" if that is closer at once.
     Refinement renders an excerpt, or the whole recording if the patch is "per-note". If notes are
     `known`, with the plant's keys, their pitches and times are not read.
 
@@ -106,15 +108,15 @@ def match_recording(
         "one_voice": transcript.one_voice,
         "warnings": warnings + _warnings(transcript, score.notes, target, rate_hz),
     }
-    if timbre != "knobs":
-        instrument = timbre_plant(plant)
-        if instrument is None:
-            raise ControlError(f"{plant.name} cannot play any timbre; leave out timbre.")
-        stages = [budgeted(progress, AT_ONCE, None, "Fitting the timbre")]
-        stages += [budgeted(progress, refine, seconds)] if limited else []
-        played = match_timbre(instrument, score, target, target_heard, stages)
+    if timbre != "knobs" and (instrument := timbre_plant(plant)):
+        fit = TimbreMatch(instrument, score, target, target_heard)
+        with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
+            played = fit.play(budget)
         knobs = timbre == "auto" and play_at_levels(plant, score, target, target_heard)
         if not knobs or played.error < knobs.error:
+            if limited and 0 not in (refine, seconds) and not progress.cancelled:
+                with budgeted(progress, refine, seconds) as budget:
+                    played = fit.play(budget)
             about["confidence"] = {}
             return _answer(instrument, played, target, target_heard, about)
     searched = patch == "shared" and not given.start.keys() >= {*plant.controls.patch.names}

@@ -9,8 +9,6 @@ with that difference added to its aim (output space mapping, J. Bandler et al. 2
 """
 
 import math
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -26,8 +24,8 @@ from ..events import Best
 from ..features import hear_recording
 from ..metrics import spectrogram_error
 from ..models.additive import ENDING_S, AdditiveSound, Timbre
-from ..plants import Plant, usual_controls
-from ..plants.timbre import HARMONICS, TIMES_S
+from ..plants import Plant, load_plant, usual_controls
+from ..plants.timbre import HARMONICS, RELEASE, TIMES_S
 from ..score import Score
 from .levels import Played, Sound, Spectrogram, play_at_levels
 from .objective import excerpt
@@ -42,7 +40,6 @@ START_DB, SLOPE_DB = -13.0, 6.0  # amplitudes at first, and their fall per octav
 START_NOISE_DB, START_FADE_S = -35.0, 0.06
 AROUND = 0.25  # of the notes' range, by which the registers lie outside it
 LEAST_RANGE = 8.0  # semitones
-RELEASE = 12.0  # releases are this many times the time in which a note falls by a factor of e
 WHOLE_S = 10.0  # longer recordings are fitted in an excerpt
 VIBRATO = ("vibrato_rate", "vibrato_depth", "vibrato_start")
 SMALLEST_STEP = 0.1  # share of the plant's difference that is corrected, below which it ends
@@ -141,7 +138,7 @@ class TimbreFit:
     def _extend(self) -> None:
         """Let times beyond the longest note go on as before: with the last fall, or steadily."""
         times_s, (harmonics, noise, _) = torch.tensor(TIMES_S), self.found.timbre
-        last = int((times_s <= self.longest_s).sum()) - 1
+        last = max(int((times_s <= self.longest_s).sum()) - 1, 0)
         before = max(last - 2, 0)
         later_s = times_s[last + 1 :] - times_s[last]
         for table in (harmonics.transpose(0, 1), noise):
@@ -164,19 +161,19 @@ class TimbreFit:
         """The score with the patch and the levels that were found."""
         timbre, levels = self.found
         space, own = self.plant.controls.patch, self.plant.controls.own
-        loudest = timbre.harmonics.max()
+        loudest = torch.maximum(timbre.harmonics.max(), timbre.noise.max())
         values: dict[str, Value] = {
             "harmonics": DB * (timbre.harmonics - loudest).double().numpy(),
             "noise": DB * (timbre.noise - loudest).double().numpy(),
-            "low_key": self.keys[0],
-            "high_key": self.keys[1],
+            "low_key": self.keys[0] - self.plant.transposition,
+            "high_key": self.keys[1] - self.plant.transposition,
             "release": RELEASE * float(timbre.release.exp()),
         }
         patch = dict(self.score.patch)
         for control in space:
             if (value := values.get(control.role or "")) is not None:
-                value = np.round(value, 2) if control.shape else value
-                patch[control.name] = control.check(np.clip(value, control.low, control.high))
+                value = control.check(np.clip(value, control.low, control.high))
+                patch[control.name] = np.round(value, 2) if control.shape else value
         level = own.of_role("level")
         notes = self.score.notes
         if level is not None:
@@ -188,11 +185,14 @@ class TimbreFit:
         return replace(self.score, notes=notes, patch=patch)
 
     def play(self, budget: Budget) -> None:
-        """Render at least once, and until the budget is spent; each render corrects the next fit.
-        `best` is the best that was rendered."""
-        if self.best is None:
-            self.fit(self.target)
+        """Render at least once, and until the budget is spent, or corrections do not help any more:
+        each render corrects the next fit. `best` is the best that was rendered."""
         while self.best is None or (budget.left and self._part > SMALLEST_STEP):
+            if self.best is None:
+                self.fit(self.target)
+            else:
+                self.found = self.best.found.copy()
+                self.fit(self.target + self._part * self.best.missed, STEPS_AGAIN, RATE_AGAIN)
             score = self.answer()
             audio = self.plant.render(score)
             heard = hear_recording(audio, self.plant.sample_rate_hz)
@@ -205,9 +205,6 @@ class TimbreFit:
                 self.best = Rendered(played, self.found.copy(), missed)
             else:
                 self._part /= 2
-                self.found = self.best.found.copy()
-            aim = self.target + self._part * self.best.missed
-            self.fit(aim, STEPS_AGAIN, RATE_AGAIN)
 
 
 def timbre_plant(plant: Plant) -> Plant | None:
@@ -215,39 +212,43 @@ def timbre_plant(plant: Plant) -> Plant | None:
     return _with_controls(plant, plant.timbre_set) if plant.timbre_set else None
 
 
-def knobs_plant(plant: Plant) -> Plant:
-    """The same plant with its usual control set."""
-    return _with_controls(plant, usual_controls(plant.name))
+def knobs_plant(plant: Plant, controls: str | None) -> Plant:
+    """The same plant with a control set of knobs: its usual one if it does not have `controls`."""
+    known = controls in plant.control_sets
+    return _with_controls(plant, controls if known else usual_controls(plant.spec.name))
 
 
-def _with_controls(plant: Plant, name: str) -> Plant:
-    return type(plant)(**{**plant.spec.options, "controls": name})
+def _with_controls(plant: Plant, name: str | None) -> Plant:
+    return load_plant(plant.spec.name, **{**plant.spec.options, "controls": name})
 
 
-def match_timbre(
-    plant: Plant,
-    score: Score,
-    target: Sound,
-    target_heard: Spectrogram,
-    stages: Iterable[AbstractContextManager[Budget]],
-) -> Played:
-    """Fit the timbre of a plant that has it, with the renders of `stages`. `score` has the notes,
-    and perhaps a vibrato in its patch; `target` is at the plant's rate."""
-    space = plant.controls.patch
-    vibrato = {c.name: score.patch.get(c.name, c.low) for c in space if c.role in VIBRATO}
-    rate_hz, duration_s = plant.sample_rate_hz, len(target) / plant.sample_rate_hz
-    start_s, end_s, notes = 0.0, duration_s, score.notes
-    if whole := duration_s <= WHOLE_S:
-        heard = target_heard
-    else:
-        start_s, end_s, notes = excerpt(notes, duration_s)
-        heard = hear_recording(target[round(start_s * rate_hz) : round(end_s * rate_hz)], rate_hz)
-    fit = TimbreFit(plant, Score(notes, vibrato, end_s - start_s), heard)
-    for stage in stages:
-        with stage as budget:
-            fit.play(budget)
-    assert fit.best is not None
-    if whole:
-        return fit.best.played
-    found = replace(score, patch=fit.best.played.score.patch)
-    return play_at_levels(plant, found, target, target_heard)
+class TimbreMatch:
+    """The fit of a recording, of an excerpt if it is long, for a plant that has the timbre. `score`
+    has the notes, and perhaps a vibrato in its patch; `target` is at the plant's rate."""
+
+    def __init__(self, plant: Plant, score: Score, target: Sound, target_heard: Spectrogram):
+        self.plant, self.score = plant, score
+        self.target, self.target_heard = target, target_heard
+        vibrato = {
+            control.name: score.patch.get(control.name, control.low)
+            for control in plant.controls.patch
+            if control.role in VIBRATO
+        }
+        rate_hz = plant.sample_rate_hz
+        self.whole = len(target) <= WHOLE_S * rate_hz
+        notes, heard, duration_s = score.notes, target_heard, len(target) / rate_hz
+        if not self.whole:
+            start_s, end_s, notes = excerpt(notes, duration_s)
+            part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
+            heard, duration_s = hear_recording(part, rate_hz), len(part) / rate_hz
+        self.fit = TimbreFit(plant, Score(notes, vibrato, duration_s), heard)
+
+    def play(self, budget: Budget) -> Played:
+        """The best answer after the budget's renders, at least one."""
+        self.fit.play(budget)
+        assert self.fit.best is not None
+        played = self.fit.best.played
+        if self.whole:
+            return played
+        found = replace(self.score, patch=played.score.patch)
+        return play_at_levels(self.plant, found, self.target, self.target_heard)

@@ -32,6 +32,7 @@ class Isolated(Plant):
         self.sample_rate_hz, self.transposition = self._pool.sample_rate_hz, kind.transposition
         self.control_sets, self.level_is_gain = kind.control_sets, kind.level_is_gain
         self.tail_s, self.own_rate_hz = kind.tail_s, kind.own_rate_hz
+        self.timbre_set = kind.timbre_set
 
     def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
         return self._ask(_render, Score(score.notes, score.patch, duration_s))

@@ -1,8 +1,10 @@
 """Timbre as controls: the grid of tables of amplitudes, for plants that can play any timbre.
 
-A control with the role `harmonics` has the amplitudes of harmonics, by register (low notes, high
-notes), time since a note's onset, and harmonic; one with the role `noise` those of noise, by time
-and band. The roles `low_key` and `high_key` are the keys at which the registers are alone.
+A control with the role `harmonics` has the amplitudes of harmonics in dB, by register (low notes,
+high notes), time since a note's onset, and harmonic; one with the role `noise` those of noise, by
+time and band, in the same dB. The roles `low_key` and `high_key` are the keys at which a register
+is alone; a linear cross-fade by the key, squared, weights their amplitudes. After a note's end they
+fall exponentially, by a factor of e in the time with the role `release` divided by `RELEASE`.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ HARMONICS = (
 BANDS_HZ = tuple(np.geomspace(60.0, 14500.0, 22).tolist())  # centres of the bands of noise
 BAND_HZ = 100.0  # noise is given as its amplitude in bands this wide
 REGISTERS = 2
+RELEASE = 12.0
 
 
 def between(

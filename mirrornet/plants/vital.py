@@ -88,7 +88,7 @@ MODULATIONS = (
 
 class Vital(NotePlant):
     """Vital with the paper's controls (`set1`: the first seven, `set2`: all ten), or with the
-    control sets `patch` and `48` for recordings.
+    control sets `patch`, `48` and `wavetable` for recordings.
 
     Raises PlantError for other options.
     """
@@ -99,7 +99,7 @@ class Vital(NotePlant):
 
     def __init__(
         self,
-        controls: Literal["set1", "set2", "patch", "48"] = "set1",
+        controls: Literal["set1", "set2", "patch", "48", "wavetable"] = "set1",
         sample_rate_hz: int = 16000,
     ):
         self.choose(controls, sample_rate_hz)
@@ -178,7 +178,8 @@ class Vital(NotePlant):
         return vital_preset.artifacts(score, self.preset)
 
     def guide(self, score: Score) -> str:
-        return vital_preset.guide(score)
+        macros = "Its macro TUNE is" if self._has_tables else "Its macros CUTOFF and TUNE are"
+        return vital_preset.guide(score, macros)
 
     def preset(self, note: Note) -> str:
         """The text of a `.vital` preset that sounds as `note` does when played at its pitch and

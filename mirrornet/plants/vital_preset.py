@@ -7,6 +7,7 @@ itself. The rules and their sources are in docs/vital-presets.md.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,12 @@ UNREADABLE = (
 LEVELS = {"osc_1_on": "osc_1_level", "osc_2_on": "osc_2_level", "sample_on": "sample_level"}
 GRID, FINE = 33, 1e-6  # places of a control that are tried at once, and how finely
 PATCH_FILE = "match.vital"
-PATCH_GUIDE = """\
+PATCH_GUIDE = Template("""\
 <li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
 <i>Open External Preset</i> and pick <code>match.vital</code>: it then plays the MIDI file as
-<code>match.wav</code> does. Its macros are there to turn.</li>
+<code>match.wav</code> does. $macros there to turn.</li>
 <li>The preset plays at the synthesizer’s own level; <code>match.wav</code> was brought to the
-target’s.</li>"""
+target’s.</li>""")
 NOTES_GUIDE = """\
 <li>Put the Vital synthesizer on the track. In its menu (☰, beside the preset’s name) choose
 <i>Open External Preset</i> and pick a note of the melody from <code>presets/</code>. It sounds as
@@ -68,9 +69,9 @@ def artifacts(score: Score, preset: Callable[[Note], str]) -> list[Artifact]:
     ]
 
 
-def guide(score: Score) -> str:
+def guide(score: Score, macros: str) -> str:
     """How to play a score with its `artifacts` in a DAW: items of an HTML list."""
-    return PATCH_GUIDE if score.one_patch else NOTES_GUIDE
+    return PATCH_GUIDE.substitute(macros=macros) if score.one_patch else NOTES_GUIDE
 
 
 def patch_of(

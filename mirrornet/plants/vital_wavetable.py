@@ -44,7 +44,8 @@ WAVETABLE = ControlSpace(
             "dB",
             -100.0,
             0.0,
-            meaning=f"amplitudes in bands of {BAND_HZ:g} Hz, by time and frequency",
+            meaning=f"amplitudes in bands of {BAND_HZ:g} Hz, by time (up to {TIMES_S[-1]:g} s) and "
+            "frequency",
             scope="patch",
             shape=(len(TIMES_S), len(BANDS_HZ)),
             role="noise",
@@ -69,7 +70,7 @@ WAVETABLE = ControlSpace(
 REMEMBERS = False
 SETTLING_S = 0.1
 KEYS = 128  # Vital's modulation source "note" is the key divided by this
-RELEASE_POWER = -6.0  # of the envelope: nearly exponential
+RELEASE_POWER = -6.0  # of the envelope: nearly exponential, as `timbre.RELEASE` has it
 SAMPLE_GAIN = math.sqrt(2)  # level of an oscillator over that of a sample
 SAMPLE_RATE_HZ = 44100
 PHASE_SEED, NOISE_SEED = 5, 0
@@ -141,7 +142,8 @@ def _keys(controls: Mapping[str, Value]) -> tuple[float, float]:
 
 
 def settle(play: Callable[[float, float], Any], handles: Mapping[str, Any], tail_s: float) -> None:
-    """Let the levels, which follow the key, settle in both lanes, then in all voices."""
+    """Let the levels, which follow the key, settle in both lanes, then in all voices. The notes are
+    too faint to be heard in the next one, so their ends are not awaited."""
     play(SETTLING_S, SHORT_S)
     play(SETTLING_S, SHORT_S)
     play_all_voices(play, handles, VOICES)
@@ -160,7 +162,8 @@ def fill(preset: dict[str, Any], note: Note) -> None:
     harmonics = _amplitudes(value["harmonics"])
     harmonics = harmonics @ between(np.arange(1.0, HARMONICS[-1] + 1), HARMONICS).T
     cycles = [_cycles(table) for table in harmonics]
-    loudest = max(np.abs(cycles).max(), 1e-9)
+    noise = SAMPLE_GAIN * _noise(_amplitudes(value["noise"]))
+    loudest = max(np.abs(cycles).max(), np.abs(noise).max(), 1e-9)
     # The levels' law reaches 1 for keys 128 apart; so the data are larger than 1.
     gain = (KEYS / (high - low)) ** 2 / loudest
     for number, table in enumerate(cycles):
@@ -178,9 +181,8 @@ def fill(preset: dict[str, Any], note: Note) -> None:
         "powers": [0.0] * len(points),
         "smooth": False,
     }
-    noise = SAMPLE_GAIN / loudest * _noise(_amplitudes(value["noise"]))
     peak = max(np.abs(noise).max(), 1e-9)
-    settings["sample_level"] = min(math.sqrt(peak), 1.0)
+    settings["sample_level"] = math.sqrt(peak / loudest)
     settings["sample"] = {
         "name": "Noise",
         "length": len(noise),

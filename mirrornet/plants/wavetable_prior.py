@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ..controls import ControlSpace, Value
 from ..score import Score
 from .prior import PHRASE_S
-from .timbre import BANDS_HZ, HARMONICS, TIMES_S
+from .timbre import BANDS_HZ, HARMONICS, RELEASE, TIMES_S
 from .vital_prior import MANNERS, random_notes
 
 LOW_KEYS = (28.0, 60.0)
@@ -50,7 +50,7 @@ def random_patch(
         "noise": _noise(generator).clip(QUIET_DB, 0.0),
         "low_key": low_key,
         "high_key": high_key,
-        "release": 12 * fade_s,
+        "release": RELEASE * fade_s,
         "vibrato_rate": float(space.named("vibrato_rate").to_physical(chance())),
         "vibrato_depth": 0.0 if struck or chance() < 0.4 else 100 * chance() ** 2.5,
         "vibrato_phase": chance(),

@@ -84,6 +84,11 @@ def learn(
         controls = usual_controls(plant, melodies=targets.isdecimal() or recipe == "paper")
         if start == "shipped" and not shipped(controls, kind.name).is_file():
             controls = usual_controls(plant)  # what ships finds the notes of recordings
+    if controls == kind.timbre_set is not None:
+        raise MirrorNetError(
+            f"nothing needs to be learned to play the timbre of {plant}: use mirrornet match "
+            "--timbre wavetable."
+        )
     if controls in kind.control_sets and not kind.control_sets[controls].is_melody:
         place = f"{name}-{controls}"
         _learn_recordings(

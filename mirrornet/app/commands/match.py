@@ -99,9 +99,10 @@ def match(
         "seconds": seconds,
         "candidates": candidates,
         "patch": patch,
-        "timbre": timbre,
         "seed": seed,
     }
+    if timbre != "knobs":
+        how |= {"timbre": timbre}
     if start is not None or lock:
         how |= {"start": start, "lock": lock}
     if sound.is_dir():

@@ -122,5 +122,5 @@ def timbre_table(bench: dict[str, Any]) -> Rows:
         means(f"{source}, error (%)", SCORES[MATCH_ERROR], own)
     for score in (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine"):
         means(f"mean, {score}", SCORES[score], scored)
-    means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}", scored)
+    means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}" if "cpu_s" in score else "", scored)
     return rows
