@@ -30,7 +30,7 @@ def test_all_is_well_here(capsys, monkeypatch):
     *lines, diva = capsys.readouterr().out.splitlines()
     missing = "not installed: from u-he.com, with a licence"
     assert diva.split(maxsplit=2) == ["absent", "diva", missing]
-    assert [line[9:20].strip() for line in lines] == [*CHECKS, *SETS_OF_VITAL]
+    assert [line[9:24].strip() for line in lines] == [*CHECKS, *SETS_OF_VITAL]
     assert all(line.startswith("ok ") for line in lines)
     assert "torch 2" in lines[0]
     assert "NSL toolbox's auditory spectrogram within" in lines[1]

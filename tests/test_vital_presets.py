@@ -21,8 +21,9 @@ RATE_HZ = 16000
 def corner_notes(plant: Vital) -> list[Note]:
     """Notes with every control at its lowest, its highest, and anywhere."""
     space = plant.controls.knobs
-    rows = [np.zeros(len(space)), np.ones(len(space))]
-    rows += list(np.random.default_rng(0).random((4, len(plant.controls)))[:, -len(space) :])
+    count = len(space.rows)
+    rows = [np.zeros(count), np.ones(count)]
+    rows += list(np.random.default_rng(0).random((4, len(plant.controls.rows)))[:, -count:])
     return [Note(48 + 6 * n, 0.0, 0.4, space.from_vector(row)) for n, row in enumerate(rows)]
 
 

@@ -186,12 +186,13 @@ class Vital(NotePlant):
         length. The note must have all its controls."""
         preset = json.loads(self._base)
         preset["settings"].update(self._knobs(note))
-        comments = PATCH_COMMENTS if self._patch else NOTE_COMMENTS
+        about = "Keys", NOTE_COMMENTS
         if self._has_tables:
             vital_wavetable.fill(preset, note)
-            comments = TIMBRE_COMMENTS
-        style = self._patch.style(note) if self._patch else "Keys"
-        return vital_preset.preset_text(preset, style, comments)
+            about = vital_wavetable.style(note), TIMBRE_COMMENTS
+        elif self._patch:
+            about = patch.style(note), PATCH_COMMENTS
+        return vital_preset.preset_text(preset, *about)
 
     def automation(self, score: Score) -> list[dict[str, float]]:
         moved = [] if score.one_patch else score.resolved

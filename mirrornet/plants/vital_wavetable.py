@@ -22,9 +22,7 @@ from ..score import Note
 from . import vital_patch as patch
 from .timbre import BAND_HZ, BANDS_HZ, HARMONICS, REGISTERS, TIMES_S, between
 from .vital_48 import SHORT_S, VOICES, play_all_voices
-from .vital_patch import PATCH, VIBRATO, WAVE_SAMPLES, packed, velocity
-
-__all__ = ["REMEMBERS", "base_preset", "fill", "knobs", "settle", "style", "velocity"]
+from .vital_patch import PATCH, VIBRATO, WAVE_SAMPLES, packed
 
 WAVETABLE = ControlSpace(
     (

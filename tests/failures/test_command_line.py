@@ -75,7 +75,14 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         (f"match {MELODY} --refine -1", "refine is a number of renders, 0 or more; got -1."),
         ("demo --out taken", "taken is taken already; name a new folder with --out."),
         ("learn --plant moog", "there is no plant 'moog'; choose one of vital"),
-        ("learn --controls set9", "vital has the control sets set1, set2, patch, 48, not 'set9'."),
+        (
+            "learn --plant vital-wavetable",
+            "nothing needs to be learned to play the timbre",
+        ),
+        (
+            "learn --controls set9",
+            "set1, set2, patch, 48, wavetable, not 'set9'.",
+        ),
         ("learn --targets gone --controls set1", "the folder gone cannot be opened (No such file"),
         ("learn --targets taken --controls set1", "none of the 1 files in taken can be used"),
         ("learn --targets gone --start shipped", "gone is no folder; give a folder"),

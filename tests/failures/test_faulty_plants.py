@@ -101,7 +101,7 @@ def test_the_real_plant_is_as_strict_and_recovers():
     ("name", "options", "reason"),
     [
         ("moog", {}, "no plant 'moog'; choose one of vital"),
-        ("vital", {"controls": "set3"}, "set1, set2, patch, 48, not 'set3'"),
+        ("vital", {"controls": "set3"}, "set1, set2, patch, 48, wavetable, not 'set3'"),
         ("vital", {"sample_rate_hz": 10}, "8000 to 192000 Hz, not at 10"),
         ("vital", {"colour": "red"}, "no option colour; choose from controls, sample_rate_hz"),
     ],
