@@ -4,14 +4,15 @@
     python tools/ship_weights.py experiment-1-own-mirror-full-seed-0
     mirrornet learn --controls patch --budget full
     python tools/ship_weights.py vital-patch-full
-    mirrornet learn --plant dx7-all --start shipped --budget full
+    mirrornet learn --plant dx7-all --budget full
     python tools/ship_weights.py dx7-all-full
+    mirrornet learn --recipe notes --budget full
+    python tools/ship_weights.py notes-full
 
 Writes `mirrornet/data/PLANT-SET.json`, the card with seed, budget and results, and the weights in
 half precision beside it. For melodies, it prints the largest change of the demo's controls that
-half precision causes; for recordings, the size of the weights. Models that began with the shipped
-networks that find notes share these, so ship them again whenever `vital-patch` changes. As many of
-their memories are kept as `MOST_BYTES` allow.
+half precision causes; for recordings, the size of the weights. As many memories are kept as
+`MOST_BYTES` allow.
 """
 
 import json
@@ -25,16 +26,19 @@ import torch
 from mirrornet.features import hear
 from mirrornet.matching.melody_sound import melody_sound
 from mirrornet.models.mirrornet import MirrorNet, shipped
+from mirrornet.models.notes import SHIPPED, NoteFinder
 
 KEPT = ("recipe", "budget", "seed", "learning_minutes", "machine", "versions", "git_commit")
-
-
+LEARNED = ("learned", "learning_minutes", "learning_cpu_s", "machine", "versions", "git_commit")
 MOST_BYTES = 4_900_000  # of weights
 
 
 def ship(name: str) -> None:
     """Make the shipped weights from the run `runs/NAME`."""
     run = Path("runs") / name
+    if json.loads((run / "run.json").read_bytes())["recipe"] == "NoteRecipe":
+        ship_note_finder(run / "model.json")
+        return
     model = MirrorNet.load(run / "model.json")
     if model.architecture == "recording":
         ship_for_recordings(model, json.loads((run / "model.json").read_bytes()))
@@ -44,16 +48,10 @@ def ship(name: str) -> None:
 
 def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
     """Write the weights for recordings, with an excerpt of the run's card."""
-    kept = ("learned", "learning_minutes", "learning_cpu_s", "machine", "versions", "git_commit")
-    about = {key: card[key] for key in kept}
-    path, notes = shipped(model.controls.name, model.plant), shipped("patch")
-    if path == notes:
-        how: dict[str, Any] = {"half": True}
-        about["made_by"] = "mirrornet learn --controls patch --budget full"
-    else:
-        how = {"half": True, "shared": notes}
-        name = f"{model.plant}-{model.controls.name}"
-        about["made_by"] = f"mirrornet learn --plant {name} --start shipped --budget full"
+    about = {key: card[key] for key in LEARNED}
+    path = shipped(model.controls.name, model.plant)
+    how = {"half": True, "coarse": path != shipped("patch")}
+    about["made_by"] = f"mirrornet learn --plant {model.plant}-{model.controls.name} --budget full"
     size = _bytes(model.save(path, about, **how))
     memory = model.encoder.memory
     if size > MOST_BYTES:
@@ -61,6 +59,15 @@ def ship_for_recordings(model: MirrorNet, card: dict[str, Any]) -> None:
         memory.forget(max(len(memory) - math.ceil((size - MOST_BYTES) / each), 0))
         size = _bytes(model.save(path, about, **how))
     print(f"{path}: {size} bytes, {len(memory)} memories")
+
+
+def ship_note_finder(card: Path) -> None:
+    """Write the weights of the note finder whose card this is, with an excerpt of it."""
+    learned = json.loads(card.read_bytes())
+    about = {"made_by": "mirrornet learn --recipe notes --budget full"}
+    about |= {key: learned[key] for key in LEARNED}
+    path = NoteFinder.load(card).save(SHIPPED, about, half=True)
+    print(f"{path}: {_bytes(path)} bytes")
 
 
 def _bytes(card: Path) -> int:

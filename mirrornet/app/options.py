@@ -156,6 +156,13 @@ Recipe = Annotated[
     Literal["mirror", "paper"],
     arg(help="how to train: mirror is ours, paper is the paper's networks and schedule"),
 ]
+LearnedRecipe = Annotated[
+    Literal["mirror", "paper", "notes"],
+    arg(
+        help="how to train: mirror is ours, paper is the paper's networks and schedule; notes "
+        "trains the network that finds the notes of recordings, without a synthesizer"
+    ),
+]
 Budget = Annotated[
     Literal["quick", "full"], arg(help="quick: a good model soon; full: the best one")
 ]

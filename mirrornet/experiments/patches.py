@@ -21,7 +21,6 @@ from ..errors import MirrorNetError, PlantError
 from ..events import Progress
 from ..features import RECORDING_RATE_HZ
 from ..models.checkpoints import fingerprint, load_checkpoint, provenance
-from ..models.mirrornet import MirrorNet, shipped
 from ..plants import Plant, load_plant, usual_controls
 from ..plants.pool import LOCAL, Pool
 from ..plants.prior import PHRASE_S
@@ -122,14 +121,14 @@ def run_patches(
 
 def _learn(learners: Learners, size: Size, pool: Pool) -> None:
     """Train all learned methods on the same babble, which ours renders."""
-    recipe = PhraseRecipe(size.babble, note_epochs=0.0)
+    recipe = PhraseRecipe(size.babble)
     recipe = replace(
         recipe,
         patch_epochs=size.epochs * recipe.patch_epochs,
         sound_epochs=size.epochs * recipe.sound_epochs,
     )
     folder, seed = learners.folder(OURS), learners.seed
-    train_on_babble(recipe, pool, folder, seed, True, "cpu", MirrorNet.load(shipped("patch")))
+    train_on_babble(recipe, pool, folder, seed, True, "cpu")
     babble = babble_phrases(pool, size.babble, seed, folder / "babble")
     about = {"plant": pool.name, "controls": pool.controls.name}
     about["patches_sha256"] = fingerprint(babble.patches)

@@ -1,7 +1,7 @@
 """Transcription of a recording: notes and one patch.
 
-The encoder detects onsets and pitches frame by frame; here frames become notes, and the notes'
-estimates of the patch become one patch.
+The note finder detects onsets and pitches frame by frame; here frames become notes. The encoder
+estimates the patch from each note, and here these estimates become one patch.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from ..cochlea import CHANNELS
 from ..features import FRAME_S
 from ..models.mirrornet import MirrorNet
+from ..models.notes import SILENT, Frames, NoteFinder, shipped_finder
 from ..models.reader import centroid
-from ..models.salience import POOLED
-from ..models.transcriber import LOWEST_MIDI, SILENT, UNSURE, Frames, Opinions, Transcriber
+from ..models.salience import LOWEST_MIDI, POOLED
+from ..models.transcriber import UNSURE, Opinions, Transcriber
 from ..runtime import own_settings
 from ..score import Note
 
@@ -78,13 +79,12 @@ def transcribe(
     `known`, with sounding pitches, their pitches and times are not read.
     """
     encoder: Transcriber = model.encoder
-    low = heard[:CHANNELS]  # the input of the encoder
-    frames = _frames(encoder, low)
+    frames = _frames(shipped_finder(), heard)
     notes = known_notes(frames, known) if known else find_notes(frames)
     if not notes:
         rows = encoder.code.rows
         return Transcript([], np.full(rows, 0.5), np.zeros(rows))
-    said = _opinions(encoder, low, notes)
+    said = _opinions(encoder, heard[:CHANNELS], notes)
     agreed, variance = encoder.agree(said, torch.ones(1, len(notes)))
     knobs = encoder.code.rows_of(agreed)[0].clamp(0, 1).numpy()
     usual = said.sureness.mean(-1, keepdim=True)
@@ -113,13 +113,13 @@ def _confidence(encoder: Transcriber, agreed: torch.Tensor, variance: torch.Tens
     return confidence
 
 
-def _frames(encoder: Transcriber, heard: Float[np.ndarray, "channel=128 frame"]) -> Frames:
-    """`Transcriber.listen`, window by window to limit memory."""
+def _frames(finder: NoteFinder, heard: Float[np.ndarray, "channel=176 frame"]) -> Frames:
+    """What the finder finds, window by window to limit memory."""
     parts = []
     frames = heard.shape[-1]
     for start in range(0, frames, WINDOW):
         low, high = max(start - CONTEXT, 0), min(start + WINDOW + CONTEXT, frames)
-        read = encoder.listen(torch.from_numpy(heard[None, :, low:high]))
+        read = finder(torch.from_numpy(heard[None, :, low:high]))
         own = slice(start - low, min(start + WINDOW, frames) - low)
         parts.append([part[..., own] for part in read])
     return Frames(*(torch.cat(part, -1) for part in zip(*parts, strict=True)))
@@ -155,21 +155,41 @@ def find_notes(frames: Frames) -> list[HeardNote]:
         stop = _held_until(held_list, start, end)
         if stop - start < SHORTEST:
             continue
-        own = slice(start + 1, stop)
-        weight = held[own]
-        scores = (classes[:SILENT, own] * weight).sum(1) / weight.sum()
-        pitch = int(scores.argmax())
+        pitch, sure = _pitch(frames, slice(start + 1, stop), held)
         notes.append(
             HeardNote(
-                LOWEST_MIDI + pitch,
-                _tune(frames, pitch, own, weight),
+                round(pitch),
+                2 * (pitch - round(pitch)),
                 float(onset) * FRAME_S,
                 (stop - 0.5) * FRAME_S,
                 0.0,
-                float(likely[start].clamp(max=1) * scores[pitch].exp()),
+                float(likely[start].clamp(max=1)) * sure,
             )
         )
     return notes
+
+
+def _pitch(frames: Frames, own: slice, held: Float[torch.Tensor, " frame"]) -> tuple[float, float]:
+    """The pitch of a note (fractional MIDI) in its own frames, and its probability.
+
+    The frames vote, each for its pitch and half for its neighbours; the pitch is the median of
+    those that agree. So neither vibrato nor a glide moves it.
+    """
+    weight = held[own] / held[own].sum()
+    pitches = frames.pitch_logits[0, :SILENT, own].exp()
+    votes = (pitches * weight).sum(1)
+    near = F.pad(votes, (1, 1))
+    winner = int((votes + 0.5 * (near[:-2] + near[2:])).argmax())
+    likely = float(near[winner : winner + 3].sum())
+    strongest = pitches.argmax(0)
+    exact = strongest + 0.5 * frames.tune[0, :, own].gather(0, strongest[None])[0]
+    agree = (strongest - winner).abs() <= 1
+    if not agree.any():
+        return float(LOWEST_MIDI + winner), likely
+    order = exact[agree].argsort()
+    passed = weight[agree][order].cumsum(0)
+    median = exact[agree][order][int((passed >= 0.5 * passed[-1]).nonzero()[0])]
+    return LOWEST_MIDI + float(median), likely
 
 
 def known_notes(frames: Frames, known: Sequence[Note]) -> list[HeardNote]:

@@ -61,9 +61,9 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "paper": Paper,
     "recording": Recording,
 }
-SHARED = "shared"  # in a card: which model in the same folder has the weights that are left out
 COARSE = "encoder.note."  # the beginning of the names of weights that 8 bits do for
-NOTE_NETWORKS = ("encoder.salience.", "encoder.frames.")  # the beginnings of their names
+# The beginnings of the names of networks that earlier versions had: now the note finder's.
+DROPPED = ("encoder.salience.", "encoder.frames.")
 # Names of architectures in cards of earlier versions.
 RENAMED = {"notewise": "melody", "transcriber": "recording"}
 
@@ -142,29 +142,18 @@ class MirrorNet(nn.Module):
         return fingerprint(*(tensor.cpu().numpy() for tensor in self.state_dict().values()))
 
     def save(
-        self,
-        path: str | Path,
-        card: dict[str, Any],
-        half: bool = False,
-        shared: str | Path | None = None,
+        self, path: str | Path, card: dict[str, Any], half: bool = False, coarse: bool = False
     ) -> Path:
         """Write the model and the entries `card` to a card at `path` (.json) and weights beside it.
 
-        `half` stores the weights in half precision. With `shared`, the card of another model for
-        recordings in the same folder, the weights of the networks that find notes are left out and
-        read from there, and those of the network that reads patches are stored in 8 bits, which
-        leaves room for memories. Raises CheckpointError if the networks that find notes differ.
+        `half` stores the weights in half precision, `coarse` those of the network that reads
+        patches in 8 bits, which leaves room for memories.
         """
         tensors = self.state_dict()
-        coarse = {k: t for k, t in tensors.items() if shared and k.startswith(COARSE)}
+        bytes_do = {k: t for k, t in tensors.items() if coarse and k.startswith(COARSE)}
         if half:
             tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
-        tensors |= in_bytes(coarse)
-        if shared is not None:
-            known, digest = _note_networks(shared)
-            if not all(torch.equal(known[key], tensors.pop(key)) for key in known):
-                raise CheckpointError(f"{shared} finds notes with other weights.")
-            card = {**card, SHARED: {"card": Path(shared).name, "sha256": digest}}
+        tensors |= in_bytes(bytes_do)
         about = {
             "plant": self.plant,
             "control_set": self.controls.name,
@@ -186,13 +175,8 @@ class MirrorNet(nn.Module):
             architecture: Any = card["architecture"]
             architecture = RENAMED.get(architecture, architecture)
             model = cls(card["plant"], controls_of(card), architecture)
-            tensors = from_bytes({_renamed(key): tensor for key, tensor in tensors.items()})
-            if SHARED in card:
-                other = Path(path).parent / Path(str(card[SHARED]["card"])).name
-                known, digest = _note_networks(other)
-                if digest != card[SHARED]["sha256"]:
-                    raise CheckpointError(f"{other} is not what {path} shares weights with.")
-                tensors |= known
+            named = {_renamed(key): tensor for key, tensor in from_bytes(tensors).items()}
+            tensors = {k: tensor for k, tensor in named.items() if not k.startswith(DROPPED)}
             model.load_state_dict(tensors)
         except (ControlError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
@@ -248,14 +232,6 @@ def _of_version_1(listed: list[dict[str, Any]], plant: str, name: str) -> Contro
         (Control(**{**c.__dict__, "role": c.name if c.name in roles else None}) for c in space),
         name,
     )
-
-
-def _note_networks(card: str | Path) -> tuple[dict[str, Tensor], str]:
-    """The weights that find notes of the model whose card this is, and the sha256 of all its
-    weights. Raises CheckpointError if it is missing or damaged."""
-    tensors, about = load_checkpoint(card)
-    named = {_renamed(key): tensor for key, tensor in tensors.items()}
-    return {key: t for key, t in named.items() if key.startswith(NOTE_NETWORKS)}, about["sha256"]
 
 
 def _renamed(key: str) -> str:

@@ -17,7 +17,8 @@ from ..features import RECORDING_CHANNELS
 from ..score import TIMES
 from .notewise import TIME_SCALES_S, Block, as_heard, time_features
 from .rows import NoteColumns, RowCode
-from .salience import A3_CHANNEL, A3_MIDI, LOWEST_MIDI, PITCHES
+from .salience import A3_CHANNEL, A3_MIDI
+from .transcriber import KEYS, LOWEST_KEY
 from .vibrato import Vibrato
 
 RINGING = 3  # notes that are summed in a frame, at most: the last to start
@@ -38,7 +39,7 @@ class PhraseDecoder(nn.Module):
         self.deepest_semitones = depth.high / 100 if depth else 0.0
         self.vibrato = Vibrato.of(space.patch)
         self.code, self.columns = RowCode(space.patch.rows), NoteColumns(space)
-        self.pitch = nn.Embedding(PITCHES, width)
+        self.pitch = nn.Embedding(KEYS, width)
         if self.code.inputs:
             self.knobs = nn.Linear(self.code.inputs, width)
         if self.columns.others:
@@ -83,7 +84,7 @@ class PhraseDecoder(nn.Module):
         """Log energies of the notes with indices `which`, in every frame."""
         notes = notes.nan_to_num()
         pitch, onset_s, offset_s = notes[..., :TIMES].unbind(-1)
-        key = (pitch.round().long() - LOWEST_MIDI).clamp(0, PITCHES - 1)
+        key = (pitch.round().long() - LOWEST_KEY).clamp(0, KEYS - 1)
         told = self.pitch(key)
         if self.code.inputs:
             told = told + self.knobs(self.code.input(knobs))[:, None]

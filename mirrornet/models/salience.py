@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..cochlea import CHANNELS
+from ..features import RECORDING_CHANNELS
 
-LOWEST_MIDI, PITCHES = 24, 73
+LOWEST_MIDI, PITCHES = 21, 88
 POOLED = 4  # frames averaged into one: 32 ms
 HARMONICS = (1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 BESIDE = (-1, 0, 1)  # channels, a quarter tone each
@@ -27,8 +27,8 @@ A3_MIDI, A3_CHANNEL = 57, 31  # 220 Hz at 8 kHz; 24 channels are an octave
 
 
 class Salience(nn.Module):
-    """`(batch, channel=128, frame)` to the salience of each pitch (logits) and its tune (as in
-    `transcriber.Frames`), both `(batch, pitch=73, frame)`."""
+    """`(batch, channel=176, frame)` to the salience of each pitch (logits) and its tune (as in
+    `notes.Frames`), both `(batch, pitch=88, frame)`."""
 
     places: Tensor
     audible: Tensor
@@ -50,8 +50,8 @@ class Salience(nn.Module):
         )
 
     def forward(
-        self, heard: Float[Tensor, "batch channel=128 frame"]
-    ) -> tuple[Float[Tensor, "batch pitch=73 frame"], Float[Tensor, "batch pitch=73 frame"]]:
+        self, heard: Float[Tensor, "batch channel=176 frame"]
+    ) -> tuple[Float[Tensor, "batch pitch=88 frame"], Float[Tensor, "batch pitch=88 frame"]]:
         frames = heard.shape[-1]
         pooled = F.avg_pool1d(heard, POOLED, ceil_mode=True)
         read = (self.places @ pooled).unflatten(1, (-1, PITCHES))
@@ -61,20 +61,20 @@ class Salience(nn.Module):
         return both[:, 0], both[:, 1]
 
 
-def harmonic_places() -> Float[Tensor, "place channel=128"]:
+def harmonic_places() -> Float[Tensor, "place channel=176"]:
     """Interpolation weights of the channels for every harmonic, offset beside it and pitch, in this
     order; zero where a harmonic lies outside the cochlea's range."""
-    places = torch.zeros(len(HARMONICS), len(BESIDE), PITCHES, CHANNELS + 1)
+    places = torch.zeros(len(HARMONICS), len(BESIDE), PITCHES, RECORDING_CHANNELS + 1)
     for h, harmonic in enumerate(HARMONICS):
         for b, beside in enumerate(BESIDE):
             for pitch in range(PITCHES):
                 semitones = LOWEST_MIDI + pitch - A3_MIDI
                 channel = A3_CHANNEL + 2 * semitones + 24 * math.log2(harmonic) + beside
                 below = math.floor(channel)
-                if 0 <= below < CHANNELS:
+                if 0 <= below < RECORDING_CHANNELS:
                     places[h, b, pitch, below] = 1 - (channel - below)
                     places[h, b, pitch, below + 1] = channel - below
-    return places[..., :CHANNELS].reshape(-1, CHANNELS)
+    return places[..., :RECORDING_CHANNELS].reshape(-1, RECORDING_CHANNELS)
 
 
 def from_fundamental(

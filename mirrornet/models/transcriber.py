@@ -1,16 +1,15 @@
-"""The encoder for recordings: notes in every frame, and an estimate of the patch from each note.
+"""The encoder for recordings: an estimate of the patch from each note.
 
-It has the same two parts as the encoder for melodies (`reader.py`). A dilated network detects
-onsets and held notes, frame by frame, from the spectrogram and the pitch salience (`salience.py`).
-A note network estimates, from windows around onsets, the level of the note and the patch, each
-patch value with a variance. The estimates of all notes are averaged, weighted by inverse variance;
-so any number of notes gives one patch, and inaudible values keep a large variance.
+The notes are found by the note finder (`notes.py`). Here a network estimates, from windows around
+onsets, the level of the note and the patch, each patch value with a variance. The estimates of all
+notes are averaged, weighted by inverse variance; so any number of notes gives one patch, and
+inaudible values keep a large variance.
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,33 +17,14 @@ from ..cochlea import CHANNELS
 from ..controls import ControlSpace
 from ..score import PITCH_VALUE
 from .memory import Memory
-from .reader import (
-    WINDOW,
-    ConvBlock,
-    centroid,
-    next_onsets,
-    note_windows,
-    onset_marks,
-    window_layers,
-)
+from .reader import WINDOW, next_onsets, note_windows, window_layers
 from .rows import NoteColumns, RowCode
-from .salience import LOWEST_MIDI, PITCHES, Salience, from_fundamental
+from .salience import from_fundamental
 from .vibrato import BANDS, drift
 
-SILENT = PITCHES  # the class of frames in which no note is held
-DILATIONS = (1, 2, 4, 8, 16, 32, 64)
+LOWEST_KEY, KEYS = 24, 73  # of babble
 ASKED = 6  # notes of a phrase whose estimates are trained in a step
 UNSURE = 0.29  # standard deviation of an unknown knob: uniform in 0..1
-
-
-class Frames(NamedTuple):
-    """Notes, frame by frame."""
-
-    onset_logits: Float[Tensor, "batch frame"]
-    pitch_logits: Float[Tensor, "batch class=74 frame"]
-    """Log probabilities of MIDI 24 to 96, and of no note being held."""
-    tune: Float[Tensor, "batch pitch=73 frame"]
-    """Given each pitch: -1..1, from half a semitone below to half a semitone above."""
 
 
 class Opinions(NamedTuple):
@@ -60,19 +40,12 @@ class Opinions(NamedTuple):
 
 
 class Transcriber(nn.Module):
-    """Encoder for recordings; reads spectrograms of any length."""
+    """Encoder for recordings of any length, whose notes are known."""
 
-    def __init__(self, space: ControlSpace, width: int = 128):
+    def __init__(self, space: ControlSpace):
         super().__init__()
         self.code, self.columns = RowCode(space.patch.rows), NoteColumns(space)
         values = self.code.values
-        self.salience = Salience()
-        self.frames = nn.Sequential(
-            nn.Conv1d(CHANNELS + PITCHES, width, 5, padding=2),
-            *(ConvBlock(width, dilation) for dilation in DILATIONS),
-            nn.SiLU(),
-            nn.Conv1d(width, 2, 1),
-        )
         wide = 256
         self.note = nn.Sequential(
             nn.Dropout1d(0.1),  # against memorising the patches of the training data
@@ -87,29 +60,11 @@ class Transcriber(nn.Module):
         # Errors common to all notes do not average out.
         self.common_error = nn.Parameter(torch.full((values,), -3.0))
 
-    def note_weights(self) -> list[nn.Parameter]:
-        """Parameters of the networks that detect notes."""
-        return [*self.salience.parameters(), *self.frames.parameters()]
-
-    def patch_weights(self) -> list[nn.Parameter]:
-        """Parameters of the networks that read levels, controls and the patch."""
-        return [*self.note.parameters(), self.common_error]
-
     @property
     def reads_patches(self) -> bool:
         """Whether there is anything to read beside times, pitches and tunes of notes."""
         columns = self.columns
         return bool(self.code.values or columns.others) or columns.level is not None
-
-    def listen(self, heard: Float[Tensor, "batch channel=128 frame"]) -> Frames:
-        """Detect onsets, pitches and tunes, frame by frame."""
-        salience, tune = self.salience(heard)
-        # Log probability of each pitch given that a note is held, plus that of a note being held.
-        pitches = salience - salience.logsumexp(1, keepdim=True)
-        read = self.frames(torch.cat([heard, 0.1 * salience], 1)).float()
-        held = read[:, 1:2]
-        logits = torch.cat([pitches + F.logsigmoid(held), F.logsigmoid(-held)], 1)
-        return Frames(read[:, 0], logits, tune)
 
     def opinions(
         self,
@@ -121,7 +76,7 @@ class Transcriber(nn.Module):
         """Estimates from notes with MIDI `pitches`; each is read from its onset to the next note's
         onset (`ends`), both in frames."""
         windows = note_windows(heard, onsets, ends).flatten(0, 1)
-        pitch = (pitches.flatten()[:, None, None] - LOWEST_MIDI) / PITCHES
+        pitch = (pitches.flatten()[:, None, None] - LOWEST_KEY) / KEYS
         pitch = pitch.expand(-1, -1, windows.shape[-1])
         seen = torch.cat([from_fundamental(windows, pitches.flatten()), pitch, drift(windows)], 1)
         read = self.note(seen).float().unflatten(0, onsets.shape)
@@ -140,31 +95,6 @@ class Transcriber(nn.Module):
         total = weights.sum(-1).clamp(min=1e-3)
         mean = (weights * said.knobs).sum(-1) / total
         return mean, 1 / total + F.softplus(self.common_error) ** 2
-
-    def frame_loss(
-        self,
-        heard: Float[Tensor, "batch channel=128 frame"],
-        notes: Float[Tensor, "batch note value"],
-        held: Int[Tensor, "batch frame"],
-        frame_s: float,
-    ) -> Float[Tensor, ""]:
-        """Loss of onsets, pitches and tunes. `notes` are as in `dataset.Phrases`, `held` as from
-        `dataset.frame_labels`."""
-        frames = self.listen(heard)
-        onsets = notes[..., 1] / frame_s
-        real = ~onsets.isnan()
-        target = onset_marks(onsets.nan_to_num(nan=-9.0), heard.shape[-1])
-        marks = F.binary_cross_entropy_with_logits(frames.onset_logits, target)
-        peaks = onsets.nan_to_num().round().long().clamp(0, heard.shape[-1] - 1)
-        late = (centroid(frames.onset_logits, peaks) - onsets).abs()[real].mean()
-        at = held.clamp(min=0)
-        pitches = notes[..., 0].gather(1, at).nan_to_num().round().long() - LOWEST_MIDI
-        playing = (held >= 0) & (pitches >= 0) & (pitches < PITCHES)
-        pitch = F.nll_loss(frames.pitch_logits, torch.where(playing, pitches, SILENT))
-        tune = 2 * self.columns.tunes(notes).gather(1, at) - 1
-        read = frames.tune.gather(1, pitches.clamp(0, PITCHES - 1)[:, None])[:, 0]
-        out_of_tune = F.smooth_l1_loss(read[playing], tune[playing], beta=0.1)
-        return 10 * marks + 0.1 * late + pitch + out_of_tune
 
     def patch_loss(
         self,

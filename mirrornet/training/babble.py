@@ -1,7 +1,6 @@
 """Training on babble: random phrases that the plant renders, so notes and patches are known.
 
-No recordings and no labelled music are used. For note detection half of the phrases are augmented
-(harmonics, colour, contrast, noise, reverberation), to generalise to sounds of other sources.
+No recordings and no labelled music are used.
 """
 
 import math
@@ -14,12 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..cochlea import CHANNELS
-from ..features import FRAME_S, frame_times_s
+from ..features import FRAME_S
 from ..models.mirrornet import MirrorNet
 from ..plants.pool import Pool
-from ..score import ONSET_VALUE, PITCH_VALUE
-from .augment import augment, with_random_harmonics, with_tremolo
-from .dataset import Phrases, babble_phrases, frame_labels
+from .dataset import Phrases, babble_phrases
 from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from .trainer import STEP_SEEDS, Losses, Run, fit, train
 
@@ -37,17 +34,16 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class PhraseRecipe:
-    """Training in three stages: detection of notes, reading of patches, and the decoder. They share
-    no weights. Each step uses `batch` random phrases."""
+    """Training in two stages: reading of patches, and the decoder. They share no weights. Each step
+    uses `batch` random phrases."""
 
     phrases: int = 8064
-    note_epochs: float = 16.0
     patch_epochs: float = 40.0
     sound_epochs: float = 24.0
     batch: int = 32
     lr: float = 1.5e-3  # peak of each stage; see `one_cycle`
     weight_decay: float = 1e-4
-    patch_weight_decay: float = 0.05  # there are fewer patches than notes
+    patch_weight_decay: float = 0.05
     clip: float = 1.0  # largest norm of a gradient
     gain_db: float = 8.0  # standard deviation of a random gain; recordings have no fixed level
 
@@ -62,7 +58,6 @@ def train_on_babble(
     seed: int = 0,
     resume: bool = False,
     device: str = "auto",
-    reader: MirrorNet | None = None,
 ) -> MirrorNet:
     """Train a model for recordings on random phrases of the pool's plant.
 
@@ -74,7 +69,6 @@ def train_on_babble(
         resume: continue an interrupted run, which gives the same weights, bit for bit on a CPU with
             as many threads (except that phrases rendered again may differ in the last bit).
         device: see `pick_device`.
-        reader: a model whose note detection networks are the start of training.
 
     Raises OutputError if the folder cannot be used.
     """
@@ -90,17 +84,8 @@ def train_on_babble(
         phrases = babble_phrases(pool, recipe.phrases, seed, run.part("babble"))
         _learn(run, recipe, model, phrases, seed)
 
-    if reader:
-        about["reader_sha256"] = reader.fingerprint
-
     def make() -> MirrorNet:
-        model = MirrorNet(pool.name, pool.controls, "recording")
-        if reader:
-            weights = zip(model.encoder.note_weights(), reader.encoder.note_weights(), strict=True)
-            with torch.no_grad():
-                for weight, known in weights:
-                    weight.copy_(known)
-        return model
+        return MirrorNet(pool.name, pool.controls, "recording")
 
     how = {"seed": seed, "resume": resume, "device": device, "progress": pool.progress}
     return train(folder, about, make, by_recipe, **how)
@@ -109,9 +94,7 @@ def train_on_babble(
 def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, seed: int) -> None:
     """Train the stages one after the other."""
     encoder, to = model.encoder, next(model.parameters()).device
-    held = frame_labels(phrases.notes, phrases.heard.shape[-1])
     parts = [
-        Part("notes", encoder.note_weights(), recipe.note_epochs, recipe.weight_decay),
         Part("patch", encoder.patch_weights(), recipe.patch_epochs, recipe.patch_weight_decay),
         Part("sound", [*model.decoder.parameters()], recipe.sound_epochs, recipe.weight_decay),
     ]
@@ -137,11 +120,7 @@ def _learn(run: Run, recipe: PhraseRecipe, model: MirrorNet, phrases: Phrases, s
         torch.manual_seed(seed * STEP_SEEDS + at)  # for dropout: steps count from 0 in each stage
         louder = 10 ** (recipe.gain_db / 20 * torch.randn(len(S), 1, 1, generator=chance).to(to))
         with fast_arithmetic(to):
-            if part.name == "notes":
-                playing = torch.from_numpy(held[rows]).to(to)
-                heard = compressed(half_augmented(S[:, :CHANNELS], notes, chance) * louder)
-                loss = encoder.frame_loss(heard, notes, playing, FRAME_S)
-            elif part.name == "patch":  # not augmented, as that would hide the knobs
+            if part.name == "patch":
                 heard = compressed(S[:, :CHANNELS] * louder)
                 loss = encoder.patch_loss(heard, notes, patches, FRAME_S, chance)
             else:
@@ -173,19 +152,3 @@ def _remember(model: MirrorNet, phrases: Phrases, chance: torch.Generator) -> No
 def compressed(S: Float[Tensor, "*batch channel frame"]) -> Float[Tensor, "*batch channel frame"]:
     """Loudness-compress as `features.hear_recording` does, but without estimating the mean."""
     return torch.log1p(4 * S) / 4
-
-
-def half_augmented(
-    S: Float[Tensor, "batch channel=128 frame"],
-    notes: Float[Tensor, "batch note value"],
-    chance: torch.Generator,
-) -> Float[Tensor, "batch channel=128 frame"]:
-    """Augment the second half of the phrases and normalise it to a mean of 1."""
-    plain = len(S) // 2
-    times_s = torch.from_numpy(frame_times_s(S.shape[-1])).to(S)
-    begun = (notes[plain:, :, ONSET_VALUE, None] <= times_s).sum(1)
-    pitches = notes[plain:, :, PITCH_VALUE].gather(1, (begun - 1).clamp(min=0))
-    voiced = with_random_harmonics(S[plain:], pitches, chance)
-    voiced = voiced / voiced.mean((1, 2), keepdim=True).clamp(min=1e-6)
-    heard = compressed(with_tremolo(voiced, chance))
-    return torch.cat([S[:plain], torch.expm1(4 * augment(heard, chance)) / 4])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors.numpy import load_file
 
 from ..cochlea import CHANNELS
@@ -22,13 +22,12 @@ from ..features import (
     RECORDING_CHANNELS,
     RECORDING_RATE_HZ,
     Hearing,
-    frame_times_s,
     hear,
 )
 from ..matching.melody_sound import FOLDER_RATE_HZ, melody_sound
 from ..plants.pool import Pool
 from ..plants.prior import PHRASE_S
-from ..score import OFFSET_VALUE, ONSET_VALUE, PITCH_VALUE, TIMES, Score, to_arrays
+from ..score import PITCH_VALUE, TIMES, Score, to_arrays
 from ..storage import write_arrays
 from .sampling import Kind, random_melodies, score_seed
 
@@ -258,15 +257,3 @@ def folder_targets(
             "files, melodies of five notes in 2 s each."
         )
     return np.stack(heard)
-
-
-def frame_labels(
-    notes: Float[np.ndarray, "phrase note=40 value"], frames: int
-) -> Int[np.ndarray, "phrase frame"]:
-    """The index of the note that is held in each frame; -1 where none is."""
-    times_s = frame_times_s(frames)
-    onsets, offsets = notes[:, :, ONSET_VALUE, None], notes[:, :, OFFSET_VALUE, None]
-    with np.errstate(invalid="ignore"):
-        held = (times_s > onsets) & (times_s <= offsets + FRAME_S)
-    last = held.shape[1] - 1 - held[:, ::-1].argmax(1)
-    return np.where(held.any(1), last, -1)

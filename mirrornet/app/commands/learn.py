@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ..options import (
     Device,
     ExperimentNumber,
     LearnedControls,
+    LearnedRecipe,
     Plant,
     PlantToBench,
     Recipe,
@@ -42,8 +42,8 @@ ABOUT = {
     ("paper", "full"): "3 hours",
 }
 ABOUT_STARTED = "4 minutes"  # from a model of the plant: fine-tuning only
-ABOUT_PHRASES = {"quick": "25 minutes", "full": "100 minutes"}
-ABOUT_PATCH = {"quick": "10 minutes", "full": "40 minutes"}  # notes are not learned, with --start
+ABOUT_PHRASES = {"quick": "10 minutes", "full": "40 minutes"}
+ABOUT_NOTES = {"quick": "15 minutes", "full": "60 minutes"}
 ABOUT_BENCH = {  # estimates from the cost of a render, of a melody learned from, and of a score
     (1, "quick"): "30 minutes",
     (1, "full"): "4 hours",
@@ -55,7 +55,7 @@ ABOUT_PATCHES = {"quick": "2 hours", "full": "10 hours"}
 
 
 def learn(
-    recipe: Recipe = "mirror",
+    recipe: LearnedRecipe = "mirror",
     budget: Budget = "quick",
     plant: Plant = "vital",
     controls: LearnedControls = None,
@@ -75,6 +75,11 @@ def learn(
     as `--targets`, and `--start`, a model is fine-tuned on these. Ctrl-C stops, `--resume`
     continues.
     """
+    if recipe == "notes":
+        if (plant, controls, targets, start, pool) != ("vital", None, "0", None, "local"):
+            raise MirrorNetError("--recipe notes needs no synthesizer; leave out what concerns it.")
+        _learn_notes(budget, out, resume, seed, device)
+        return
     from ...models.mirrornet import shipped
     from ...plants import find_plant, is_file, usual_controls
 
@@ -131,6 +136,23 @@ def learn(
     _say_learned(plant, out)
 
 
+def _learn_notes(budget: str, out: Path | None, resume: bool, seed: int, device: str) -> None:
+    from ...training.notes import NOTE_RECIPES, train_notes
+    from ...training.trainer import check_folder
+    from ..console import Console
+
+    _check_device(device)
+    out = Path("runs") / f"notes-{budget}" if out is None else out
+    check_folder(out, resume)
+    plan = NOTE_RECIPES[budget]
+    say(
+        f"{plan.phrases} performances are drawn, played and heard; learning takes about "
+        f"{ABOUT_NOTES[budget]} on two cores. Ctrl-C stops it and keeps what was learned."
+    )
+    train_notes(plan, out, seed, resume, device, Console().progress)
+    say(f"Learned: {out / 'model.json'}.")
+
+
 def _learn_recordings(
     recipe: str,
     budget: str,
@@ -166,18 +188,21 @@ def _learn_recordings(
         return
     out = Path("runs") / f"{place}-{budget}" if out is None else out
     check_folder(out, resume)
-    plan, reader = PHRASE_RECIPES[budget], None
     if start is not None:
-        plan, reader = replace(plan, note_epochs=0), _recording_model(_started(start))
+        raise MirrorNetError(
+            "babble is learned from the beginning, and the notes of recordings are found by the "
+            "network that ships; leave out --start."
+        )
+    plan = PHRASE_RECIPES[budget]
     rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ
     options = {"controls": controls, "sample_rate_hz": rate_hz}
     with Pool(plant, progress=Console().progress, where=pool, **options) as players:
-        about = (ABOUT_PHRASES if start is None else ABOUT_PATCH)[budget]
         say(
-            f"{players.name} babbles {plan.phrases} phrases; learning takes about {about} on two "
+            f"{players.name} babbles {plan.phrases} phrases; learning takes about "
+            f"{ABOUT_PHRASES[budget]} on two "
             "cores, if the plant is as fast as Vital. Ctrl-C stops it and keeps what was learned.",
         )
-        train_on_babble(plan, players, out, seed, resume, device, reader)
+        train_on_babble(plan, players, out, seed, resume, device)
     _say_learned(plant, out)
 
 
