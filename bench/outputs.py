@@ -38,7 +38,7 @@ DEMO = Path(mn.__file__).parent / "data" / "demo-melody.flac"
 RATE_HZ = 44100
 MIRROR = MirrorRecipe(babble=16, epochs=2, batch=8, batch_e_c=4, rounds=2, round_steps=2)
 PAPER = PaperRecipe(rounds=2, decoder_epochs=1, encoder_epochs=1)
-PHRASES = PhraseRecipe(phrases=6, note_epochs=2, patch_epochs=2, sound_epochs=2, batch=3)
+PHRASES = PhraseRecipe(phrases=6, patch_epochs=2, sound_epochs=2, batch=3)
 LISTENING = FineTuningRecipe(phrases=4, rounds=2, round_steps=2, batch=4, batch_e_c=2)
 CLOSE = 1e-6  # absolute and relative tolerance
 

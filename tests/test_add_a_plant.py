@@ -23,7 +23,7 @@ from mirrornet.training import babble
 from mirrornet.training.babble import PhraseRecipe, train_on_babble
 
 CONTRIBUTING = Path(mn.__file__).parents[1] / "CONTRIBUTING.md"
-TINY = PhraseRecipe(phrases=24, note_epochs=0, patch_epochs=6, sound_epochs=6, batch=8)
+TINY = PhraseRecipe(phrases=24, patch_epochs=6, sound_epochs=6, batch=8)
 OWN = {"strength": 100, "bite": 30.0}
 PATCH = {"shape": "hollow", "harmonics": [80.0, 20.0, 50.0], "attack": 0.02}
 
@@ -234,7 +234,7 @@ def test_notes_for_which_it_has_no_key_are_said(toy, sound, model, tmp_path):
 def test_a_plant_far_from_its_keys_learns_from_nothing(toy, tmp_path, octaves):
     far = tmp_path / "far.py"
     far.write_text(toy.read_text().replace("= 12\n", f"= {12 * octaves}\n"))
-    recipe = replace(TINY, phrases=16, note_epochs=1, patch_epochs=1, sound_epochs=1)
+    recipe = replace(TINY, phrases=16, patch_epochs=1, sound_epochs=1)
     with Pool(str(far), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
         learned = train_on_babble(recipe, pool, tmp_path / "run")
     assert all(weight.isfinite().all() for weight in learned.parameters())

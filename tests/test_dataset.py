@@ -1,7 +1,6 @@
 """What a plant plays and what is heard of it; targets from a seed and from a folder."""
 
 import os
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,14 @@ from toy_plant import Toy
 from mirrornet.app.console import Console
 from mirrornet.errors import AudioError, PlantError
 from mirrornet.events import Progress
-from mirrornet.features import FRAME_S, hear
+from mirrornet.features import hear
 from mirrornet.matching.melody_sound import melody_sound
 from mirrornet.plants import load_plant
 from mirrornet.plants.pool import Pool
 from mirrornet.plants.vital import SET1
-from mirrornet.plants.vital_patch import PATCH
-from mirrornet.plants.vital_prior import random_phrase
-from mirrornet.score import to_arrays
 from mirrornet.training.dataset import (
-    MOST_NOTES,
     babble_phrases,
     folder_targets,
-    frame_labels,
     listen,
     seed_targets,
 )
@@ -143,28 +137,6 @@ def test_melodies_the_plant_fails_on_are_left_out_and_the_rest_is_kept(tmp_path)
     np.testing.assert_array_equal(again[1], heard)
     expected = hear(Toy().render(kept[0]), 8000)
     np.testing.assert_allclose(heard[0], expected, atol=1e-3)
-
-
-def test_labels_say_which_note_is_held():
-    phrases = (random_phrase(PATCH, np.random.default_rng(n)) for n in range(50))
-    phrase = next(
-        phrase
-        for phrase in phrases
-        if len(phrase.notes) >= 4 and phrase.notes[1].onset_s - phrase.notes[0].offset_s > 0.05
-    )
-    played = phrase.notes
-    notes, patch = to_arrays(PATCH, phrase, MOST_NOTES)
-    held = frame_labels(notes[None], 500)[0]
-    assert np.isfinite(notes[: len(played)]).all()
-    assert np.isnan(notes[len(played) :]).all()
-    assert ((patch >= 0) & (patch <= 1)).all()
-    for number, note in enumerate(played):
-        middle = round(0.5 * (note.onset_s + note.offset_s) / FRAME_S)
-        assert held[min(middle, 499)] == number
-    rests = [n for n, (a, b) in enumerate(pairwise(played)) if b.onset_s - a.offset_s > 0.05]
-    for n in rests:
-        middle = 0.5 * (played[n].offset_s + played[n + 1].onset_s)
-        assert held[round(middle / FRAME_S)] == -1
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import torch
 
 from mirrornet.cochlea import loudness_compress
 from mirrornet.errors import ControlError
-from mirrornet.features import FRAME_S
 from mirrornet.models.notewise import NotewiseDecoder, as_heard
 from mirrornet.models.reader import (
     APART,
@@ -18,7 +17,7 @@ from mirrornet.models.reader import (
     pick_onsets,
 )
 from mirrornet.score import MELODY_S, duration_controls, note_spans
-from mirrornet.training.augment import augment, with_random_harmonics, with_tremolo
+from mirrornet.training.augment import augment
 
 
 @pytest.fixture(autouse=True)
@@ -108,36 +107,6 @@ def test_centred_durations_agree_with_the_melodys():
     np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-9)
     decoded = note_spans(ours)
     torch.testing.assert_close(decoded, MELODY_S * spans / spans.sum(-1, keepdim=True))
-
-
-def test_some_sounds_tremble_and_the_others_stay():
-    steady = torch.ones(64, 128, 500)
-    shaken = with_tremolo(steady, torch.Generator().manual_seed(0))
-    loudness = shaken[:, 0]
-    assert torch.equal(shaken, loudness[:, None].expand_as(shaken))
-    trembling = loudness.std(-1) > 0.02
-    assert 0.1 < trembling.float().mean() < 0.5
-    assert loudness.min() > 0.3
-    swings = torch.fft.rfft(loudness[trembling] - loudness[trembling].mean(-1, keepdim=True))
-    rates_hz = swings.abs().argmax(-1) / (500 * FRAME_S)
-    assert ((rates_hz > 2.5) & (rates_hz < 9.5)).all()
-
-
-def test_another_voice_moves_with_the_notes_and_is_the_sounds_own():
-    """An octave (24 channels) higher its harmonics have the gains that they had below."""
-    pitches = torch.full((64, 20), 57.0)
-    pitches[:, 10:] += 12
-    even = torch.ones(64, 128, 20)
-    voiced = with_random_harmonics(even, pitches, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(voiced[:, :-24, 0], voiced[:, 24:, 10])
-    assert torch.equal(voiced[..., :10], voiced[..., :1].expand(-1, -1, 10))
-    gains_db = 20 * voiced[:, [31, 55, 69, 79], 0].log10()  # of harmonics 1 to 4 of 220 Hz
-    assert gains_db.std(0).min() > 4
-    hollow = (gains_db[:, 0].abs() < 1e-3).float().mean()
-    assert 0.1 < hollow < 0.5
-    assert torch.equal(
-        voiced, with_random_harmonics(even, pitches, torch.Generator().manual_seed(0))
-    )
 
 
 def test_augmentation_keeps_times_and_changes_the_rest():

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from mirrornet.controls import Control, ControlSpace
+from mirrornet.errors import CheckpointError
 from mirrornet.experiments.material import RATE_HZ, plant_phrases
 from mirrornet.features import FRAME_S, hear_recording
 from mirrornet.matching.transcribe import WINDOW, find_notes, transcribe
 from mirrornet.models.mirrornet import MirrorNet, load_model
+from mirrornet.models.notes import SILENT, Frames, NoteFinder
 from mirrornet.models.rows import RowCode
-from mirrornet.models.salience import harmonic_places
-from mirrornet.models.transcriber import SILENT, UNSURE, Frames, Opinions, Transcriber
+from mirrornet.models.salience import LOWEST_MIDI, PITCHES, harmonic_places
+from mirrornet.models.transcriber import UNSURE, Opinions, Transcriber
 from mirrornet.plants.vital_patch import PATCH
 
 FRAMES = 300
@@ -23,15 +25,15 @@ TWO = ControlSpace((Control("wave", scope="patch"), Control("cutoff", scope="pat
 
 def played(*notes: tuple[int, float, float], tune: float = 0.0) -> Frames:
     """What a perfect ear hears of notes `(midi, first frame, end frame)`."""
-    onsets, held = torch.full((FRAMES,), -8.0), torch.full((74, FRAMES), -8.0)
+    onsets, held = torch.full((FRAMES,), -8.0), torch.full((SILENT + 1, FRAMES), -8.0)
     held[SILENT] = 8.0
     for midi, first, end in notes:
         low, share = int(first), first - int(first)
         onsets[low] = torch.logit(torch.tensor(1 - share - 1e-4))
         onsets[low + 1] = torch.logit(torch.tensor(share + 1e-4))
         own = slice(low, round(end))
-        held[SILENT, own], held[midi - 24, own] = -8.0, 8.0
-    tunes = torch.full((1, 73, FRAMES), tune)
+        held[SILENT, own], held[midi - LOWEST_MIDI, own] = -8.0, 8.0
+    tunes = torch.full((1, PITCHES, FRAMES), tune)
     return Frames(onsets[None], held.log_softmax(0)[None], tunes)
 
 
@@ -64,7 +66,9 @@ def test_silence_holds_no_notes():
 
 def test_a_doubtful_note_says_so():
     frames = played((60, 10.0, 50))
-    frames.pitch_logits[:, 62 - 24, 10:50] = frames.pitch_logits[:, 60 - 24, 10:50]
+    frames.pitch_logits[:, 62 - LOWEST_MIDI, 10:50] = frames.pitch_logits[
+        :, 60 - LOWEST_MIDI, 10:50
+    ]
     frames = frames._replace(pitch_logits=frames.pitch_logits.log_softmax(1))
     assert find_notes(frames)[0].confidence < 0.6
 
@@ -92,8 +96,8 @@ def test_a_long_recording_is_read_in_parts_as_if_it_were_whole():
 
 def test_harmonics_are_read_where_the_cochlea_puts_them():
     """220 Hz is channel 31; its second harmonic an octave, 24 channels, higher."""
-    places = harmonic_places().reshape(13, 3, 73, 128)
-    a3 = places[:, 1, 57 - 24].argmax(-1)
+    places = harmonic_places().reshape(13, 3, PITCHES, 176)
+    a3 = places[:, 1, 57 - LOWEST_MIDI].argmax(-1)
     assert a3[3] == 31
     assert a3[4] == 31 + 24
     assert a3[2] == 31 - 24
@@ -139,7 +143,7 @@ def test_a_circular_knob_goes_through_its_circle():
     assert min(across, 1 - across) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_model_saved_in_half_precision_reads_the_same(tmp_path):
+def test_models_saved_in_half_precision_read_the_same(tmp_path):
     torch.manual_seed(0)
     model = MirrorNet("vital", PATCH, "recording").eval()
     model.save(tmp_path / "model.json", {}, half=True)
@@ -147,7 +151,12 @@ def test_a_model_saved_in_half_precision_reads_the_same(tmp_path):
     assert again.architecture == "recording"
     assert again.controls == PATCH
     assert again.plant == "vital"
-    heard = torch.rand(1, 128, 100)
+    finder = NoteFinder().eval()
+    finder.save(tmp_path / "notes.json", {}, half=True)
+    found = NoteFinder.load(tmp_path / "notes.json")
+    heard = torch.rand(1, 176, 100)
     with torch.inference_mode():
-        one, other = (m.encoder.listen(heard).tune for m in (model, again))
+        one, other = (each(heard).tune for each in (finder, found))
     np.testing.assert_allclose(other, one, atol=2e-3)
+    with pytest.raises(CheckpointError, match=r"model\.json is no note finder"):
+        NoteFinder.load(tmp_path / "model.json")

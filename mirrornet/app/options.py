@@ -145,6 +145,18 @@ StartPreset = Annotated[
         "controls.json; default: at what the model reads",
     ),
 ]
+Tempo = Annotated[
+    str,
+    arg(
+        metavar="auto|BPM|none",
+        help="beats per minute of the MIDI file, whose bars start where the music does; auto: "
+        "estimated from the notes; none: 120. Notes stay where they were heard",
+    ),
+]
+Quantize = Annotated[
+    str | None,
+    _explained("1/16", "in the MIDI file, move notes to whole multiples of this; default: do not"),
+]
 Lock = Annotated[
     str,
     arg(

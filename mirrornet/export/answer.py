@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from ..plants import Plant
 from ..score import Note, Score
+from ..tempo import Tempo
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Answer:
     chords, of which only the strongest line is matched."""
     warnings: list[str] = field(default_factory=list)
     """Warnings about limits of the result, as sentences for users."""
+    tempo: Tempo | None = None
+    """The beats on which the notes lie; None if unknown."""
+    quantized: int = 0
+    """In MIDI files, notes start and end at whole parts of a whole note: 16 for sixteenths; 0 where
+    they were heard."""
     others: Sequence["Answer"] = field(default_factory=list, repr=False)
     """Other answers that sound different, in order of increasing error."""
 

@@ -55,7 +55,7 @@ def save_match(match: Answer, folder: str | Path) -> list[Path]:
     - `report.html`: a page with the plot and, unless they are long, the sounds.
     - `target.wav`, `match.wav`: at the same level, see `level_matched`.
     - `controls.json`, `controls.csv`: notes and controls in physical units.
-    - `melody.mid`: the notes at 120 bpm.
+    - `melody.mid`: the notes, at the tempo of the match, else at 120 bpm.
     - files for the plant's synthesizer (`Plant.artifacts`), such as a preset; if there is one per
       note, also `presets/one-track-per-note.mid`, a MIDI file with a track for each note.
     - `compare.png`: the plot. `timbre.png`: the tables of a patch that has a timbre.
@@ -125,6 +125,7 @@ def controls_json(match: Answer) -> str:
             },
             "confidence": match.confidence,
             "one_voice": match.one_voice,
+            "tempo": match.tempo and match.tempo._asdict(),
             "midi_controllers": controllers(match),
             "warnings": match.warnings,
             "controls": [control.as_json() for control in match.plant.controls],

@@ -1,8 +1,10 @@
 """A match as a MIDI file that sequencers can play and loop.
 
-Format 1: a tempo track, then a track for each part. A track that uses the pitch wheel first sets
-its range (RPN 0). Each track ends with wheel and controllers as they were before its first note, so
-that they do not affect what is played next.
+Format 1: a tempo track, then a track for each part. Times are those of the notes; if a tempo is
+known, bars start where the music does: an opening bar of sixteenths, with a tempo of its own, lasts
+until then. A track that uses the pitch wheel first sets its range (RPN 0). Each track ends with
+wheel and controllers as they were before its first note, so that they do not affect what is played
+next.
 """
 
 import io
@@ -10,7 +12,8 @@ from collections.abc import Sequence
 
 import mido
 
-from ..score import BEATS_PER_MINUTE, TICKS_PER_BEAT, TICKS_PER_S, Note, midi_velocity
+from ..score import BEATS_PER_MINUTE, TICKS_PER_BEAT, Note, midi_velocity
+from ..tempo import Tempo, quantized
 from .answer import Answer
 
 # Controllers that MIDI leaves undefined, except 102 and 106, which some use for pressure and slide.
@@ -23,6 +26,41 @@ ANNOUNCED_BEND = ((101, 0), (100, 0), (6, BEND_SEMITONES), (38, 0), (101, 127), 
 # Order of events at the same tick: a note ends before the same one starts again.
 NOTE_OFF, CHANGE, NOTE_ON, END = range(4)
 Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within it, message
+SHORTEST_LEAD_S = 0.005  # of an opening bar
+SIXTEENTH = TICKS_PER_BEAT // 4
+
+
+class Grid:
+    """Ticks of a file with a constant tempo after an opening bar of `lead` sixteenths."""
+
+    def __init__(self, tempo: Tempo | None):
+        self.bpm = tempo.bpm if tempo else float(BEATS_PER_MINUTE)
+        first_s = tempo.bar_s if tempo else 0.0
+        beat_s = 60 / self.bpm
+        self.lead = 0
+        if first_s > SHORTEST_LEAD_S:
+            self.lead = min(max(round(4 * first_s / beat_s), 1), 16)
+            self.lead_bpm = 15 * self.lead / first_s
+        self.first_s = first_s if self.lead else 0.0
+
+    def tick(self, time_s: float) -> int:
+        """The nearest tick."""
+        start = SIXTEENTH * self.lead
+        if time_s < self.first_s:
+            return round(start * time_s / self.first_s)
+        return start + round((time_s - self.first_s) * TICKS_PER_BEAT * self.bpm / 60)
+
+    def heads(self) -> list[Event]:
+        """Time signatures and tempos."""
+        bars = [(0, 4, 4, self.bpm)]
+        if self.lead:
+            bars = [(0, self.lead, 16, self.lead_bpm), (SIXTEENTH * self.lead, 4, 4, self.bpm)]
+        events: list[Event] = []
+        for tick, beats, of, bpm in bars:
+            signature = mido.MetaMessage("time_signature", numerator=beats, denominator=of)
+            tempo = mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))
+            events += [(tick, CHANGE, signature), (tick, CHANGE, tempo)]
+        return events
 
 
 def velocity(match: Answer, note: Note) -> int:
@@ -66,21 +104,20 @@ def _moving(match: Answer) -> list[str]:
 def midi(
     match: Answer, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
 ) -> bytes:
-    """Encode named tracks of notes as a MIDI file (format 1), times rounded by 0.3 ms at most.
+    """Encode named tracks of notes as a MIDI file (format 1), at the tempo of the match (else 120
+    beats per minute). Times are rounded by half a tick, 0.6 ms at most; those of a match that is
+    `quantized` move to the nearest part of a whole note.
 
     If `automated`, `controllers` are set before each note. Every track is at least as long as the
     target, so that it loops with the sound. The pitch wheel moves at the onset of each note whose
     tuning differs, by at most its default range of two semitones.
     """
-    length = _tick(len(match.target) / match.sample_rate_hz)
+    grid = Grid(match.tempo)
+    length = grid.tick(len(match.target) / match.sample_rate_hz)
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
-    heads = [
-        (0, CHANGE, mido.MetaMessage("time_signature", numerator=4, denominator=4)),
-        (0, CHANGE, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(BEATS_PER_MINUTE))),
-    ]
-    file.tracks.append(_track("MirrorNet", heads, length))
+    file.tracks.append(_track("MirrorNet", grid.heads(), length))
     for name, notes in tracks:
-        spans = _spans(notes)
+        spans = _spans(match, notes, grid)
         last = max([length, *(end for _, end in spans)])
         events = []
         for note, (start, end) in zip(notes, spans, strict=True):
@@ -88,24 +125,29 @@ def midi(
             events.append((start, NOTE_ON, mido.Message("note_on", note=key, velocity=level)))
             events.append((end, NOTE_OFF, mido.Message("note_off", note=key)))
         events += _wheel(bends(match, notes), spans, last)
-        events += _knobs(match, notes, spans, last) if automated else []
+        events += _knobs(match, notes, spans, grid.tick(LEAD_S), last) if automated else []
         file.tracks.append(_track(name, events, last))
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
 
 
-def _tick(time_s: float) -> int:
-    return round(time_s * TICKS_PER_S)
-
-
-def _spans(notes: Sequence[Note]) -> list[tuple[int, int]]:
+def _spans(match: Answer, notes: Sequence[Note], grid: Grid) -> list[tuple[int, int]]:
     """Start and end of each note in ticks; at least one tick apart."""
-    starts = [_tick(note.onset_s) for note in notes]
-    return [
-        (start, max(_tick(note.offset_s), start + 1))
-        for start, note in zip(starts, notes, strict=True)
-    ]
+    times_s = [[note.onset_s, note.offset_s] for note in notes]
+    if match.tempo and match.quantized:
+        starts_s = quantized([start for start, _ in times_s], match.tempo, match.quantized)
+        shortest_s = match.tempo.part_s(match.quantized)
+        ends_s = quantized([end for _, end in times_s], match.tempo, match.quantized)
+        times_s = [
+            [start, max(end, start + shortest_s)]
+            for start, end in zip(starts_s, ends_s, strict=True)
+        ]
+    spans = []
+    for start_s, end_s in times_s:
+        start = grid.tick(max(start_s, 0.0))
+        spans.append((start, max(grid.tick(end_s), start + 1)))
+    return spans
 
 
 def _track(name: str, events: Sequence[Event], last: int) -> mido.MidiTrack:
@@ -134,7 +176,7 @@ def _wheel(places: Sequence[int], spans: Sequence[tuple[int, int]], last: int) -
 
 
 def _knobs(
-    match: Answer, notes: Sequence[Note], spans: Sequence[tuple[int, int]], last: int
+    match: Answer, notes: Sequence[Note], spans: Sequence[tuple[int, int]], lead: int, last: int
 ) -> list[Event]:
     """Controller events shortly before each note; at the end, the values of the first note."""
     numbers = controllers(match)
@@ -142,7 +184,6 @@ def _knobs(
         return []
     # Shortly before a note, but not while the one before it is held.
     free = [0, *(end for _, end in spans)]
-    lead = _tick(LEAD_S)
     ticks = [min(max(start - lead, free[n]), start) for n, (start, _) in enumerate(spans)]
     events: list[Event] = []
     stand: dict[int, int] = {}

@@ -20,6 +20,7 @@ import numpy as np
 from ..controls import Control, way
 from ..plants.base import Artifact
 from ..score import note_name
+from ..tempo import Tempo
 from .answer import Answer
 from .midi import CONTROLLERS, without_controllers
 
@@ -94,6 +95,16 @@ def verdict(error: float) -> str:
     )
 
 
+def tempo_in_words(tempo: Tempo) -> str:
+    """Describe a tempo.
+
+    >>> tempo_in_words(Tempo(104.02, 0.3, 0.911)), tempo_in_words(Tempo(90.0, 0.0, None))
+    ('104 beats per minute (91 % sure)', '90 beats per minute')
+    """
+    words = f"{tempo.bpm:.1f}".removesuffix(".0") + " beats per minute"
+    return words if tempo.confidence is None else f"{words} ({100 * tempo.confidence:.0f} % sure)"
+
+
 def candidate_path(number: int) -> str:
     """Return the folder, relative to the page, of answer `number`, 2 or more."""
     return f"candidate-{number}"
@@ -126,9 +137,11 @@ def render_report(
     template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
     error = match.distances["spectrogram_error"]
     count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"
+    duration_s = len(match.target) / match.sample_rate_hz
+    tempo = [tempo_in_words(match.tempo)] if match.tempo else []
     return template.substitute(
         title=escape(f"Your sound, played by {match.plant.name}"),
-        facts=f"MirrorNet match · {count} · {len(match.target) / match.sample_rate_hz:.1f} s",
+        facts=" · ".join(["MirrorNet match", count, f"{duration_s:.1f} s", *tempo]),
         verdict=escape(verdict(error).replace("'", "’")),
         scale=_scale(error),
         target=_sound("target.wav", target_wav),

@@ -5,6 +5,7 @@ Recordings are matched in `recordings.py`, the melodies of the paper (five notes
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +25,7 @@ from ..models.mirrornet import MirrorNet, load_model, shipped, ships
 from ..plants import Plant, find_plant, is_file, load_plant, usual_controls
 from ..runtime import ONE_THREAD, own_settings
 from ..score import LOWEST_PITCH_MIDI, PITCH_SPAN, melody_score, note_name
+from ..tempo import parts_of, tempo_of
 from .given import given_of
 from .melody_sound import melody_sound
 from .melody_surrogate import MelodySurrogate, optimise_melody, round_pitch
@@ -65,6 +67,8 @@ def match(
     start: str | Path | Mapping[str, Value] | None = None,
     lock: Mapping[str, Value | None] | None = None,
     timbre: TimbreScope = "knobs",
+    tempo: float | str = "auto",
+    quantize: str | None = None,
     progress: Progress | None = None,
 ) -> Match:
     """Find the notes and knob settings that make `plant` sound like `sound`.
@@ -93,6 +97,9 @@ def match(
         timbre: for recordings: "knobs", a patch of the plant's knobs; "wavetable", amplitudes of
             harmonics and noise over time, fitted to the recording, for plants that can play them;
             "auto", the one that sounds closer. It takes two renders beside those of refinement.
+        tempo: of the MIDI file of a recording: "auto", estimated from the notes; beats per minute;
+            or "none", 120. Notes stay where they were heard.
+        quantize: a note value as "1/16", to whose multiples notes move in the MIDI file.
         progress: receives reports; `progress.cancel()`, from any thread, ends refinement with the
             best answer so far.
 
@@ -125,6 +132,10 @@ def match(
         )
     if candidates > 1 and patch == "per-note":
         raise ControlError("several candidates are for one shared patch; leave out one of the two.")
+    parts = 0 if quantize is None else parts_of(quantize)
+    tempo_of(tempo, [])  # refuse a bad one before the work
+    if parts and tempo == "none":
+        raise ControlError("notes are quantized to the beats of a tempo; leave out one of the two.")
     search = model is None and not ships(plant.controls, plant.name)
     if model is None:
         model = shipped_for(plant, allows_renders(refine, seconds))
@@ -137,7 +148,12 @@ def match(
         if model.architecture == "recording":
             given = given_of(plant, start, lock)
             how = (refine, seconds, candidates, patch, seed, given, timbre, progress)
-            return match_recording(sound, plant, model, search, *how)
+            found = match_recording(sound, plant, model, search, *how)
+            beats = tempo_of(tempo, [note.onset_s for note in found.score.notes])
+            others = [replace(one, tempo=beats, quantized=parts) for one in found.others]
+            return replace(found, tempo=beats, quantized=parts, others=others)
+        if tempo != "auto" or parts:
+            raise ControlError("tempo and quantize are for recordings; leave them out.")
         if start is not None or lock:
             raise ControlError("start and lock are for recordings; leave them out.")
         if candidates > 1:

@@ -292,37 +292,36 @@ def test_a_control_set_that_no_weights_ship_for_is_told_from_those_that_have_som
         load_model(controls="theremin")
 
 
-def test_weights_shared_with_another_model_in_the_folder(tmp_path):
-    """They are left out and read from there; without it, or with another in its place, never."""
-    space = PATCH
+def test_weights_in_bytes_take_half_the_room_and_are_off_by_half_a_step(tmp_path):
     torch.manual_seed(0)
-    first, second = (MirrorNet("vital", space, "recording") for _ in range(2))
-    with torch.no_grad():
-        for weight, known in zip(
-            second.encoder.note_weights(), first.encoder.note_weights(), strict=True
-        ):
-            weight.copy_(known)
-    shared = first.save(tmp_path / "first.json", {}, half=True)
-    whole = second.save(tmp_path / "whole.json", {}, half=True)
-    card = second.save(tmp_path / "second.json", {}, half=True, shared=shared)
-    sizes = [path.with_name(json.loads(path.read_bytes())["weights"]) for path in (whole, card)]
-    notes = sum(2 * weight.numel() for weight in first.encoder.note_weights())
-    coarse = sum(weight.numel() for weight in first.encoder.note.parameters())  # in 8 bits, not 16
-    assert sizes[1].stat().st_size < sizes[0].stat().st_size - 0.9 * (notes + coarse)
-    known = MirrorNet.load(whole).state_dict()
-    for key, weight in MirrorNet.load(card).state_dict().items():
+    model = MirrorNet("vital", PATCH, "recording")
+    half = model.save(tmp_path / "half.json", {}, half=True)
+    coarse = model.save(tmp_path / "coarse.json", {}, half=True, coarse=True)
+    sizes = [path.with_name(json.loads(path.read_bytes())["weights"]) for path in (half, coarse)]
+    in_bytes = sum(weight.numel() for weight in model.encoder.note.parameters())
+    assert sizes[1].stat().st_size < sizes[0].stat().st_size - 0.9 * in_bytes
+    known = MirrorNet.load(half).state_dict()
+    for key, weight in MirrorNet.load(coarse).state_dict().items():
         if key.startswith("encoder.note.") and weight.dim() > 1:
             step = known[key].abs().flatten(1).amax(1) / 127
             off = (weight - known[key]).abs().flatten(1).amax(1)
             assert (off <= 0.6 * step + 1e-6).all()
         else:
             assert torch.equal(weight, known[key])
-    MirrorNet("vital", space, "recording").save(shared, {}, half=True)
-    with pytest.raises(CheckpointError, match=r"first\.json is not what .*second\.json shares"):
-        MirrorNet.load(card)
-    shared.unlink()
-    with pytest.raises(CheckpointError, match=r"no checkpoint at .*first\.json"):
-        MirrorNet.load(card)
+
+
+def test_weights_of_earlier_versions_that_found_notes_are_left_out(tmp_path):
+    """Earlier models for recordings had networks of their own that found notes."""
+    model = MirrorNet("vital", PATCH, "recording")
+    path = model.save(tmp_path / "model.json", {})
+    tensors, card = load_checkpoint(path)
+    old = {
+        "encoder.frames.0.weight": torch.ones(3),
+        "encoder.salience.layers.0.bias": torch.ones(2),
+    }
+    about = {key: card[key] for key in card if key not in ("format", "weights", "sha256")}
+    save_checkpoint(path, tensors | old, about)
+    assert MirrorNet.load(path).fingerprint == model.fingerprint
 
 
 def test_weights_ship_for_just_these_controls():

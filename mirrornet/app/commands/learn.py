@@ -188,10 +188,10 @@ def _learn_recordings(
         return
     out = Path("runs") / f"{place}-{budget}" if out is None else out
     check_folder(out, resume)
-    if start is not None:
+    if start not in (None, "shipped"):
         raise MirrorNetError(
-            "babble is learned from the beginning, and the notes of recordings are found by the "
-            "network that ships; leave out --start."
+            "from babble a model is learned from the beginning, and the network that ships finds "
+            "the notes; leave out --start."
         )
     plan = PHRASE_RECIPES[budget]
     rate_hz = find_plant(plant).own_rate_hz or RECORDING_RATE_HZ

@@ -23,11 +23,13 @@ from ..options import (
     Plant,
     PlantOfFile,
     PresetFile,
+    Quantize,
     Refine,
     Seconds,
     Seed,
     Sound,
     StartPreset,
+    Tempo,
     Timbre,
     WavFile,
 )
@@ -79,6 +81,8 @@ def match(
     candidates: Candidates = 1,
     patch: PatchScope = "shared",
     timbre: Timbre = "knobs",
+    tempo: Tempo = "auto",
+    quantize: Quantize = None,
     seed: Seed = 0,
     start: StartPreset = None,
     lock: Lock = "",
@@ -103,6 +107,8 @@ def match(
     }
     if timbre != "knobs":
         how |= {"timbre": timbre}
+    if tempo != "auto" or quantize is not None:
+        how |= {"tempo": tempo, "quantize": quantize}
     if start is not None or lock:
         how |= {"start": start, "lock": lock}
     if sound.is_dir():
@@ -272,7 +278,7 @@ def _match_folder(
 
 def _say_found(found: "Match", played: Sequence[int]) -> None:
     """What was heard, and how close it is."""
-    from ...export.report import verdict
+    from ...export.report import tempo_in_words, verdict
     from ...score import note_name
 
     if played:
@@ -282,6 +288,8 @@ def _say_found(found: "Match", played: Sequence[int]) -> None:
     say(f"Heard:  {' '.join(names[:MOST_NAMED])}{more}")
     for warning in found.warnings:
         say(f"Beware: {warning}")
+    if found.tempo:
+        say(f"Tempo:  {tempo_in_words(found.tempo)}")
     say(verdict(found.distances["spectrogram_error"]))
 
 

@@ -1,0 +1,162 @@
+"""The tempo of notes: the grid of beats on which their onsets lie.
+
+For every tempo and phase the likelihood of the onsets is computed: each lies near a beat, a half, a
+quarter or a third of one, or nowhere near. Tempos near 110 beats per minute are likelier to begin
+with, as in music. (Beats as the best grid of onsets: D. Rosenthal, "Emulation of human rhythm
+perception", Computer Music Journal 16(1), 1992; the prior: D. Moelants, ICMPC 2002.)
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import ControlError
+
+LOWEST_BPM, HIGHEST_BPM = 50.0, 200.0
+STEP = 0.004  # between tempos that are tried, as a share; and how near two are the same
+SAME = 0.03
+USUAL_BPM, SPREAD = 110.0, 0.3  # and standard deviation of the logarithm
+PHASES = 96  # of a beat that are tried
+EARLY_S = 0.018  # standard deviation of onsets about the grid
+# Places within a beat: how likely an onset is there.
+PLACES = {0.0: 0.5, 0.5: 0.27, 0.25: 0.065, 0.75: 0.065, 1 / 3: 0.03, 2 / 3: 0.03}
+ANYWHERE = 0.04
+# Exponent of a beat's length in the likelihood: 1 would favour slow beats, with few of many places
+# taken, 0 quick ones.
+DENSITY = 0.55
+CAUTION = 0.5  # exponent of probabilities, as onsets are not independent
+FEWEST = 4  # onsets
+SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0  # that may be given
+VALUES = ("4", "8", "12", "16", "24", "32")  # of notes, as parts of a whole; 12 and 24: triplets
+
+
+class Tempo(NamedTuple):
+    """A grid of beats."""
+
+    bpm: float
+    first_s: float
+    """The time of the beat with which the music begins: the last one before the first onset, or
+    that onset's."""
+    confidence: float | None
+    """0..1: the probability of this tempo against the others, half and double included; None if it
+    was given."""
+
+    @property
+    def bar_s(self) -> float:
+        """Where the first whole bar starts: the first beat in the sound."""
+        return self.first_s if self.first_s >= 0 else self.first_s + 60 / self.bpm
+
+    def part_s(self, parts: int) -> float:
+        """The duration of a `parts`-th of a whole note, of four beats."""
+        return 240 / self.bpm / parts
+
+
+def estimate_tempo(onsets_s: Sequence[float]) -> Tempo | None:
+    """Estimate the tempo of notes with these onsets; None for fewer than `FEWEST`."""
+    times_s = _distinct(onsets_s)
+    if len(times_s) < FEWEST:
+        return None
+    count = int(np.log(HIGHEST_BPM / LOWEST_BPM) / STEP) + 1
+    tempos = LOWEST_BPM * np.exp(STEP * np.arange(count))
+    scores, phases = zip(*(_best_phase(times_s, 60 / bpm) for bpm in tempos), strict=True)
+    prior = -0.5 * (np.log(tempos / USUAL_BPM) / SPREAD) ** 2
+    total = np.array(scores) + prior
+    best = int(total.argmax())
+    likely = np.exp(CAUTION * (total - total[best]))
+    near = np.abs(np.log(tempos / tempos[best])) < SAME
+    bpm, first_s = _refined(times_s, float(tempos[best]), phases[best])
+    return Tempo(bpm, first_s, float(likely[near].sum() / likely.sum()))
+
+
+def beats_at(bpm: float, onsets_s: Sequence[float]) -> Tempo:
+    """The grid of a given tempo that fits the onsets best."""
+    times_s = _distinct(onsets_s)
+    if not len(times_s):
+        return Tempo(bpm, 0.0, None)
+    _, phase = _best_phase(times_s, 60 / bpm)
+    return Tempo(bpm, _first(times_s, 60 / bpm, phase), None)
+
+
+def tempo_of(wanted: float | str, onsets_s: Sequence[float]) -> Tempo | None:
+    """The tempo that is `wanted` for onsets: "auto", estimated; "none"; or beats per minute.
+
+    Raises ControlError for anything else.
+    """
+    if wanted == "auto":
+        return estimate_tempo(onsets_s)
+    if wanted == "none":
+        return None
+    try:
+        bpm = float(wanted)
+    except ValueError:
+        bpm = math.nan
+    if not SLOWEST_BPM <= bpm <= FASTEST_BPM:
+        raise ControlError(
+            f"a tempo is auto, none, or {SLOWEST_BPM:g} to {FASTEST_BPM:g} beats per minute, not "
+            f"{wanted}."
+        )
+    return beats_at(bpm, onsets_s)
+
+
+def parts_of(text: str) -> int:
+    """How many of a note value are in a whole note.
+
+    >>> parts_of("1/16")
+    16
+
+    Raises ControlError for what is no note value.
+    """
+    whole, _, parts = text.partition("/")
+    if whole != "1" or parts not in VALUES:
+        values = ", ".join(f"1/{value}" for value in VALUES)
+        raise ControlError(f"notes are quantized to {values}, not {text}.")
+    return int(parts)
+
+
+def _distinct(onsets_s: Sequence[float]) -> Float[np.ndarray, " onset"]:
+    return np.unique(np.round(np.asarray(onsets_s, float), 4))
+
+
+def _first(times_s: Float[np.ndarray, " onset"], beat_s: float, phase: float) -> float:
+    """The time of the last beat up to the first onset; a tenth of a beat later counts."""
+    return float((np.floor(times_s[0] / beat_s - phase + 0.1) + phase) * beat_s)
+
+
+def _best_phase(times_s: Float[np.ndarray, " onset"], beat_s: float) -> tuple[float, float]:
+    """The log likelihood of the onsets for beats of this length, and the phase, 0..1, of the best
+    grid."""
+    phases = np.arange(PHASES) / PHASES
+    place = (times_s[:, None] / beat_s - phases) % 1
+    density = np.full_like(place, ANYWHERE)
+    for at, share in PLACES.items():
+        apart_s = beat_s * ((place - at + 0.5) % 1 - 0.5)
+        nearness = np.exp(-0.5 * (apart_s / EARLY_S) ** 2) / (EARLY_S * np.sqrt(2 * np.pi))
+        density += share * beat_s**DENSITY * nearness
+    likely = np.log(density).sum(0)
+    return float(likely.max()), float(phases[likely.argmax()])
+
+
+def _refined(times_s: Float[np.ndarray, " onset"], bpm: float, phase: float) -> tuple[float, float]:
+    """The tempo, and the time of the first beat, by least squares on the onsets near the grid."""
+    beat_s = 60 / bpm
+    for _ in range(3):
+        beats = times_s / beat_s - phase
+        places = np.array([*PLACES, 1.0])
+        offsets = (beats % 1)[:, None] - places
+        nearest = np.abs(offsets).argmin(1)
+        off = offsets[np.arange(len(beats)), nearest]
+        near = np.abs(off * beat_s) < 3 * EARLY_S
+        if near.sum() < FEWEST or np.ptp(beats[near]) < 1:
+            break
+        beat_s, start_s = np.polyfit((beats - off)[near], times_s[near], 1)
+        phase = start_s / beat_s
+    return float(60 / beat_s), _first(times_s, float(beat_s), float(phase))
+
+
+def quantized(times_s: Sequence[float], tempo: Tempo, parts: int) -> Float[np.ndarray, " time"]:
+    """Times moved to the nearest `parts`-th of a whole note."""
+    step_s = tempo.part_s(parts)
+    return tempo.first_s + step_s * np.round((np.asarray(times_s) - tempo.first_s) / step_s)
