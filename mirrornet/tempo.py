@@ -26,7 +26,7 @@ PLACES = {0.0: 0.5, 0.5: 0.27, 0.25: 0.065, 0.75: 0.065, 1 / 3: 0.03, 2 / 3: 0.0
 ANYWHERE = 0.04
 # Exponent of a beat's length in the likelihood: 1 would favour slow beats, with few of many places
 # taken, 0 quick ones.
-DENSITY = 0.55
+DENSITY = 0.5
 CAUTION = 0.5  # exponent of probabilities, as onsets are not independent
 FEWEST = 4  # onsets
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0  # that may be given

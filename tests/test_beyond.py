@@ -65,7 +65,7 @@ def test_silence_and_noise_are_neither_too_high_nor_too_low():
     assert notes_beyond(noise, RATE_HZ, notes, READ) == (0, 0)
 
 
-@pytest.mark.parametrize(("pitch", "where"), [(98, "above C7"), (23, "below C1")])
+@pytest.mark.parametrize(("pitch", "where"), [(111, "above C8"), (18, "below A0")])
 def test_a_match_says_so(pitch: int, where: str):
     sound, _ = tune((50,), (pitch,), (62,), (pitch,), (74,))
     (sentence,) = mn.match((sound, RATE_HZ)).warnings

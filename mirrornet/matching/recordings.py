@@ -95,7 +95,7 @@ def match_recording(
     if not score.notes:
         raise AudioError(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
-            "played, between C1 and C7."
+            "played, between A0 and C8."
         )
     if patch == "per-note" and len(score.notes) > MOST_PATCHES:
         raise ControlError(

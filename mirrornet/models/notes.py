@@ -37,7 +37,7 @@ class Frames(NamedTuple):
 class NoteFinder(nn.Module):
     """Reads spectrograms of any length."""
 
-    def __init__(self, width: int = 128):
+    def __init__(self, width: int = 160):
         super().__init__()
         self.salience = Salience()
         self.frames = nn.Sequential(

@@ -20,9 +20,9 @@ from jaxtyping import Float
 from ..controls import ControlSpace, Value
 from ..errors import ControlError, PlantError
 from ..score import MELODY_S, Note, Score, melody_score
-from .prior import random_score
+from .prior import BABBLED_MIDI, random_score
 
-PITCHES_MIDI = range(24, 97)
+PITCHES_MIDI = range(21, 109)  # of a piano
 TAIL_S = 0.05  # a short release and a little silence
 LENGTH_ERROR_S = 0.002  # tolerance of the length of a note's sound
 
@@ -117,7 +117,7 @@ class Plant(ABC):
     def render(
         self, score: Score | Float[np.ndarray, "*batch control note"]
     ) -> Float[np.ndarray, "*batch sample"]:
-        """Render a score (notes of MIDI 24..96, rests and chords allowed), or melodies of the paper
+        """Render a score (MIDI 21..108, rests and chords allowed), or melodies of the paper
         (arrays of controls in 0..1; 2 s each), as mono float32.
 
         Raises ControlError for invalid controls, notes or durations, before the synthesizer gets
@@ -144,9 +144,8 @@ class Plant(ABC):
     def sample(self, generator: np.random.Generator) -> Score:
         """Draw a random score for babbling: notes and patches that users of the synthesizer would
         play. By default `random_score`, in which patches are uniform in the controls' ranges."""
-        # Only keys whose sounding pitches can be read.
-        lowest = max(PITCHES_MIDI[0], PITCHES_MIDI[0] - self.transposition)
-        highest = min(PITCHES_MIDI[-1], PITCHES_MIDI[-1] - self.transposition)
+        lowest = max(BABBLED_MIDI[0], BABBLED_MIDI[0] - self.transposition)
+        highest = min(BABBLED_MIDI[-1], BABBLED_MIDI[-1] - self.transposition)
         return random_score(self.controls, range(lowest, highest + 1), generator)
 
     def artifacts(self, score: Score) -> list[Artifact]:
@@ -206,7 +205,7 @@ class Plant(ABC):
     def _checked(self, note: Note) -> Note:
         if note.pitch_midi not in PITCHES_MIDI:
             raise ControlError(
-                f"a note must have a whole MIDI pitch in 24..96; got {note.pitch_midi}."
+                f"a note must have a whole MIDI pitch in 21..108; got {note.pitch_midi}."
             )
         if not 0 <= note.onset_s < note.offset_s < np.inf:
             raise ControlError(

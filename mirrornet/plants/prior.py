@@ -8,6 +8,7 @@ from ..controls import Control, ControlSpace
 from ..score import MELODY_S, Note, Score, melody_score
 
 PHRASE_S = 4.0
+BABBLED_MIDI = range(24, 97)  # sounding pitches
 NOTES = 5  # of a melody
 BEATS_S = (0.15, 0.8)  # length of a beat, from the fastest to the slowest tempo
 LENGTHS = (0.5, 1.0, 1.0, 1.0, 1.5, 2.0)  # of notes, in beats

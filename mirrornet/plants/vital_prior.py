@@ -8,8 +8,7 @@ import numpy as np
 
 from ..controls import ControlSpace
 from ..score import Note, Score
-from .base import PITCHES_MIDI
-from .prior import PHRASE_S, SHORTEST_NOTE_S, even
+from .prior import BABBLED_MIDI, PHRASE_S, SHORTEST_NOTE_S, even
 
 MOST_NOTES = 40
 BEATS_S = (0.12, 0.8)  # length of a beat, from the fastest to the slowest tempo
@@ -84,7 +83,7 @@ def random_phrase(space: ControlSpace, generator: np.random.Generator) -> Score:
     manner = str(generator.choice(list(MANNERS), p=list(MANNERS.values())))
     patch = random_patch(space, generator, manner)
     shared = _physical(space, patch)
-    lowest = LOWEST_PURE if patch["wave"] < PURE else PITCHES_MIDI[0]
+    lowest = LOWEST_PURE if patch["wave"] < PURE else BABBLED_MIDI[0]
     notes = random_notes(space, generator, manner, audible_s(shared), lowest)
     return Score(notes, shared, PHRASE_S) if notes else random_phrase(space, generator)
 
@@ -94,12 +93,12 @@ def random_notes(
     generator: np.random.Generator,
     manner: str,
     longest_s: float,
-    low: int = PITCHES_MIDI[0],
+    low: int = BABBLED_MIDI[0],
 ) -> list[Note]:
     """Draw the notes of a phrase, each with its level and tune; perhaps none. A patch whose notes
     are audible for `longest_s` plays them, from the pitch `low` on."""
     uniform, chance = generator.uniform, generator.random
-    high = PITCHES_MIDI[-1]
+    high = BABBLED_MIDI[-1]
     centre, reach = uniform(low + 4, high - 4), uniform(2, 14)
     beat_s = np.exp(uniform(*np.log(BEATS_S)))
     held = generator.choice([uniform(0.25, 0.6), uniform(0.7, 0.95), 1.0])

@@ -29,6 +29,7 @@ BARS = (
     (0.5, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.3),  # bell
     (2.0, 3.01, 4.17, 5.43, 6.8, 8.2),  # tubular bell, an octave above its strike tone
 )
+BARS_SHARES = (0.3, 0.25, 0.25, 0.1, 0.1)
 
 
 class Voice(NamedTuple):
@@ -60,6 +61,10 @@ class Voice(NamedTuple):
     """Depth, 0..1, and rate in Hz."""
     detune: float
     """Of a second, equal voice, in semitones; 0: there is none."""
+    unsteady_db: float
+    """Standard deviation of slow changes of loudness."""
+    swing_db: float
+    """How much louder a note is where its pitch is a semitone higher, by vibrato or a bend."""
 
 
 def draw_voice(style: str, generator: np.random.Generator) -> Voice:
@@ -70,7 +75,7 @@ def draw_voice(style: str, generator: np.random.Generator) -> Voice:
     ratios = np.arange(1.0, MOST_PARTIALS + 1)
     kind = chance()
     if struck and kind < 0.25:
-        ratios = np.array(BARS[generator.integers(len(BARS))])
+        ratios = np.array(BARS[generator.choice(len(BARS), p=BARS_SHARES)])
         ratios = ratios * np.where(ratios > 1, 1 + 0.01 * normal(len(ratios)), 1)
     elif struck and kind < 0.7:
         ratios = ratios * np.sqrt(1 + log_uniform(1e-6, 1e-3) * ratios**2)
@@ -103,8 +108,8 @@ def draw_voice(style: str, generator: np.random.Generator) -> Voice:
         slope,
         bumps,
         struck,
-        log_uniform(0.001, 0.02) if struck else log_uniform(0.008, 0.15),
-        log_uniform(0.015, 0.5 if struck else 0.12),
+        log_uniform(0.001, 0.02) if struck else log_uniform(0.006, 0.25),
+        log_uniform(0.015, 0.5),
         log_uniform(4, 120),
         uniform(0, 0.8),
         uniform(3, 40) if chance() < 0.25 else np.inf,
@@ -113,7 +118,9 @@ def draw_voice(style: str, generator: np.random.Generator) -> Voice:
         uniform(-80, -25) if style != "whistled" else uniform(-45, -12),
         uniform(-70, -8),
         (uniform(0, 0.5), uniform(3, 9)) if chance() < 0.15 else (0.0, 5.0),
-        log_uniform(0.01, 0.15) if chance() < 0.2 else 0.0,
+        log_uniform(0.01, 0.15) if chance() < 0.25 else 0.0,
+        uniform(0, 3) if chance() < 0.5 else 0.0,
+        uniform(-8, 8) if chance() < 0.5 else 0.0,
     )
 
 
@@ -198,7 +205,7 @@ class _Course:
         amplitude = 1 - np.exp(-np.clip(times_s - start_s + FRAME_S / 2, 0, None) / attack_s * 2)
         amplitude *= np.exp(-np.clip(times_s - end_s, 0, None) / (voice.release_s / 2))
         amplitude[times_s < start_s - FRAME_S] = 0
-        dips = uniform(0, 14) if chance() < 0.6 else 0.0
+        dips_db = uniform(0, 14) if chance() < 0.6 else 0.0
         for number, note in enumerate(chain):
             since_s = times_s - note.onset_s
             begun = since_s >= -FRAME_S / 2
@@ -206,8 +213,10 @@ class _Course:
             fade = np.clip(since_s / 0.03 + 0.5, 0, 1)
             self.level_db += (note.level_db - self.level_db) * fade
             if number:
-                dip_s = uniform(0.01, 0.04)
-                amplitude *= 10 ** (-dips / 20 * uniform(0, 1) * np.exp(-((since_s / dip_s) ** 2)))
+                dip_s, dip_db = uniform(0.01, 0.04), dips_db * uniform(0, 1)
+                if abs(note.pitch - chain[number - 1].pitch) < 0.5:  # or none would be heard
+                    dip_db = uniform(6, 25)
+                amplitude *= 10 ** (-dip_db / 20 * np.exp(-((since_s / dip_s) ** 2)))
             elif chance() < 0.7:
                 burst_s = uniform(0.005, 0.06)
                 self.blows += np.exp(-np.clip(since_s, 0, None) / burst_s) * (since_s >= -FRAME_S)
@@ -215,10 +224,18 @@ class _Course:
                 self._consonant(amplitude, since_s, number > 0, generator)
         self.blows *= 10 ** (self.level_db / 20)
         way = np.clip(self.begun_s / max(end_s - start_s, 0.1), 0, 1)
-        shape = uniform(-5, 5) * np.sin(np.pi * way)
+        shape = 0.0 if voice.struck else uniform(-5, 5) * np.sin(np.pi * way)
+        knots_s = np.arange(0, times_s[-1] + 0.5, uniform(0.08, 0.4))
+        shape += np.interp(
+            times_s, knots_s, voice.unsteady_db * generator.normal(size=len(knots_s))
+        )
+        nominal = np.array([note.pitch for note in chain])
+        starts_s = np.array([note.onset_s for note in chain])
+        own = np.clip(np.searchsorted(starts_s, times_s, "right") - 1, 0, None)
+        shape += voice.swing_db * np.clip(self.pitch - nominal[own], -1, 1)
         depth, rate_hz = voice.tremolo
         tremble = 1 + depth * np.sin(2 * np.pi * (rate_hz * times_s + chance()))
-        return amplitude * tremble * 10 ** ((self.level_db + (0 if voice.struck else shape)) / 20)
+        return amplitude * tremble * 10 ** ((self.level_db + shape) / 20)
 
     def _consonant(
         self,
@@ -313,8 +330,8 @@ def _formants(
     moving = np.zeros((len(times_s), 4))
     for note in chain:
         vowels = [(note.onset_s, uniform(0.008, 0.03))]
-        if generator.random() < 0.3:  # a diphthong
-            vowels.append((note.onset_s + uniform(0.1, 0.8), uniform(0.02, 0.08)))
+        if generator.random() < 0.4:  # a diphthong, or a joint of a voice that is put together
+            vowels.append((note.onset_s + uniform(0.08, 0.8), uniform(0.003, 0.08)))
         for at_s, moves_s in vowels:
             vowel_hz = size * uniform((250, 700, 2200, 3200), (850, 2400, 3000, 3900))
             vowel_hz[1] = max(vowel_hz[1], vowel_hz[0] + 250)

@@ -97,7 +97,7 @@ def random_conditions(sound: Sound, sample_rate_hz: int, generator: np.random.Ge
     uniform, chance = generator.uniform, generator.random
     if chance() < 0.25:
         return sound
-    if chance() < 0.4:
+    if chance() < 0.5:
         decay_s = float(np.exp(uniform(np.log(0.15), np.log(2.0))))
         sound = in_room(sound, sample_rate_hz, decay_s, uniform(-3, 15), generator)
     if chance() < 0.15:

@@ -40,7 +40,7 @@ from .trainer import STEP_SEEDS, Losses, Run, fit, train
 class NoteRecipe:
     """Training of the note finder. Each step uses `batch` random phrases; half are augmented."""
 
-    phrases: int = 12800
+    phrases: int = 11520
     epochs: float = 10.0
     batch: int = 32
     lr: float = 1.5e-3  # at its peak; see `one_cycle`

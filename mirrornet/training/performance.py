@@ -109,7 +109,7 @@ def draw_performance(generator: np.random.Generator) -> Performance:
         repeated = chance() < again
         if not repeated:
             pitch = round(centre + 0.75 * (pitch - centre) + reach * generator.normal() / 2)
-        slurred = not after_rest and not repeated and chance() < slurs
+        slurred = not after_rest and chance() < slurs
         step = float(generator.choice([-2, -1, 1, 2]))
         if chance() < graces:
             grace_s = min(uniform(0.045, 0.13), 0.5 * span_s)

@@ -1,0 +1,94 @@
+"""Other transcribers: Basic Pitch and SwiftF0, if they are installed.
+
+    pip install --no-deps basic-pitch resampy six swift-f0 && pip install onnxruntime pretty_midi
+
+Basic Pitch: R. Bittner et al., "A lightweight instrument-agnostic model for polyphonic note
+transcription and multipitch estimation", ICASSP 2022; its notes as they come, and tuned for one
+voice: other thresholds, and of notes at a time the strongest. SwiftF0: L. Nieradzik, 2025; its own
+segmentation into notes.
+"""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from ..audio import resample
+from .material import RATE_HZ, Sound
+from .reading import ReadNote
+
+# Of Basic Pitch, tuned on phrases of General MIDI instruments: onset and frame thresholds, and the
+# shortest note in ms.
+TUNED = {"onset_threshold": 0.6, "frame_threshold": 0.4, "minimum_note_length": 58.0}
+
+
+def note_peers() -> dict[str, Callable[[Sound], list[ReadNote]]]:
+    """The transcribers that are installed, by name."""
+    peers: dict[str, Callable[[Sound], list[ReadNote]]] = {}
+    if find_spec("basic_pitch") and find_spec("onnxruntime"):
+        peers["Basic Pitch"] = lambda sound: _as_notes(_basic_pitch(sound, {}))
+        peers["Basic Pitch, tuned"] = lambda sound: _strongest(_basic_pitch(sound, TUNED))
+    if find_spec("swift_f0"):
+        peers["SwiftF0"] = _swift_f0
+    return peers
+
+
+@lru_cache(maxsize=1)
+def _basic_pitch_model() -> Any:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        from basic_pitch import FilenameSuffix, build_icassp_2022_model_path
+        from basic_pitch.inference import Model
+
+        return Model(build_icassp_2022_model_path(FilenameSuffix.onnx))
+
+
+def _basic_pitch(sound: Sound, settings: dict[str, float]) -> Sequence[tuple]:
+    """Notes as (start, end, pitch, amplitude, bends)."""
+    from basic_pitch.inference import predict
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        path = Path(folder) / "sound.wav"
+        soundfile.write(path, sound, RATE_HZ)
+        return predict(str(path), _basic_pitch_model(), **settings)[2]
+
+
+def _as_notes(found: Sequence[tuple]) -> list[ReadNote]:
+    """Notes in order; the bend of a note, in thirds of a semitone, moves its pitch."""
+    notes = []
+    for start_s, end_s, pitch, _, bends in sorted(found, key=lambda note: note[0]):
+        bend = float(np.median(bends)) / 3 if bends else 0.0
+        notes.append(ReadNote(pitch + bend, float(start_s), float(end_s)))
+    return notes
+
+
+def _strongest(found: Sequence[tuple]) -> list[ReadNote]:
+    """Of notes that overlap for most of the shorter one, only the strongest."""
+    kept: list[tuple] = []
+    for note in sorted(found, key=lambda note: -note[3]):
+        shared = (min(note[1], one[1]) - max(note[0], one[0]) for one in kept)
+        shorter = (min(note[1] - note[0], one[1] - one[0]) for one in kept)
+        if all(both < 0.5 * least for both, least in zip(shared, shorter, strict=True)):
+            kept.append(note)
+    return _as_notes(kept)
+
+
+@lru_cache(maxsize=1)
+def _swift_f0_model() -> Any:
+    from swift_f0 import SwiftF0
+
+    return SwiftF0()
+
+
+def _swift_f0(sound: Sound) -> list[ReadNote]:
+    from swift_f0 import SAMPLE_RATE, segment_notes
+
+    given = resample(np.asarray(sound, np.float32), RATE_HZ, SAMPLE_RATE)
+    found = segment_notes(_swift_f0_model().detect(given, SAMPLE_RATE))
+    return [ReadNote(69 + 12 * np.log2(n.pitch_hz / 440), n.start, n.end) for n in found]
