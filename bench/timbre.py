@@ -28,8 +28,8 @@ from mirrornet.storage import write_atomically
 SEED, PHRASES = 0, 2
 RESULT = Path(__file__).parent.parent / "results" / f"timbre-seed-{SEED}.json"
 ANSWERS = {
-    "knobs, at once": {},
-    "knobs, 10 renders": {"refine": 10},
+    "knobs, at once": {"timbre": "knobs"},
+    "knobs, 10 renders": {"timbre": "knobs", "refine": 10},
     "wavetable, at once": {"timbre": "wavetable"},
     "wavetable, 10 renders": {"timbre": "wavetable", "refine": 10},
 }

@@ -43,6 +43,12 @@ class Budget:
         return max(left, 0)
 
     @property
+    def rest(self) -> tuple[int | None, float | None]:
+        """The limits that are left, on renders and on seconds."""
+        renders = None if self._renders is None else max(self._renders - self.spent, 0)
+        return renders, None if self._seconds is None else max(self._seconds - self._passed_s, 0.0)
+
+    @property
     def cancelled(self) -> bool:
         """Whether the work was cancelled; reports it to the stage once."""
         cancelled = bool(self._stage and self._stage.progress.cancelled)

@@ -131,10 +131,12 @@ PatchScope = Annotated[
 ]
 
 Timbre = Annotated[
-    Literal["knobs", "wavetable", "auto"],
-    arg(
-        help="of a recording: a patch of the synthesizer's knobs; or, for Vital, wavetables and "
-        "noise made for this sound; or whichever sounds closer"
+    Literal["knobs", "wavetable", "auto"] | None,
+    _explained(
+        "knobs|wavetable|auto",
+        "of a recording: a patch of the synthesizer's knobs; or, for Vital, wavetables and noise "
+        "made for this sound; or whichever sounds closer; default: auto for Vital, unless an "
+        "option is given that is for knobs",
     ),
 ]
 StartPreset = Annotated[

@@ -1,6 +1,7 @@
 """Other transcribers: Basic Pitch and SwiftF0, if they are installed.
 
-    pip install --no-deps basic-pitch resampy six swift-f0 && pip install onnxruntime pretty_midi
+    pip install onnxruntime swift-f0 six importlib_resources
+    pip install --no-deps basic-pitch resampy pretty_midi
 
 Basic Pitch: R. Bittner et al., "A lightweight instrument-agnostic model for polyphonic note
 transcription and multipitch estimation", ICASSP 2022; its notes as they come, and tuned for one
@@ -21,9 +22,11 @@ import numpy as np
 import soundfile
 
 from ..audio import resample
+from .baselines.search import bench_module
 from .material import RATE_HZ, Sound
 from .reading import ReadNote
 
+BASIC_PITCH = ("basic_pitch", "basic_pitch.inference")
 # Of Basic Pitch, tuned on phrases of General MIDI instruments: onset and frame thresholds, and the
 # shortest note in ms.
 TUNED = {"onset_threshold": 0.6, "frame_threshold": 0.4, "minimum_note_length": 58.0}
@@ -43,20 +46,18 @@ def note_peers() -> dict[str, Callable[[Sound], list[ReadNote]]]:
 @lru_cache(maxsize=1)
 def _basic_pitch_model() -> Any:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        from basic_pitch import FilenameSuffix, build_icassp_2022_model_path
-        from basic_pitch.inference import Model
-
-        return Model(build_icassp_2022_model_path(FilenameSuffix.onnx))
+        package, inference = (bench_module(name) for name in BASIC_PITCH)
+        path = package.build_icassp_2022_model_path(package.FilenameSuffix.onnx)
+        return inference.Model(path)
 
 
 def _basic_pitch(sound: Sound, settings: dict[str, float]) -> Sequence[tuple]:
     """Notes as (start, end, pitch, amplitude, bends)."""
-    from basic_pitch.inference import predict
-
+    inference = bench_module(BASIC_PITCH[1])
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         path = Path(folder) / "sound.wav"
         soundfile.write(path, sound, RATE_HZ)
-        return predict(str(path), _basic_pitch_model(), **settings)[2]
+        return inference.predict(str(path), _basic_pitch_model(), **settings)[2]
 
 
 def _as_notes(found: Sequence[tuple]) -> list[ReadNote]:
@@ -81,14 +82,11 @@ def _strongest(found: Sequence[tuple]) -> list[ReadNote]:
 
 @lru_cache(maxsize=1)
 def _swift_f0_model() -> Any:
-    from swift_f0 import SwiftF0
-
-    return SwiftF0()
+    return bench_module("swift_f0").SwiftF0()
 
 
 def _swift_f0(sound: Sound) -> list[ReadNote]:
-    from swift_f0 import SAMPLE_RATE, segment_notes
-
-    given = resample(np.asarray(sound, np.float32), RATE_HZ, SAMPLE_RATE)
-    found = segment_notes(_swift_f0_model().detect(given, SAMPLE_RATE))
+    package = bench_module("swift_f0")
+    given = resample(np.asarray(sound, np.float32), RATE_HZ, package.SAMPLE_RATE)
+    found = package.segment_notes(_swift_f0_model().detect(given, package.SAMPLE_RATE))
     return [ReadNote(69 + 12 * np.log2(n.pitch_hz / 440), n.start, n.end) for n in found]

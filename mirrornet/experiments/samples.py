@@ -32,6 +32,35 @@ class Manner:
     vibrato: bool = True
 
 
+BLOWN, PLUCKED, STRUCK = Manner(), Manner(vibrato=False), Manner(slurs=False, vibrato=False)
+FOLDER = Path("samples")
+# Instruments that are scored, and those on which the reader of notes was tuned.
+PLAYERS = {
+    "bassoon": BLOWN,
+    "cello": BLOWN,
+    "clarinet": BLOWN,
+    "flute": BLOWN,
+    "french-horn": BLOWN,
+    "guitar-nylon": PLUCKED,
+    "saxophone": BLOWN,
+    "trumpet": BLOWN,
+    "violin": BLOWN,
+    "bass-electric": PLUCKED,
+}
+TUNED_ON = {
+    "harp": STRUCK,
+    "tuba": BLOWN,
+    "guitar-electric": PLUCKED,
+    "xylophone": STRUCK,
+    "piano": STRUCK,
+}
+
+
+def installed_players() -> dict[str, Manner]:
+    """The instruments to be scored whose samples are there (`bench/fetch_samples.py`)."""
+    return {name: manner for name, manner in PLAYERS.items() if (FOLDER / name).is_dir()}
+
+
 def play_samples(folder: Path, phrases: int, graces: bool, manner: Manner) -> Iterator[Recording]:
     """Generate phrases of the instrument whose samples lie in `folder`."""
     samples = _samples(folder)
@@ -46,7 +75,10 @@ def _samples(folder: Path) -> dict[int, Sound]:
     """The samples by MIDI pitch, each from its onset on."""
     found = {}
     for path in sorted(folder.glob("*.mp3")):
-        letter, sharp, octave = re.fullmatch(r"([A-G])(s?)(-?\d)", path.stem).groups()
+        named = re.fullmatch(r"([A-G])(s?)(-?\d)", path.stem)
+        if named is None:
+            continue
+        letter, sharp, octave = named.groups()
         sound = load_audio(path, RATE_HZ)
         loud = np.abs(sound) > 10 ** (ONSET_DB / 20) * np.abs(sound).max()
         start = max(int(np.argmax(loud)) - RATE_HZ // 500, 0)

@@ -66,7 +66,7 @@ def match(
     seed: int = 0,
     start: str | Path | Mapping[str, Value] | None = None,
     lock: Mapping[str, Value | None] | None = None,
-    timbre: TimbreScope = "knobs",
+    timbre: TimbreScope | None = None,
     tempo: float | str = "auto",
     quantize: str | None = None,
     progress: Progress | None = None,
@@ -96,7 +96,9 @@ def match(
             of `start`.
         timbre: for recordings: "knobs", a patch of the plant's knobs; "wavetable", amplitudes of
             harmonics and noise over time, fitted to the recording, for plants that can play them;
-            "auto", the one that sounds closer. It takes two renders beside those of refinement.
+            "auto", the one that sounds closer, which takes two renders beside those of refinement.
+            None: "auto" for a plant with its usual controls that can, unless a model is named, or
+            something that only knobs have; else "knobs".
         tempo: of the MIDI file of a recording: "auto", estimated from the notes; beats per minute;
             or "none", 120. Notes stay where they were heard.
         quantize: a note value as "1/16", to whose multiples notes move in the MIDI file.
@@ -113,20 +115,26 @@ def match(
         raise ControlError(f"candidates is a number of answers, 1 or more; got {candidates}.")
     if patch not in get_args(PatchScope):
         raise ControlError(f"a patch is {' or '.join(get_args(PatchScope))}, not {patch!r}.")
-    if timbre not in get_args(TimbreScope):
+    if timbre not in (None, *get_args(TimbreScope)):
         raise ControlError(f"a timbre is {' or '.join(get_args(TimbreScope))}, not {timbre!r}.")
+    usual = model is None
     if isinstance(model, str | Path):
         model = load_model(model)
     if isinstance(plant, str):
         plant = plant_for(plant, model)
     if plant.controls.name == plant.timbre_set:  # notes and vibrato are read for its knobs
         timbre, plant = "wavetable", knobs_plant(plant, model and model.controls.name)
-    if timbre == "wavetable" and (plant.timbre_set is None or plant.controls.is_melody):
+    for_knobs = candidates > 1 or patch == "per-note" or start is not None or bool(lock)
+    able = plant.timbre_set is not None and not plant.controls.is_melody
+    if timbre is None:
+        usual = usual and able and plant.controls.name == usual_controls(plant.spec.name)
+        timbre = "auto" if usual and not for_knobs else "knobs"
+    if timbre == "wavetable" and not able:
         raise ControlError(
             f"{plant.name} ({plant.controls.name}) plays no wavetables; leave out timbre, or match "
             "a recording with vital."
         )
-    if timbre != "knobs" and (candidates > 1 or patch == "per-note" or start is not None or lock):
+    if timbre != "knobs" and for_knobs:
         raise ControlError(
             "candidates, patch, start and lock are for knobs; leave them out, or leave out timbre."
         )

@@ -5,6 +5,7 @@ notes, a common tuning for notes near it, and levels measured by comparing the s
 plant's render of the notes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,8 @@ MOST_PATCHES = 200  # per-note
 # `bench/beyond.py` counts its errors.
 ONE_VOICE = 0.92
 TIMBRE_RENDERS = 2  # at once: the first shows how the plant differs from the prediction
+# With renders, knobs and timbre are both refined if neither is closer by this factor at once.
+NEAR = 1.5
 RECALLED = 24  # patches of the memory to try
 DOUBTFUL = 0.5  # mean confidence of notes below which the user is warned
 
@@ -68,7 +71,7 @@ def match_recording(
     model finds the notes only. Then, and if the model remembers patches, half of the limits of
     refinement are for a search of the patch, unless a whole patch is `given` to start at.
     With the `timbre` "wavetable" notes and vibrato are played by the plant's control set that has a
-    timbre, fitted to the recording; with "auto" if that is closer at once.
+    timbre, fitted to the recording; with "auto" if that is closer.
     Refinement renders an excerpt, or the whole recording if the patch is "per-note". If notes are
     `known`, with the plant's keys, their pitches and times are not read.
 
@@ -108,17 +111,22 @@ def match_recording(
         "one_voice": transcript.one_voice,
         "warnings": warnings + _warnings(transcript, score.notes, target, rate_hz),
     }
+    table: Match | None = None
     if timbre != "knobs" and (instrument := timbre_plant(plant)):
         fit = TimbreMatch(instrument, score, target, target_heard)
         with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
             played = fit.play(budget)
-        knobs = timbre == "auto" and play_at_levels(plant, score, target, target_heard)
-        if not knobs or played.error < knobs.error:
-            if limited and 0 not in (refine, seconds) and not progress.cancelled:
-                with budgeted(progress, refine, seconds) as budget:
-                    played = fit.play(budget)
-            about["confidence"] = {}
-            return _answer(instrument, played, target, target_heard, about)
+        knobs = math.inf
+        if timbre == "auto":
+            knobs = play_at_levels(plant, score, target, target_heard).error
+        renders = limited and 0 not in (refine, seconds) and not progress.cancelled
+        if renders and played.error < NEAR * knobs:
+            with budgeted(progress, refine, seconds, "Refining the timbre") as budget:
+                played = fit.play(budget)
+            refine, seconds = budget.rest
+        table = _answer(instrument, played, target, target_heard, about | {"confidence": {}})
+        if played.error < knobs / (NEAR if renders else 1):
+            return table
     searched = patch == "shared" and not given.start.keys() >= {*plant.controls.patch.names}
     if searched and limited and (search or len(model.encoder.memory)):
         half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
@@ -163,6 +171,8 @@ def match_recording(
         about["warnings"].append(
             f"Of {candidates} candidates, {len(kept)} that sound different were found."
         )
+    if table is not None and table.distances["spectrogram_error"] < kept[0].error:
+        return table
     matches = [_answer(plant, played, target, target_heard, about) for played in kept]
     return replace(matches[0], others=matches[1:])
 

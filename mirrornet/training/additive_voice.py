@@ -297,7 +297,7 @@ class _Course:
                     continue
                 inside = np.clip((HIGHEST_HZ - ratio * hz) / 500, 0, 1)
                 amplitudes = 10 ** (level_db[:, n] / 20) * inside * loudness
-                tone = power.imag if harmonic else np.sin(ratio * phase).astype(np.float32)
+                tone = np.imag(power) if harmonic else np.sin(ratio * phase).astype(np.float32)
                 sound[first * HOP : last * HOP] += _samples(amplitudes) * tone
         return sound / np.float32(total or 1)
 

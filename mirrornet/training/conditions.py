@@ -48,7 +48,7 @@ def in_band(sound: Sound, sample_rate_hz: int, low_hz: float, high_hz: float, or
     """Keep a band of frequencies, as telephones and small speakers do."""
     high_hz = min(high_hz, 0.49 * sample_rate_hz)
     band = butter(order, (low_hz, high_hz), "bandpass", fs=sample_rate_hz, output="sos")
-    return sosfilt(band, sound).astype(np.float32)
+    return np.asarray(sosfilt(band, sound), np.float32)
 
 
 def mu_law(sound: Sound) -> Sound:

@@ -80,7 +80,7 @@ def match(
     seconds: Seconds = None,
     candidates: Candidates = 1,
     patch: PatchScope = "shared",
-    timbre: Timbre = "knobs",
+    timbre: Timbre = None,
     tempo: Tempo = "auto",
     quantize: Quantize = None,
     seed: Seed = 0,
@@ -105,7 +105,7 @@ def match(
         "patch": patch,
         "seed": seed,
     }
-    if timbre != "knobs":
+    if timbre is not None:
         how |= {"timbre": timbre}
     if tempo != "auto" or quantize is not None:
         how |= {"tempo": tempo, "quantize": quantize}

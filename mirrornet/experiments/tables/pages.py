@@ -21,6 +21,7 @@ from .experiments import (
 from .recordings import (
     beyond_table,
     listening_table,
+    notes_table,
     pitch_class_table,
     recorded_sounds_table,
     recorded_summary,
@@ -79,6 +80,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
         "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
         "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
+        "notes": lambda: notes_table(result("notes-seed-0")),
         "timbre": lambda: timbre_table(result("timbre-seed-0")),
         "beyond": lambda: beyond_table(result("beyond-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),

@@ -24,6 +24,29 @@ def recordings_table(result: dict[str, Any]) -> Rows:
     return [*rows, ["mean of the instruments", *(f"{mean:.3f}" for mean in means)]]
 
 
+def notes_table(bench: dict[str, Any]) -> Rows:
+    """Table of readers of notes: a row for each kind of recording with each reader's F1 of notes,
+    and in brackets that of the worst phrase; then with offsets, and the CPU time."""
+    rows = bench["rows"]
+    readers = list(rows[0]["scores"])
+    table = [["F1 of notes (worst)", "phrases", *readers]]
+    kinds = {kind: [row["scores"] for row in rows if row["kind"] == kind] for kind in _kinds(rows)}
+    for kind, own in kinds.items():
+        found = [[scores[reader]["note_f1"] for scores in own] for reader in readers]
+        cells = (f"{sum(one) / len(one):.3f} ({min(one):.2f})" for one in found)
+        table.append([kind, str(len(own)), *cells])
+    for kind, own in kinds.items():
+        found = [[scores[reader]["note_offset_f1"] for scores in own] for reader in readers]
+        cells = (f"{sum(one) / len(one):.3f}" for one in found)
+        table.append([f"with offsets, {kind}", str(len(own)), *cells])
+    pace = (f"{bench['cpu_s_per_s'][reader]:.3f}" for reader in readers)
+    return [*table, ["CPU s per s of sound", "", *pace]]
+
+
+def _kinds(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["kind"] for row in rows))
+
+
 def pitch_class_table(result: dict[str, Any]) -> Rows:
     """Table of real recordings whose pitch class is known: share of the transcribed notes' duration
     that has it, for each transcriber."""
