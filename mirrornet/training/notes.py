@@ -30,8 +30,8 @@ from ..storage import write_arrays
 from .additive_voice import play
 from .augment import augment
 from .conditions import random_conditions
-from .dataset import MOST_NOTES, PHRASE_SHARD
-from .performance import draw_performance
+from .dataset import PHRASE_SHARD
+from .performance import MOST_NOTES, draw_performance
 from .steps import batch_rows, fast_arithmetic, on, one_cycle, set_lr
 from .trainer import STEP_SEEDS, Losses, Run, fit, train
 

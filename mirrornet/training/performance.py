@@ -22,6 +22,7 @@ RANGES: dict[Style, tuple[int, int]] = {
 }
 CURVE_HZ = 250  # rate of pitch curves
 SHORTEST_S = 0.045
+MOST_NOTES = 40
 RING_S = 1.5  # time after a note's end that is drawn
 
 
@@ -86,7 +87,7 @@ def draw_performance(generator: np.random.Generator) -> Performance:
     after_rest = True
 
     def add(whole: float, length_s: float, slurred: bool, ornament: bool = False) -> None:
-        if at_s > PHRASE_S - SHORTEST_S:
+        if at_s > PHRASE_S - SHORTEST_S or len(notes) == MOST_NOTES:
             return
         notes.append(
             Played(
@@ -101,7 +102,7 @@ def draw_performance(generator: np.random.Generator) -> Performance:
             )
         )
 
-    while at_s < PHRASE_S - 0.1 and len(notes) < 38:
+    while at_s < PHRASE_S - 0.1 and len(notes) < MOST_NOTES:
         span_s = max(beat_s * generator.choice([0.5, 1, 1, 1, 1.5, 2, 3, 5]), 0.07)
         if chance() < rests:
             at_s, after_rest = at_s + span_s, True
