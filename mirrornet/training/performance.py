@@ -102,7 +102,7 @@ def draw_performance(generator: np.random.Generator) -> Performance:
             )
         )
 
-    while at_s < PHRASE_S - 0.1 and len(notes) < MOST_NOTES:
+    while at_s < PHRASE_S - 0.1 and len(notes) < MOST_NOTES - 2:
         span_s = max(beat_s * generator.choice([0.5, 1, 1, 1, 1.5, 2, 3, 5]), 0.07)
         if chance() < rests:
             at_s, after_rest = at_s + span_s, True
