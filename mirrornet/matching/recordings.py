@@ -29,6 +29,8 @@ from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .given import NOTHING, Given
 from .levels import SHORTEST_S, Played, Spectrogram, play_at_levels
+from .one_shot import LONGEST_S, is_one_shot, one_shot
+from .one_shot import warning as one_shot_warning
 from .refine import refine_recording
 from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
@@ -95,6 +97,12 @@ def match_recording(
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
     if unplayed:
         warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
+    instrument = timbre_plant(plant) if timbre != "knobs" else None
+    shot: Score | None = None
+    if instrument and duration_s <= LONGEST_S and _certainty(transcript) < DOUBTFUL:
+        shot = one_shot(instrument, target_heard, duration_s)
+        if is_one_shot(instrument, score, shot, target, target_heard):
+            score = shot
     if not score.notes:
         raise AudioError(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
@@ -109,15 +117,19 @@ def match_recording(
     about = {
         "confidence": {} if search else _by_control(plant.controls.patch, transcript.confidence),
         "one_voice": transcript.one_voice,
-        "warnings": warnings + _warnings(transcript, score.notes, target, rate_hz),
+        "warnings": warnings,
     }
+    if score is shot:
+        warnings.append(one_shot_warning(score))
+    else:
+        warnings += _warnings(transcript, score.notes, target, rate_hz)
     table: Match | None = None
-    if timbre != "knobs" and (instrument := timbre_plant(plant)):
+    if instrument:
         fit = TimbreMatch(instrument, score, target, target_heard)
         with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
             played = fit.play(budget)
         knobs = math.inf
-        if timbre == "auto":
+        if timbre == "auto" and score is not shot:
             knobs = play_at_levels(plant, score, target, target_heard).error
         renders = limited and 0 not in (refine, seconds) and not progress.cancelled
         if renders and played.error < NEAR * knobs:
@@ -278,6 +290,12 @@ def _own_controls(own: ControlSpace, notes: Sequence[HeardNote]) -> list[dict[st
     return found
 
 
+def _certainty(transcript: Transcript) -> float:
+    """The mean confidence of the notes that are played; 0 without any."""
+    sure = [note.confidence for note in transcript.notes if note.confidence >= CONFIDENT]
+    return float(np.mean(sure)) if sure else 0.0
+
+
 def _by_control(space: ControlSpace, rows: Float[np.ndarray, " row"]) -> dict[str, float]:
     """The mean of each control's rows."""
     starts = {control.name: space.row(control.name) for control in space}
@@ -324,9 +342,7 @@ def _warnings(
         )
         if count
     ]
-    confidence = float(
-        np.mean([n.confidence for n in transcript.notes if n.confidence >= CONFIDENT])
-    )
+    confidence = _certainty(transcript)
     if confidence < DOUBTFUL:
         warnings.append(
             f"Much of what was heard is a guess (notes are {100 * confidence:.0f} % sure on "
