@@ -70,6 +70,10 @@ class Note:
     controls: dict[str, Value] = field(default_factory=dict)
     confidence: float | None = None
     """The probability, 0..1, that this note was played, if it was read from a recording."""
+    glide: tuple[tuple[float, float], ...] = ()
+    """Points of a glide or bend that was heard: time since the onset in s, and semitones beside the
+    note's pitch and tune; the pitch moves linearly from one to the next. Plants play none; MIDI
+    files bend the wheel."""
 
 
 @dataclass(frozen=True)

@@ -101,3 +101,16 @@ def test_a_track_ends_with_its_end(match: Match, patched: Vital):
     last = dataclasses.replace(long.notes[1], offset_s=5.0)
     _, (_, track) = read(midi(long, [("melody", [long.notes[0], last])]))
     assert track[-1] == Event(5 * TICKS_PER_S, 0xFF, bytes([END_OF_TRACK]))
+
+
+def test_a_glide_moves_the_wheel_and_ends_with_its_note(match: Match, patched: Vital):
+    straight = matched(match, patched, {}, {}, {})
+    notes = list(straight.notes)
+    notes[1] = dataclasses.replace(notes[1], glide=((0.0, -3.0), (0.1, -1.0), (0.2, 0.0)))
+    _, (_, track) = read(midi(straight, [("melody", notes)]))
+    wheel = [(tick, data[0] + 128 * data[1] - 8192) for tick, data in changes(track, 0xE0)]
+    onset = round(0.5 * TICKS_PER_S)
+    assert wheel[:2] == [(0, 0), (onset, -8191)]
+    assert wheel[2] == (onset + 192, pytest.approx(-4096, abs=1))
+    assert wheel[3] == (onset + 384, 0)
+    assert len(wheel) == 4

@@ -44,7 +44,7 @@ def test_notes_are_found_where_they_are_played():
     np.testing.assert_allclose(onsets, [10, 80.5, 200.25], atol=0.05)
     ends = [note.offset_s / FRAME_S for note in notes]
     np.testing.assert_allclose(ends, [50, 120, 299], atol=1)
-    assert [note.tune for note in notes] == pytest.approx([-0.3] * 3)
+    assert [note.tune for note in notes] == pytest.approx([-0.3] * 3, abs=1e-4)
     assert all(note.confidence > 0.9 for note in notes)
 
 
@@ -55,6 +55,36 @@ def test_a_note_said_again_is_two_and_a_moment_missed_is_none():
     assert [note.pitch_midi for note in notes] == [60, 60]
     assert notes[0].offset_s == pytest.approx(60 * FRAME_S, abs=FRAME_S)
     assert notes[1].offset_s == pytest.approx(100 * FRAME_S, abs=FRAME_S)
+
+
+def moved(frames: Frames, semitones: np.ndarray, first: int, midi: int = 60) -> Frames:
+    """The same, with the note `midi` moved by fractional semitones from frame to frame."""
+    for at, beside in enumerate(semitones, first):
+        whole = round(beside)
+        frames.pitch_logits[0, :SILENT, at] = -16.0
+        frames.pitch_logits[0, midi + whole - LOWEST_MIDI, at] = 0.0
+        frames.tune[0, :, at] = 2 * (beside - whole)
+    return frames
+
+
+def test_a_glide_into_a_note_is_no_other_note():
+    frames = played((60, 10.0, 110))
+    notes = find_notes(moved(frames, np.linspace(-3, 0, 25), 10))
+    assert [note.pitch_midi for note in notes] == [60]
+    (first_s, first), *_, (last_s, last) = notes[0].glide
+    assert first < -1
+    assert last == pytest.approx(0, abs=0.1)
+    assert first_s < 0.02
+    assert last_s == pytest.approx(100 * FRAME_S, abs=2 * FRAME_S)
+
+
+@pytest.mark.parametrize("cents", [28, 80, 120])
+def test_vibrato_is_one_note_in_tune_without_a_glide(cents):
+    swing = 0.01 * cents * np.sin(2 * np.pi * 5.7 * FRAME_S * np.arange(150))
+    (note,) = find_notes(moved(played((60, 10.0, 160)), swing, 10))
+    assert note.pitch_midi == 60
+    assert abs(note.tune) < 0.3
+    assert note.glide == ()
 
 
 def test_silence_holds_no_notes():

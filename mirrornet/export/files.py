@@ -137,6 +137,7 @@ def controls_json(match: Answer) -> str:
                     "onset_s": float(note.onset_s),
                     "offset_s": float(note.offset_s),
                     "confidence": note.confidence,
+                    "glide": [list(point) for point in note.glide],
                     "controls": {name: as_json(value) for name, value in note.controls.items()},
                 }
                 for note in match.score.notes

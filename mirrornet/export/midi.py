@@ -110,7 +110,7 @@ def midi(
 
     If `automated`, `controllers` are set before each note. Every track is at least as long as the
     target, so that it loops with the sound. The pitch wheel moves at the onset of each note whose
-    tuning differs, by at most its default range of two semitones.
+    tuning differs, and with glides, by at most its default range of two semitones.
     """
     grid = Grid(match.tempo)
     length = grid.tick(len(match.target) / match.sample_rate_hz)
@@ -124,7 +124,7 @@ def midi(
             key, level = int(note.pitch_midi), velocity(match, note)
             events.append((start, NOTE_ON, mido.Message("note_on", note=key, velocity=level)))
             events.append((end, NOTE_OFF, mido.Message("note_off", note=key)))
-        events += _wheel(bends(match, notes), spans, last)
+        events += _wheel(bends(match, notes), notes, spans, grid, last)
         events += _knobs(match, notes, spans, grid.tick(LEAD_S), last) if automated else []
         file.tracks.append(_track(name, events, last))
     buffer = io.BytesIO()
@@ -161,15 +161,32 @@ def _track(name: str, events: Sequence[Event], last: int) -> mido.MidiTrack:
     return track
 
 
-def _wheel(places: Sequence[int], spans: Sequence[tuple[int, int]], last: int) -> list[Event]:
-    """Pitch wheel events: `places` at the starts of the notes, 0 before and after them."""
-    if not any(places):
+def _wheel(
+    places: Sequence[int],
+    notes: Sequence[Note],
+    spans: Sequence[tuple[int, int]],
+    grid: Grid,
+    last: int,
+) -> list[Event]:
+    """Pitch wheel events: `places` at the starts of the notes, from there on their glides, and 0
+    before and after them."""
+    per_semitone = 8191 / BEND_SEMITONES
+    moves = [(0, 0)]
+    ends = [*(start for start, _ in spans[1:]), last]
+    for place, note, (start, _), end in zip(places, notes, spans, ends, strict=True):
+        begun = round(place + per_semitone * note.glide[0][1]) if note.glide else place
+        moves.append((start, begun))
+        for since_s, semitones in note.glide:
+            tick = start + grid.tick(note.onset_s + since_s) - grid.tick(note.onset_s)
+            if start < tick < end:
+                moves.append((tick, round(place + per_semitone * semitones)))
+    moves.append((last, 0))
+    if not any(place for _, place in moves):
         return []
     messages = [(0, mido.Message("control_change", control=c, value=v)) for c, v in ANNOUNCED_BEND]
-    ticks = [0, *(start for start, _ in spans), last]
     wheel = None
-    for tick, place in zip(ticks, [0, *places, 0], strict=True):
-        if place != wheel:
+    for tick, place in moves:
+        if (place := min(max(place, -8191), 8191)) != wheel:
             messages.append((tick, mido.Message("pitchwheel", pitch=place)))
         wheel = place
     return [(tick, CHANGE, message) for tick, message in messages]

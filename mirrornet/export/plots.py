@@ -211,6 +211,9 @@ def _piano_roll(axis: Axes, notes: Sequence[Note]) -> None:
         start, length = note.onset_s, note.offset_s - note.onset_s
         bar = Rectangle((start, note.pitch_midi - 0.45), length, 0.9, color=NOTE, linewidth=0)
         axis.add_patch(bar)
+        if note.glide:
+            times_s, semitones = np.array(note.glide).T
+            axis.plot(note.onset_s + times_s, note.pitch_midi + semitones, color=INK, linewidth=0.8)
         if len(notes) <= MOST_NAMED:
             axis.annotate(
                 note_name(note.pitch_midi),

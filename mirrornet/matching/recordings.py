@@ -262,7 +262,7 @@ def plant_score(
         if offset_s > onset_s:
             controls = own | space.patch.from_vector(rows)
             key = note.pitch_midi - plant.transposition
-            notes.append(Note(key, onset_s, offset_s, controls, note.confidence))
+            notes.append(Note(key, onset_s, offset_s, controls, note.confidence, note.glide))
     return as_score(space, notes, duration_s)
 
 

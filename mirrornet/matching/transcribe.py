@@ -33,6 +33,10 @@ CONFIDENT = 0.1  # least confidence of a note that is played
 HELD = 0.5  # least probability of a frame in which a note is held
 LONGEST_GAP = 3  # frames below it that do not end a note, at most
 LONGEST_ATTACK = 12  # the same directly after its onset
+FARTHEST = 7  # semitones from a note's pitch in which a glide is sought
+CYCLE = 22  # frames of a vibrato of 5.7 Hz
+SHORTEST_GLIDE, LEAST_GLIDE = 10, 0.5  # frames of a note, and semitones
+GLIDE_STEP = 4  # frames from point to point
 WINDOW, CONTEXT = 2500, 152  # frames read at once, and context on either side
 AT_ONCE = 256  # notes whose estimates are computed at once
 
@@ -53,6 +57,8 @@ class HeardNote:
     """0..1: the rows of a patch for this note, shrunk about halfway towards that of all notes."""
     own: tuple[float, ...] = ()
     """0..1: the rows of its own controls except level and tune."""
+    glide: tuple[tuple[float, float], ...] = ()
+    """As in `score.Note`."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,8 @@ def find_notes(frames: Frames) -> list[HeardNote]:
         stop = _held_until(held_list, start, end)
         if stop - start < SHORTEST:
             continue
-        pitch, sure = _pitch(frames, slice(start + 1, stop), held)
+        own = slice(start + 1, stop)
+        pitch, sure = _pitch(frames, own, held)
         notes.append(
             HeardNote(
                 round(pitch),
@@ -164,6 +171,7 @@ def find_notes(frames: Frames) -> list[HeardNote]:
                 (stop - 0.5) * FRAME_S,
                 0.0,
                 float(likely[start].clamp(max=1)) * sure,
+                glide=find_glide(frames, own, pitch),
             )
         )
     return notes
@@ -190,6 +198,31 @@ def _pitch(frames: Frames, own: slice, held: Float[torch.Tensor, " frame"]) -> t
     passed = weight[agree][order].cumsum(0)
     median = exact[agree][order][int((passed >= 0.5 * passed[-1]).nonzero()[0])]
     return LOWEST_MIDI + float(median), likely
+
+
+def find_glide(frames: Frames, own: slice, pitch: float) -> tuple[tuple[float, float], ...]:
+    """The glide in a note's own frames, beside its `pitch` (fractional MIDI); none if it stays near
+    it but for a vibrato."""
+    near = torch.arange(SILENT) + LOWEST_MIDI - pitch
+    likely = frames.pitch_logits[0, :SILENT, own].masked_fill(near.abs()[:, None] > FARTHEST, -1e9)
+    strongest = likely.argmax(0)
+    beside = near[strongest] + 0.5 * frames.tune[0, :, own].gather(0, strongest[None])[0]
+    count = len(beside)
+    if count < SHORTEST_GLIDE:
+        return ()
+    # The mean over a cycle of vibrato; at both ends over what there is of it.
+    sums = F.pad(beside.cumsum(0), (1, 0)).tolist()
+    curve = []
+    for frame in range(count):
+        low, high = max(frame - CYCLE // 2, 0), min(frame + CYCLE // 2 + 1, count)
+        curve.append((sums[high] - sums[low]) / (high - low))
+    inner = slice(CYCLE // 2, max(count - CYCLE // 2, CYCLE // 2))
+    swings = [abs(value - mean) for value, mean in zip(beside.tolist(), curve, strict=True)][inner]
+    # At both ends a deep vibrato does not cancel.
+    if max(map(abs, curve)) < LEAST_GLIDE + 0.65 * (np.quantile(swings, 0.9) if swings else 0.0):
+        return ()
+    points = sorted({*range(0, count, GLIDE_STEP), count - 1})
+    return tuple((round(FRAME_S * (at + 1), 4), round(curve[at], 3)) for at in points)
 
 
 def known_notes(frames: Frames, known: Sequence[Note]) -> list[HeardNote]:
