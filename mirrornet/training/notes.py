@@ -6,7 +6,7 @@ additive voices (`additive_voice.py`) and recorded (`conditions.py`), so their n
 
 import math
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -113,7 +113,8 @@ def hear_performances(count: int, seed: int, folder: Path, progress: Progress) -
                 stage.at(some.stop)
         finally:
             workers.shutdown(cancel_futures=True)
-    return Heard(*(np.concatenate([shard.pop(key) for shard in shards]) for key in list(shards[0])))
+    names = [field.name for field in fields(Heard)]
+    return Heard(*(np.concatenate([shard.pop(name) for shard in shards]) for name in names))
 
 
 def _make_shard(seed: int, folder: Path, numbers: range) -> Path:
