@@ -1,4 +1,4 @@
-"""Rates of warnings: how often `match` warns of chords and of notes outside C1 to C7.
+"""Rates of warnings: how often `match` warns of chords and of notes outside A0 to C8.
 
 Melodies, chords and notes of General MIDI instruments: the twenty on which the thresholds were
 tuned, and ten on which nothing was. Warnings on melodies and on notes within the range are false.
@@ -35,7 +35,7 @@ CHORDS = {
     "triads": ((0, 4, 7), (0, 3, 7), (0, 5, 9), (0, 3, 8)),
     "chords of four": ((0, 4, 7, 10), (0, 3, 7, 10), (0, 4, 7, 11), (0, 7, 12, 16)),
 }
-BELOW, WITHIN, ABOVE = range(15, 24, 2), range(30, 91, 10), range(97, 109, 2)
+BELOW, WITHIN, ABOVE = range(11, 21, 2), range(24, 109, 12), range(109, 121, 2)
 NOTE_S, STEP_S, NOTES = 0.5, 0.6, 3
 RT60_S, ROOM = 0.9, 0.5  # reverberation time, and level of the reverberation relative to the sound
 
@@ -64,7 +64,7 @@ def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]
         plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
         for kind, sound in phrases(plant, program):
             count(kind, transcribe(model, hear_recording(sound, RATE_HZ)).one_voice < ONE_VOICE)
-        for kind, pitches in (("below C1", BELOW), ("within", WITHIN), ("above C7", ABOVE)):
+        for kind, pitches in (("below A0", BELOW), ("within", WITHIN), ("above C8", ABOVE)):
             for pitch in pitches:
                 sound = repeated(plant, pitch)
                 if not np.abs(sound).max() > 1e-3:  # some instruments do not have the pitch
@@ -77,7 +77,7 @@ def measure(model: MirrorNet, programs: list[int]) -> dict[str, tuple[int, int]]
                 ]
                 above, below = notes_beyond(sound, RATE_HZ, notes, PITCHES_MIDI)
                 wrong = above + below if kind == "within" else 0
-                rightly = {"below C1": below, "above C7": above}.get(kind, wrong)
+                rightly = {"below A0": below, "above C8": above}.get(kind, wrong)
                 count(f"notes {kind}", rightly, len(notes))
     return {what: (warned, total) for what, (warned, total) in counts.items()}
 

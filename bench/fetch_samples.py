@@ -6,6 +6,7 @@ They come from the npm packages `tonejs-instrument-*-mp3` (MIT licence), the for
 https://github.com/nbrosowsky/tonejs-instruments (recordings CC BY 3.0; their sources are there).
 """
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -27,9 +28,12 @@ def fetch(instrument: str) -> None:
         with tarfile.open(archive) as files:
             files.extractall(Path(place) / "files", filter="data")
         sounds = sorted((Path(place) / "files" / "package").glob("*.mp3"))
-        folder.mkdir(parents=True)
+        whole = folder.with_suffix(".part")
+        shutil.rmtree(whole, ignore_errors=True)
+        whole.mkdir(parents=True)
         for sound in sounds:
-            (folder / sound.name).write_bytes(sound.read_bytes())
+            (whole / sound.name).write_bytes(sound.read_bytes())
+        whole.rename(folder)
     print(f"{folder}: {len(sounds)} notes", file=sys.stderr)
 
 

@@ -1,7 +1,7 @@
 """Readers of notes compared: MirrorNet, pYIN, and what else is installed.
 
 General MIDI instruments, phrases of real instruments sequenced from single notes, the same in rooms
-and through telephones, and voices. Nothing was tuned on any of them. Real instruments need
+and through telephones, and voices. Nothing was tuned on these. Real instruments need
 `python bench/fetch_samples.py`, other readers `mirrornet/experiments/note_peers.py`, the voice of
 Festival Debian's packages festival and festvox-kallpc16k.
 

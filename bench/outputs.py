@@ -52,8 +52,8 @@ def outputs() -> Iterator[tuple[str, Any]]:
     scores = [plant.sample(np.random.default_rng((0, n, 11))) for n in range(6)]
     yield "draws, phrases", [as_json(note) for score in scores for note in score.resolved]
     for name, options in {
-        "at once": {},
-        "refined": {"refine": 60},
+        "at once": {"timbre": "knobs"},
+        "refined": {"refine": 60, "timbre": "knobs"},
         "per note": {"patch": "per-note", "refine": 40},
         "candidates": {"candidates": 2, "refine": 9},
         "set1": {"model": shipped("set1")},
@@ -63,9 +63,9 @@ def outputs() -> Iterator[tuple[str, Any]]:
         yield from matched(f"demo, {name}", mn.match(DEMO, **options))
     for program in (40, 73):
         sound = next(instrument_phrases(program, 0)).sound
-        yield from matched(f"instrument {program}", mn.match((sound, RATE_HZ)))
+        yield from matched(f"instrument {program}", mn.match((sound, RATE_HZ), timbre="knobs"))
     sound = next(voice_phrases(0, whistled)).sound
-    yield from matched("whistle", mn.match((sound, RATE_HZ), refine=20))
+    yield from matched("whistle", mn.match((sound, RATE_HZ), refine=20, timbre="knobs"))
     with tempfile.TemporaryDirectory() as folder:
         yield from trained(Path(folder))
         yield "experiment", experiment(Path(folder))

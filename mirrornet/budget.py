@@ -42,11 +42,12 @@ class Budget:
             left = min(left, math.ceil((self._seconds - passed_s) / pace_s))
         return max(left, 0)
 
-    @property
-    def rest(self) -> tuple[int | None, float | None]:
-        """The limits that are left, on renders and on seconds."""
-        renders = None if self._renders is None else max(self._renders - self.spent, 0)
-        return renders, None if self._seconds is None else max(self._seconds - self._passed_s, 0.0)
+    def left_of(
+        self, renders: int | None, seconds: float | None
+    ) -> tuple[int | None, float | None]:
+        """What this budget left of limits on renders and on seconds from which it was taken."""
+        left_s = None if seconds is None else max(seconds - self._passed_s, 0.0)
+        return None if renders is None else max(renders - self.spent, 0), left_s
 
     @property
     def cancelled(self) -> bool:

@@ -180,7 +180,7 @@ def midi_velocity(level_db: float) -> int:
 
 
 def on_tick(time_s: float) -> float:
-    """Round a time to a tick of a MIDI file, at 0 or later."""
+    """Round a time to a tick of a MIDI file at 120 beats per minute, at 0 or later."""
     return round(max(time_s, 0.0) * TICKS_PER_S) / TICKS_PER_S
 
 

@@ -19,6 +19,7 @@ LOWEST_BPM, HIGHEST_BPM = 50.0, 200.0
 STEP = 0.004  # between tempos that are tried, as a share; and how near two are the same
 SAME = 0.03
 USUAL_BPM, SPREAD = 110.0, 0.3  # and standard deviation of the logarithm
+PART_S, MOST_PARTS = 12.0, 6  # of a long recording that are compared
 PHASES = 96  # of a beat that are tried
 EARLY_S = 0.018  # standard deviation of onsets about the grid
 # Places within a beat: how likely an onset is there.
@@ -59,16 +60,28 @@ def estimate_tempo(onsets_s: Sequence[float]) -> Tempo | None:
     times_s = _distinct(onsets_s)
     if len(times_s) < FEWEST:
         return None
+    parts = _parts(times_s)
     count = int(np.log(HIGHEST_BPM / LOWEST_BPM) / STEP) + 1
     tempos = LOWEST_BPM * np.exp(STEP * np.arange(count))
-    scores, phases = zip(*(_best_phase(times_s, 60 / bpm) for bpm in tempos), strict=True)
-    prior = -0.5 * (np.log(tempos / USUAL_BPM) / SPREAD) ** 2
-    total = np.array(scores) + prior
+    scores = np.array([[_best_phase(part, 60 / bpm)[0] for bpm in tempos] for part in parts])
+    total = scores.mean(0) - 0.5 * (np.log(tempos / USUAL_BPM) / SPREAD) ** 2
     best = int(total.argmax())
     likely = np.exp(CAUTION * (total - total[best]))
     near = np.abs(np.log(tempos / tempos[best])) < SAME
-    bpm, first_s = _refined(times_s, float(tempos[best]), phases[best])
+    bpm, first_s = _refined(times_s, float(tempos[best]))
     return Tempo(bpm, first_s, float(likely[near].sum() / likely.sum()))
+
+
+def _parts(times_s: Float[np.ndarray, " onset"]) -> list[Float[np.ndarray, "..."]]:
+    """Onsets of parts of a recording, so short that tempos one `STEP` apart do not drift apart."""
+    length_s = times_s[-1] - times_s[0]
+    if length_s <= 1.5 * PART_S:
+        return [times_s]
+    starts_s = np.linspace(
+        times_s[0], times_s[-1] - PART_S, min(int(length_s / PART_S), MOST_PARTS)
+    )
+    parts = [times_s[(times_s >= start) & (times_s < start + PART_S)] for start in starts_s]
+    return [part for part in parts if len(part) >= FEWEST] or [times_s]
 
 
 def beats_at(bpm: float, onsets_s: Sequence[float]) -> Tempo:
@@ -91,7 +104,7 @@ def tempo_of(wanted: float | str, onsets_s: Sequence[float]) -> Tempo | None:
         return None
     try:
         bpm = float(wanted)
-    except ValueError:
+    except (TypeError, ValueError):
         bpm = math.nan
     if not SLOWEST_BPM <= bpm <= FASTEST_BPM:
         raise ControlError(
@@ -109,7 +122,7 @@ def parts_of(text: str) -> int:
 
     Raises ControlError for what is no note value.
     """
-    whole, _, parts = text.partition("/")
+    whole, _, parts = str(text).partition("/")
     if whole != "1" or parts not in VALUES:
         values = ", ".join(f"1/{value}" for value in VALUES)
         raise ControlError(f"notes are quantized to {values}, not {text}.")
@@ -139,21 +152,27 @@ def _best_phase(times_s: Float[np.ndarray, " onset"], beat_s: float) -> tuple[fl
     return float(likely.max()), float(phases[likely.argmax()])
 
 
-def _refined(times_s: Float[np.ndarray, " onset"], bpm: float, phase: float) -> tuple[float, float]:
-    """The tempo, and the time of the first beat, by least squares on the onsets near the grid."""
-    beat_s = 60 / bpm
-    for _ in range(3):
-        beats = times_s / beat_s - phase
-        places = np.array([*PLACES, 1.0])
-        offsets = (beats % 1)[:, None] - places
-        nearest = np.abs(offsets).argmin(1)
-        off = offsets[np.arange(len(beats)), nearest]
-        near = np.abs(off * beat_s) < 3 * EARLY_S
-        if near.sum() < FEWEST or np.ptp(beats[near]) < 1:
-            break
-        beat_s, start_s = np.polyfit((beats - off)[near], times_s[near], 1)
-        phase = start_s / beat_s
-    return float(60 / beat_s), _first(times_s, float(beat_s), float(phase))
+def _refined(times_s: Float[np.ndarray, " onset"], bpm: float) -> tuple[float, float]:
+    """The tempo, and the time of the first beat, by least squares on the onsets near the grid: of
+    the beginning, then of ever longer parts."""
+    beat_s, reach_s = 60 / bpm, PART_S
+    begun = times_s[times_s <= times_s[0] + 1.5 * PART_S]
+    phase = _best_phase(begun, beat_s)[1]
+    places = np.array([*PLACES, 1.0])
+    while True:
+        own = times_s[times_s <= times_s[0] + 1.5 * reach_s]
+        for _ in range(3):
+            beats = own / beat_s - phase
+            offsets = (beats % 1)[:, None] - places
+            off = offsets[np.arange(len(beats)), np.abs(offsets).argmin(1)]
+            near = np.abs(off * beat_s) < 3 * EARLY_S
+            if near.sum() < FEWEST or np.ptp(beats[near]) < 1:
+                break
+            fitted_s, start_s = np.polyfit((beats - off)[near], own[near], 1)
+            beat_s, phase = float(fitted_s), float(start_s / fitted_s)
+        if len(own) == len(times_s):
+            return 60 / beat_s, _first(times_s, beat_s, phase)
+        reach_s *= 1.5
 
 
 def quantized(times_s: Sequence[float], tempo: Tempo, parts: int) -> Float[np.ndarray, " time"]:

@@ -8,10 +8,11 @@ import pytest
 import mirrornet as mn
 from mirrornet.export.files import controls_json
 from mirrornet.matching.beyond import notes_beyond
+from mirrornet.plants.base import PITCHES_MIDI
 from mirrornet.score import Note
 
 RATE_HZ = 44100
-READ = range(24, 97)
+READ = PITCHES_MIDI
 NOTE_S, STEP_S = 0.4, 0.5
 
 
@@ -43,17 +44,17 @@ def beyond(*chords: tuple[float, ...]) -> tuple[int, int]:
     return notes_beyond(sound, RATE_HZ, notes, READ)
 
 
-@pytest.mark.parametrize("pitch", [*range(24, 97, 8), 24.4, 95.6, 96])
+@pytest.mark.parametrize("pitch", [*range(21, 109, 8), 21.4, 107.6, 108])
 def test_notes_within_the_range_are_neither(pitch: float):
     assert beyond((pitch,), (pitch,)) == (0, 0)
 
 
-@pytest.mark.parametrize("pitch", [97, 98, 101, 105, 108])
+@pytest.mark.parametrize("pitch", [110, 112, 115, 118])
 def test_notes_above_are_told_whatever_was_read(pitch: float):
     assert beyond((pitch,), (60,), (pitch,)) == (2, 0)
 
 
-@pytest.mark.parametrize("pitch", [14, 17, 21, 22, 23])
+@pytest.mark.parametrize("pitch", [11, 14, 16, 18])
 def test_notes_below_are_told_whatever_was_read(pitch: float):
     assert beyond((pitch,), (36,)) == (0, 1)
 

@@ -141,7 +141,7 @@ def sound() -> np.ndarray:
 def test_locked_controls_stay_and_others_are_matched(sound: np.ndarray, refine: int):
     lock = {"cutoff": 500.0, "unison": 2.0}
     found = mn.match((sound, RATE_HZ), refine=refine, lock=lock)
-    free = mn.match((sound, RATE_HZ), refine=refine)
+    free = mn.match((sound, RATE_HZ), refine=refine, timbre="knobs")
     for note in found.notes:
         assert note.controls["cutoff"] == pytest.approx(500)
         assert note.controls["unison"] == pytest.approx(2)
@@ -151,7 +151,7 @@ def test_locked_controls_stay_and_others_are_matched(sound: np.ndarray, refine: 
 
 def test_a_match_starts_at_the_patch_that_is_given(sound: np.ndarray, tmp_path: Path, capsys):
     out, again = tmp_path / "out", tmp_path / "again"
-    first = mn.match((sound, RATE_HZ), refine=30)
+    first = mn.match((sound, RATE_HZ), refine=30, timbre="knobs")
     first.save(out)
     for start in (out / "match.vital", out / "controls.json"):
         second = mn.match((sound, RATE_HZ), refine=2, start=start)

@@ -89,7 +89,7 @@ def test_midi_controllers_put_the_synthesizers_knobs_where_the_match_has_them(ma
 
 
 def test_one_patch_needs_no_controllers(vital: Vital):
-    match = mn.match((vital.play(melody((60.0,) * 4), 1.6), RATE_HZ), vital)
+    match = mn.match((vital.play(melody((60.0,) * 4), 1.6), RATE_HZ), vital, timbre="knobs")
     assert match.one_patch
     assert controllers(match) == {}
 

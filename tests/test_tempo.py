@@ -39,6 +39,19 @@ def test_the_tempo_of_played_rhythms_is_found(rhythm, bpm):
     assert 0.3 < found.confidence <= 1
 
 
+@pytest.mark.parametrize(("notes", "bpm"), [(100, 120.3), (200, 101.7), (400, 87.3)])
+def test_the_tempo_of_long_pieces_is_found(notes, bpm):
+    """To 0.01 %, so that the grid still holds at the end."""
+    chance = np.random.default_rng(notes)
+    beats = np.cumsum(chance.choice([0.5, 0.5, 1, 1, 1, 2], notes))
+    beats -= beats[0]
+    onsets_s = 1.3 + beats * 60 / bpm + 0.01 * chance.standard_normal(notes)
+    found = estimate_tempo(onsets_s)
+    assert found.bpm == pytest.approx(bpm, rel=1e-4)
+    grid = quantized(onsets_s, found, 8)
+    np.testing.assert_allclose(grid, 1.3 + beats * 60 / bpm, atol=0.02)
+
+
 def test_random_onsets_have_no_sure_tempo():
     sure = [
         estimate_tempo(np.random.default_rng(seed).uniform(0, 8, 24)).confidence
@@ -59,14 +72,14 @@ def test_a_given_tempo_is_taken():
     assert given.bpm == 120
     assert given.confidence is None
     assert given.first_s == pytest.approx(0.2, abs=0.01)
-    for wrong in ("fast", "0", "-3", "nan", "1e9"):
+    for wrong in ("fast", "0", "-3", "nan", "1e9", None):
         with pytest.raises(ControlError, match="a tempo is auto, none, or 20 to 400"):
             tempo_of(wrong, onsets_s)
 
 
 def test_note_values():
     assert parts_of("1/16") == 16
-    for wrong in ("16", "1/5", "2/4", "1/", "sixteenth"):
+    for wrong in ("16", "1/5", "2/4", "1/", "sixteenth", 16):
         with pytest.raises(ControlError, match=r"quantized to 1/4, 1/8, 1/12, 1/16"):
             parts_of(wrong)
     moved = quantized([0.31, 0.44, 0.93], Tempo(120.0, 0.3, 1.0), 16)
@@ -93,7 +106,7 @@ def played(content: bytes) -> np.ndarray:
     return np.array(onsets_s)
 
 
-@pytest.mark.parametrize("first_s", [0.4, 0.4 - 60 / 90, 0.003])
+@pytest.mark.parametrize("first_s", [0.4, 0.4 - 60 / 90, 0.003, 0.05, 3.1, 95.0])
 def test_notes_stay_where_they_were_heard(tune, first_s):
     onsets_s = [note.onset_s for note in tune.notes]
     for tempo in (None, Tempo(90.0, first_s, 0.9)):
@@ -114,6 +127,31 @@ def test_bars_start_where_the_music_does(tune):
     per_beat = [int.from_bytes(e.data[1:], "big") for e in tempo if e.is_meta(TEMPO)]
     assert per_beat[1] == pytest.approx(60e6 / 90, abs=1)
     assert per_beat[0] * sixteenths / 4 == pytest.approx(0.4e6, abs=sixteenths)
+
+
+@pytest.mark.parametrize("first_s", [0.05, 0.4, 1.9, 30.0, 95.0])
+def test_openings_have_tempos_that_sequencers_have(tune, first_s):
+    tempo = Tempo(90.0, first_s, 0.9)
+    _, (head, _) = read(midi(dataclasses.replace(tune, tempo=tempo), [("melody", tune.notes)]))
+    per_beat = [int.from_bytes(e.data[1:], "big") for e in head if e.is_meta(TEMPO)]
+    assert all(20 <= 60e6 / length <= 999 for length in per_beat)
+
+
+def test_a_grace_note_stays_before_its_note_when_quantized(tune):
+    """And a note said again at the same place ends before it starts again."""
+    tempo = Tempo(100.0, 0.3, 0.9)
+    times_s = [(0.3, 0.36), (0.37, 0.9), (0.9, 1.5), (0.92, 1.6)]
+    notes = [
+        dataclasses.replace(note, pitch_midi=60, onset_s=start, offset_s=end)
+        for note, (start, end) in zip(tune.notes, times_s, strict=False)
+    ]
+    content = midi(dataclasses.replace(tune, tempo=tempo, quantized=16), [("melody", notes)])
+    np.testing.assert_allclose(played(content), [0.3, 0.37, 0.9, 0.92], atol=1e-3)
+    held = 0
+    for message in mido.MidiFile(file=io.BytesIO(content)):
+        if message.type in ("note_on", "note_off"):
+            held += 1 if message.type == "note_on" else -1
+            assert held in (0, 1)
 
 
 def test_quantized_notes_lie_on_the_grid(tune):

@@ -90,7 +90,7 @@ def test_noise_is_predicted_as_the_cochlea_hears_it():
 
 
 def test_a_timbre_that_no_knobs_have_is_matched(found: Match):
-    knobs = match((reed(), RATE_HZ))
+    knobs = match((reed(), RATE_HZ), timbre="knobs")
     assert [note.pitch_midi for note in found.notes] == list(TUNE)
     error = found.distances["spectrogram_error"]
     assert error < 0.5 * knobs.distances["spectrogram_error"]
@@ -115,7 +115,7 @@ def test_the_plant_with_the_timbre_needs_no_weights(found: Match):
 
 
 def test_auto_takes_the_closer(found: Match, monkeypatch: pytest.MonkeyPatch):
-    best = match((reed(), RATE_HZ), timbre="auto")
+    best = match((reed(), RATE_HZ))  # it is the default
     np.testing.assert_array_equal(best.audio, found.audio)
     monkeypatch.setattr(timbre.TimbreFit, "fit", lambda *given: None)  # knobs are closer
     assert match((reed(), RATE_HZ), timbre="auto").plant.controls.name == "patch"

@@ -132,21 +132,21 @@ def _played(plant: Any, scores: list[Any]) -> list[Any]:
 def check_models() -> str:
     """Load all shipped weights, which verifies their sha256."""
     from ..models.mirrornet import MirrorNet, shipped, ships
+    from ..models.notes import SHIPPED, NoteFinder
     from ..plants import plant_kinds
 
-    undamaged = []
+    loads: dict[str, Callable[[], Any]] = {"notes": lambda: NoteFinder.load(SHIPPED)}
     for name, kind in plant_kinds().items():
         for controls, space in kind.control_sets.items():
-            if not ships(space, name):
-                continue
-            try:
-                MirrorNet.load(shipped(controls, name))
-            except CheckpointError as error:
-                raise ProblemError(
-                    f"{error} It came with mirrornet: install that again."
-                ) from error
-            undamaged.append(f"{name}-{controls}")
-    return f"the weights that ship are undamaged: {', '.join(undamaged)}"
+            if ships(space, name):
+                card = shipped(controls, name)
+                loads[f"{name}-{controls}"] = lambda card=card: MirrorNet.load(card)
+    for load in loads.values():
+        try:
+            load()
+        except CheckpointError as error:
+            raise ProblemError(f"{error} It came with mirrornet: install that again.") from error
+    return f"the weights that ship are undamaged: {', '.join(loads)}"
 
 
 def check_disk() -> str:

@@ -99,7 +99,7 @@ Model = Annotated[
     _explained(
         "PATH",
         "the model: a folder that `mirrornet learn` wrote, or a model's .json file; default: the "
-        "weights that ship for vital and these controls",
+        "weights that ship for the synthesizer and its controls",
     ),
 ]
 Refine = Annotated[
@@ -135,8 +135,8 @@ Timbre = Annotated[
     _explained(
         "knobs|wavetable|auto",
         "of a recording: a patch of the synthesizer's knobs; or, for Vital, wavetables and noise "
-        "made for this sound; or whichever sounds closer; default: auto for Vital, unless an "
-        "option is given that is for knobs",
+        "made for this sound; or whichever sounds closer; default: auto for Vital, but knobs with "
+        "a --model, other --controls, or an option that is for knobs",
     ),
 ]
 StartPreset = Annotated[
@@ -157,7 +157,11 @@ Tempo = Annotated[
 ]
 Quantize = Annotated[
     str | None,
-    _explained("1/16", "in the MIDI file, move notes to whole multiples of this; default: do not"),
+    _explained(
+        "1/16",
+        "in the MIDI file, move notes to multiples of 1/4, 1/8, 1/12, 1/16, 1/24 or 1/32 of a "
+        "whole note, from the first beat on; default: leave them where they were heard",
+    ),
 ]
 Lock = Annotated[
     str,
@@ -246,7 +250,7 @@ RunFolder = Annotated[
     _explained(
         "FOLDER",
         "for log, state and model; default: runs/PLANT-CONTROLS-RECIPE-BUDGET, for recordings "
-        "runs/PLANT-patch-BUDGET or runs/TARGETS-patch",
+        "runs/PLANT-patch-BUDGET or runs/TARGETS-patch, for notes runs/notes-BUDGET",
     ),
 ]
 WavFile = Annotated[

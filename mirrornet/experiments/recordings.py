@@ -31,6 +31,7 @@ from ..matching.surrogate import PatchSurrogate
 from ..metrics import field_metrics
 from ..models.checkpoints import fingerprint, provenance
 from ..models.mirrornet import MirrorNet
+from ..models.notes import shipped_finder
 from ..plants import load_plant
 from ..plants.pool import LOCAL, Pool
 from ..score import Score
@@ -80,6 +81,7 @@ def run_recordings(
     about = {
         "benchmark": name,
         "model": model.fingerprint,
+        "notes_by": shipped_finder().fingerprint,
         "plant": fingerprint(next(plant_phrases(seed)).sound),
         "phrases": PHRASES,
         "babbled": BABBLED,

@@ -126,6 +126,7 @@ def controls_json(match: Answer) -> str:
             "confidence": match.confidence,
             "one_voice": match.one_voice,
             "tempo": match.tempo and match.tempo._asdict(),
+            "quantized": match.quantized or None,
             "midi_controllers": controllers(match),
             "warnings": match.warnings,
             "controls": [control.as_json() for control in match.plant.controls],

@@ -8,6 +8,7 @@ next.
 """
 
 import io
+import math
 from collections.abc import Sequence
 
 import mido
@@ -26,21 +27,23 @@ ANNOUNCED_BEND = ((101, 0), (100, 0), (6, BEND_SEMITONES), (38, 0), (101, 127), 
 # Order of events at the same tick: a note ends before the same one starts again.
 NOTE_OFF, CHANGE, NOTE_ON, END = range(4)
 Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within it, message
-SHORTEST_LEAD_S = 0.005  # of an opening bar
+SHORTEST_LEAD_S = 0.04  # of an opening; a shorter one would need a tempo that few sequencers have
 SIXTEENTH = TICKS_PER_BEAT // 4
 
 
 class Grid:
-    """Ticks of a file with a constant tempo after an opening bar of `lead` sixteenths."""
+    """Ticks of a file: an opening, of whole bars or of one of `lead` sixteenths if it is short,
+    lasts until the music starts; then bars of four beats follow at the tempo."""
 
     def __init__(self, tempo: Tempo | None):
         self.bpm = tempo.bpm if tempo else float(BEATS_PER_MINUTE)
         first_s = tempo.bar_s if tempo else 0.0
-        beat_s = 60 / self.bpm
         self.lead = 0
-        if first_s > SHORTEST_LEAD_S:
-            self.lead = min(max(round(4 * first_s / beat_s), 1), 16)
-            self.lead_bpm = 15 * self.lead / first_s
+        if first_s >= SHORTEST_LEAD_S:
+            sixteenths = round(first_s * self.bpm / 15)
+            self.lead = (
+                max(sixteenths, 1) if sixteenths < 8 else 16 * max(round(sixteenths / 16), 1)
+            )
         self.first_s = first_s if self.lead else 0.0
 
     def tick(self, time_s: float) -> int:
@@ -54,7 +57,9 @@ class Grid:
         """Time signatures and tempos."""
         bars = [(0, 4, 4, self.bpm)]
         if self.lead:
-            bars = [(0, self.lead, 16, self.lead_bpm), (SIXTEENTH * self.lead, 4, 4, self.bpm)]
+            opening = (4, 4) if self.lead % 16 == 0 else (self.lead, 16)
+            bars = [(0, *opening, 15 * self.lead / self.first_s)]
+            bars.append((SIXTEENTH * self.lead, 4, 4, self.bpm))
         events: list[Event] = []
         for tick, beats, of, bpm in bars:
             signature = mido.MetaMessage("time_signature", numerator=beats, denominator=of)
@@ -105,7 +110,7 @@ def midi(
     match: Answer, tracks: Sequence[tuple[str, Sequence[Note]]], automated: bool = False
 ) -> bytes:
     """Encode named tracks of notes as a MIDI file (format 1), at the tempo of the match (else 120
-    beats per minute). Times are rounded by half a tick, 0.6 ms at most; those of a match that is
+    beats per minute). Times are rounded to ticks, 960 of a beat; those of a match that is
     `quantized` move to the nearest part of a whole note.
 
     If `automated`, `controllers` are set before each note. Every track is at least as long as the
@@ -134,20 +139,34 @@ def midi(
 
 def _spans(match: Answer, notes: Sequence[Note], grid: Grid) -> list[tuple[int, int]]:
     """Start and end of each note in ticks; at least one tick apart."""
-    times_s = [[note.onset_s, note.offset_s] for note in notes]
+    times_s = [(note.onset_s, note.offset_s) for note in notes]
     if match.tempo and match.quantized:
-        starts_s = quantized([start for start, _ in times_s], match.tempo, match.quantized)
-        shortest_s = match.tempo.part_s(match.quantized)
-        ends_s = quantized([end for _, end in times_s], match.tempo, match.quantized)
-        times_s = [
-            [start, max(end, start + shortest_s)]
-            for start, end in zip(starts_s, ends_s, strict=True)
-        ]
+        times_s = _on_grid(times_s, match.tempo, match.quantized)
     spans = []
     for start_s, end_s in times_s:
         start = grid.tick(max(start_s, 0.0))
         spans.append((start, max(grid.tick(end_s), start + 1)))
     return spans
+
+
+def _on_grid(
+    times_s: Sequence[tuple[float, float]], tempo: Tempo, parts: int
+) -> list[tuple[float, float]]:
+    """Starts and ends moved to the grid. A note that would start with the one before it stays where
+    it was heard, as a grace note does; none ends after the next one starts."""
+    starts_s: list[float] = []
+    for start_s, place_s in zip(
+        (start for start, _ in times_s),
+        quantized([start for start, _ in times_s], tempo, parts).tolist(),
+        strict=True,
+    ):
+        taken = starts_s and place_s <= starts_s[-1]
+        starts_s.append(max(start_s, starts_s[-1]) if taken else place_s)
+    ends_s = quantized([end for _, end in times_s], tempo, parts).tolist()
+    found = []
+    for start_s, end_s, next_s in zip(starts_s, ends_s, [*starts_s[1:], math.inf], strict=True):
+        found.append((start_s, min(max(end_s, start_s + tempo.part_s(parts)), next_s)))
+    return found
 
 
 def _track(name: str, events: Sequence[Event], last: int) -> mido.MidiTrack:
@@ -170,6 +189,8 @@ def _wheel(
 ) -> list[Event]:
     """Pitch wheel events: `places` at the starts of the notes, from there on their glides, and 0
     before and after them."""
+    if not notes:
+        return []
     per_semitone = 8191 / BEND_SEMITONES
     moves = [(0, 0)]
     ends = [*(start for start, _ in spans[1:]), last]

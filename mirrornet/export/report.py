@@ -138,11 +138,12 @@ def render_report(
     error = match.distances["spectrogram_error"]
     count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"
     duration_s = len(match.target) / match.sample_rate_hz
-    tempo = [tempo_in_words(match.tempo)] if match.tempo else []
+    beats = [tempo_in_words(match.tempo)] if match.tempo else []
     return template.substitute(
         title=escape(f"Your sound, played by {match.plant.name}"),
-        facts=" · ".join(["MirrorNet match", count, f"{duration_s:.1f} s", *tempo]),
+        facts=" · ".join(["MirrorNet match", count, f"{duration_s:.1f} s", *beats]),
         verdict=escape(verdict(error).replace("'", "’")),
+        tempo=f"{match.tempo.bpm:.4g} bpm" if match.tempo else "120 bpm",
         scale=_scale(error),
         target=_sound("target.wav", target_wav),
         match=_sound("match.wav", match_wav),

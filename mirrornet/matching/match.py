@@ -158,6 +158,11 @@ def match(
             how = (refine, seconds, candidates, patch, seed, given, timbre, progress)
             found = match_recording(sound, plant, model, search, *how)
             beats = tempo_of(tempo, [note.onset_s for note in found.score.notes])
+            if parts and beats is None:
+                found.warnings.append(
+                    "There are too few notes to tell a tempo, so none was quantized; give it with "
+                    "tempo."
+                )
             others = [replace(one, tempo=beats, quantized=parts) for one in found.others]
             return replace(found, tempo=beats, quantized=parts, others=others)
         if tempo != "auto" or parts:

@@ -7,27 +7,37 @@ the spectrum of any sound, and how it changes.
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import AudioError
 from ..features import FRAME_S
 from ..plants import Plant
-from ..score import Note, Score, note_name, on_tick
+from ..score import Note, Score, on_tick
 from .levels import Spectrogram
 from .timbre import TimbreMatch
 
 KEY_MIDI = 36
 LONGEST_S = 4.0  # of the sound; noise lasts no longer
+FALLEN, RISEN = 0.3, 0.6  # of the greatest loudness: a sound that falls and rises so is hit again
+ONE_SHOT = "No clear pitch was heard; one note plays the whole sound."
 ONSET, END = 0.1, 0.03  # of the greatest loudness
 CLEARER = 0.8  # least ratio of errors at which one note is preferred to those that were read
 
 
-def one_shot(plant: Plant, heard: Spectrogram, duration_s: float) -> Score:
-    """A score of one note, from the sound's onset to its end, for a plant that has a timbre.
+def may_be_one_shot(heard: Spectrogram) -> bool:
+    """Whether a sound is short, and does not begin again."""
+    if heard.shape[-1] * FRAME_S > LONGEST_S + FRAME_S:
+        return False
+    loudness = heard.mean(0) / max(float(heard.mean(0).max()), 1e-9)
+    begun = fallen = False
+    for value in loudness.tolist():
+        if fallen and value > RISEN:
+            return False
+        begun = begun or value > RISEN
+        fallen = begun and (fallen or value < FALLEN)
+    return begun
 
-    Raises AudioError for silence.
-    """
+
+def one_shot(plant: Plant, heard: Spectrogram, duration_s: float) -> Score:
+    """A score of one note, from the sound's onset to its end, for a plant that has a timbre."""
     loudness = heard.mean(0)
-    if not loudness.max() > 0:
-        raise AudioError("there is only silence in the sound; give another one.")
     begun = int(np.argmax(loudness > ONSET * loudness.max()))
     ended = int(np.flatnonzero(loudness > END * loudness.max())[-1])
     onset_s = on_tick(FRAME_S * max(begun - 1, 0))
@@ -56,9 +66,3 @@ def is_one_shot(
         fit.fit(fit.target)
         errors.append(float((fit.expected() - fit.target).square().mean()))
     return errors[0] < CLEARER * errors[1]
-
-
-def warning(score: Score) -> str:
-    """A sentence for users."""
-    name = note_name(score.notes[0].pitch_midi)
-    return f"No pitch was heard; one note, {name}, plays the whole sound."

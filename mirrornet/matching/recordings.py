@@ -29,8 +29,7 @@ from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .given import NOTHING, Given
 from .levels import SHORTEST_S, Played, Spectrogram, play_at_levels
-from .one_shot import LONGEST_S, is_one_shot, one_shot
-from .one_shot import warning as one_shot_warning
+from .one_shot import ONE_SHOT, is_one_shot, may_be_one_shot, one_shot
 from .refine import refine_recording
 from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
@@ -46,7 +45,7 @@ MOST_PATCHES = 200  # per-note
 # `bench/beyond.py` counts its errors.
 ONE_VOICE = 0.92
 TIMBRE_RENDERS = 2  # at once: the first shows how the plant differs from the prediction
-# With renders, knobs and timbre are both refined if neither is closer by this factor at once.
+# If neither is closer by this factor at once, knobs and timbre share the renders of refinement.
 NEAR = 1.5
 RECALLED = 24  # patches of the memory to try
 DOUBTFUL = 0.5  # mean confidence of notes below which the user is warned
@@ -94,15 +93,15 @@ def match_recording(
         transcript = read(model, target_heard, given=given, known=known)
     locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
-    unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
-    if unplayed:
-        warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
     instrument = timbre_plant(plant) if timbre != "knobs" else None
     shot: Score | None = None
-    if instrument and duration_s <= LONGEST_S and _certainty(transcript) < DOUBTFUL:
+    if instrument and _certainty(transcript) < DOUBTFUL and may_be_one_shot(target_heard):
         shot = one_shot(instrument, target_heard, duration_s)
         if is_one_shot(instrument, score, shot, target, target_heard):
             score = shot
+    unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
+    if unplayed and score is not shot:
+        warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
     if not score.notes:
         raise AudioError(
             "no notes were heard in the sound; give a recording of one voice at a time, sung or "
@@ -120,33 +119,35 @@ def match_recording(
         "warnings": warnings,
     }
     if score is shot:
-        warnings.append(one_shot_warning(score))
+        warnings.append(ONE_SHOT)
     else:
         warnings += _warnings(transcript, score.notes, target, rate_hz)
+    first: Played | None = None
     table: Match | None = None
     if instrument:
         fit = TimbreMatch(instrument, score, target, target_heard)
         with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
             played = fit.play(budget)
-        knobs = math.inf
         if timbre == "auto" and score is not shot:
-            knobs = play_at_levels(plant, score, target, target_heard).error
+            first = play_at_levels(plant, score, target, target_heard)
+        lead = first.error / played.error if first else math.inf
         renders = limited and 0 not in (refine, seconds) and not progress.cancelled
-        if renders and played.error < NEAR * knobs:
-            with budgeted(progress, refine, seconds, "Refining the timbre") as budget:
+        if renders and lead > 1 / NEAR:
+            share = (refine, seconds) if lead > NEAR else _halves(refine, seconds)
+            with budgeted(progress, *share, "Refining the timbre") as budget:
                 played = fit.play(budget)
-            refine, seconds = budget.rest
+            refine, seconds = budget.left_of(refine, seconds)
         table = _answer(instrument, played, target, target_heard, about | {"confidence": {}})
-        if played.error < knobs / (NEAR if renders else 1):
+        if lead > (NEAR if renders else 1):
             return table
     searched = patch == "shared" and not given.start.keys() >= {*plant.controls.patch.names}
     if searched and limited and (search or len(model.encoder.memory)):
-        half = None if refine is None else refine // 2, None if seconds is None else seconds / 2
+        half = _halves(refine, seconds)
         recalled = [] if search else recall(model, transcript, target_heard)
         with budgeted(progress, *half, "Searching") as budget:
             score = search_patch(plant, score, target, budget, recalled, seed, locked)
-        refine, seconds = None if refine is None else refine - refine // 2, half[1]
-    first = play_at_levels(plant, score, target, target_heard)
+        refine, seconds, first = None if refine is None else refine - refine // 2, half[1], None
+    first = first or play_at_levels(plant, score, target, target_heard)
     scores = [first.score]
     if candidates > 1:
         draws = 1 + DRAWS * (candidates - 1)
@@ -300,6 +301,10 @@ def _by_control(space: ControlSpace, rows: Float[np.ndarray, " row"]) -> dict[st
     """The mean of each control's rows."""
     starts = {control.name: space.row(control.name) for control in space}
     return {c.name: float(rows[starts[c.name] : starts[c.name] + c.size].mean()) for c in space}
+
+
+def _halves(refine: int | None, seconds: float | None) -> tuple[int | None, float | None]:
+    return None if refine is None else refine // 2, None if seconds is None else seconds / 2
 
 
 def _share(

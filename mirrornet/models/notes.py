@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ..errors import CheckpointError
 from ..features import RECORDING_CHANNELS
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from .reader import ConvBlock, centroid, onset_marks
 from .salience import LOWEST_MIDI, PITCHES, Salience
 
@@ -48,7 +48,8 @@ class NoteFinder(nn.Module):
         )
 
     def forward(self, heard: Float[Tensor, "batch channel=176 frame"]) -> Frames:
-        """Find onsets, pitches and tunes, frame by frame."""
+        """Find onsets, pitches and tunes, frame by frame; `heard` is as from
+        `features.hear_recording`."""
         salience, tune = self.salience(heard)
         # Log probability of each pitch given that a note is held, plus that of a note being held.
         pitches = salience - salience.logsumexp(1, keepdim=True)
@@ -66,7 +67,7 @@ class NoteFinder(nn.Module):
         """Loss of onsets, pitches and tunes.
 
         Args:
-            heard: spectrograms.
+            heard: as in `forward`.
             onsets: of all notes, in frames; NaN where there are no more.
             pitch: of the note that is held in each frame, as fractional MIDI; NaN where none is.
         """
@@ -85,6 +86,11 @@ class NoteFinder(nn.Module):
         out_of_tune = F.smooth_l1_loss(read[playing], tune[playing], beta=0.1)
         return 10 * marks + 0.1 * late + missed + out_of_tune
 
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the weights."""
+        return fingerprint(*(tensor.cpu().numpy() for tensor in self.state_dict().values()))
+
     def save(self, path: str | Path, card: dict[str, Any], half: bool = False) -> Path:
         """Write the weights, in half precision if `half`, and a card with these entries."""
         tensors = self.state_dict()
@@ -94,7 +100,10 @@ class NoteFinder(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> "NoteFinder":
-        """Load the note finder whose card is at `path`. Raises CheckpointError if it is missing."""
+        """Load the note finder whose card is at `path`.
+
+        Raises CheckpointError if it is missing, damaged or no note finder.
+        """
         tensors, _ = load_checkpoint(path)
         finder = cls()
         try:

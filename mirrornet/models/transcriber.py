@@ -60,6 +60,10 @@ class Transcriber(nn.Module):
         # Errors common to all notes do not average out.
         self.common_error = nn.Parameter(torch.full((values,), -3.0))
 
+    def patch_weights(self) -> list[nn.Parameter]:
+        """Parameters of the network that reads levels, controls and the patch."""
+        return [*self.note.parameters(), self.common_error]
+
     @property
     def reads_patches(self) -> bool:
         """Whether there is anything to read beside times, pitches and tunes of notes."""

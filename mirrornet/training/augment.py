@@ -1,7 +1,7 @@
 """Augmentation of spectrograms: colour, contrast, noise and reverberation.
 
-Sounds that the plant did not render are the hard case. Augmentation keeps the notes and changes
-all else, so that note detection generalises from the plant's notes to those of other sources.
+Sounds of other sources than those of training are the hard case. Augmentation keeps the notes and
+changes all else, so that notes of other sources are found, too.
 """
 
 import torch

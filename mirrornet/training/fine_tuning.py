@@ -3,7 +3,7 @@
 The model is already trained on the plant. In each round the plant renders what the model reads from
 excerpts, with small random changes. From these renders the encoder learns to read the patch, and
 the decoder to predict the sound (e_d); from the excerpts themselves the encoder learns through the
-decoder (e_c). The networks that detect notes are not trained.
+decoder (e_c). The notes are those that the note finder finds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +22,7 @@ from ..features import FRAME_S, uncompressed
 from ..matching.surrogate import note_values
 from ..matching.transcribe import CONFIDENT, Transcript, transcribe
 from ..models.mirrornet import MirrorNet
+from ..models.notes import shipped_finder
 from ..models.recording import read_patch
 from ..plants.base import PITCHES_MIDI
 from ..plants.pool import Pool
@@ -106,6 +107,7 @@ def fine_tune(
         "control_set": pool.controls.name,
         **about,
         "start_sha256": model.fingerprint,
+        "notes_by_sha256": shipped_finder().fingerprint,
         "seed": seed,
     }
 

@@ -5,10 +5,7 @@ additive voices (`additive_voice.py`) and recorded (`conditions.py`), so their n
 """
 
 import math
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +22,6 @@ from ..features import (
     sounding_mean,
 )
 from ..models.notes import NoteFinder
-from ..runtime import usable_cores
 from ..storage import write_arrays
 from .additive_voice import play
 from .augment import augment
@@ -100,32 +96,23 @@ def train_notes(
 
 
 def hear_performances(count: int, seed: int, folder: Path, progress: Progress) -> Heard:
-    """Draw, play, record and hear `count` performances, on all cores. Shards are kept in `folder`,
-    and not made again."""
-    numbers = [range(at, min(at + PHRASE_SHARD, count)) for at in range(0, count, PHRASE_SHARD)]
-    make = partial(_make_shard, seed, folder)
+    """Draw, play, record and hear `count` performances. Shards are kept in `folder`, and not made
+    again."""
     shards = []
     with progress.stage("Performing", count) as stage:
-        workers = ProcessPoolExecutor(usable_cores(), get_context("spawn"))
-        try:
-            for some, file in zip(numbers, workers.map(make, numbers), strict=True):
-                shards.append(load_file(file))
-                stage.at(some.stop)
-        finally:
-            workers.shutdown(cancel_futures=True)
+        for start in range(0, count, PHRASE_SHARD):
+            file = folder / f"{start:06d}.safetensors"
+            if not file.is_file():
+                made = []
+                for number in range(start, min(start + PHRASE_SHARD, count)):
+                    made.append(_perform(np.random.default_rng((seed, number))))
+                    stage.at(number + 1)
+                heard, onsets_s, pitch = (np.stack(part) for part in zip(*made, strict=True))
+                write_arrays(file, {"heard": heard, "onsets_s": onsets_s, "pitch": pitch})
+            shards.append(load_file(file))
+            stage.at(min(start + PHRASE_SHARD, count))
     names = [field.name for field in fields(Heard)]
     return Heard(*(np.concatenate([shard.pop(name) for shard in shards]) for name in names))
-
-
-def _make_shard(seed: int, folder: Path, numbers: range) -> Path:
-    """Make the performances with these numbers, unless their shard exists; returns its file."""
-    file = folder / f"{numbers.start:06d}.safetensors"
-    if not file.is_file():
-        torch.set_num_threads(1)
-        made = [_perform(np.random.default_rng((seed, number))) for number in numbers]
-        heard, onsets_s, pitch = (np.stack(part) for part in zip(*made, strict=True))
-        write_arrays(file, {"heard": heard, "onsets_s": onsets_s, "pitch": pitch})
-    return file
 
 
 def _perform(

@@ -63,8 +63,8 @@ def test_bad_controls_are_refused_before_the_synthesizer_sees_them(controls, rea
 @pytest.mark.parametrize(
     ("note", "reason"),
     [
-        (Note(23, 0.0, 1.0, KNOBS), r"24\.\.96; got 23"),
-        (Note(97, 0.0, 1.0, KNOBS), r"24\.\.96; got 97"),
+        (Note(20, 0.0, 1.0, KNOBS), r"21\.\.108; got 20"),
+        (Note(109, 0.0, 1.0, KNOBS), r"21\.\.108; got 109"),
         (Note(60.5, 0.0, 1.0, KNOBS), "whole MIDI pitch"),  # pyright: ignore[reportArgumentType]
         (Note(60, -0.1, 1.0, KNOBS), r"0 s or later.*got -0\.1 to 1"),
         (Note(60, 1.0, 1.0, KNOBS), "end after it starts"),

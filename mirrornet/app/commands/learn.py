@@ -72,8 +72,9 @@ def learn(
     The synthesizer renders random scores (babble). The networks learn from these, and then from
     the targets, whose controls are never known. With controls for recordings, as `--controls
     patch`, the babble is phrases, and the model reads any recording. With a folder of recordings
-    as `--targets`, and `--start`, a model is fine-tuned on these. Ctrl-C stops, `--resume`
-    continues.
+    as `--targets`, and `--start`, a model is fine-tuned on these. `--recipe notes` trains the
+    network that finds the notes of recordings for all synthesizers, without one. Ctrl-C stops,
+    `--resume` continues.
     """
     if recipe == "notes":
         if (plant, controls, targets, start, pool) != ("vital", None, "0", None, "local"):
@@ -88,7 +89,7 @@ def learn(
     if controls is None:
         controls = usual_controls(plant, melodies=targets.isdecimal() or recipe == "paper")
         if start == "shipped" and not shipped(controls, kind.name).is_file():
-            controls = usual_controls(plant)  # what ships finds the notes of recordings
+            controls = usual_controls(plant)  # for recordings
     if controls == kind.timbre_set is not None:
         raise MirrorNetError(
             f"nothing needs to be learned to play the timbre of {plant}: use mirrornet match "
@@ -211,14 +212,14 @@ def _say_learned(plant: str, out: Path) -> None:
     say(f"Learned. To use it: mirrornet match SOUND{by} --model {out}")
 
 
-def _started(start: str, space: "ControlSpace | None" = None, plant: str = "vital") -> Path:
+def _started(start: str, space: "ControlSpace", plant: str) -> Path:
     """The card of a model for recordings: at a path; or, if "shipped", the one that ships for a
     plant with these controls, and if none does, the one that ships for Vital."""
     from ...models.mirrornet import card_of, shipped, ships
 
     if start != "shipped":
         return card_of(start, "patch")
-    return shipped(space.name, plant) if space and ships(space, plant) else shipped("patch")
+    return shipped(space.name, plant) if ships(space, plant) else shipped("patch")
 
 
 def _recording_model(card: Path) -> "MirrorNet":

@@ -243,13 +243,18 @@ def _match_folder(
 ) -> int:
     """The exit code: 1 if some could not be matched."""
     from ...matching.match import allows_renders
+    from ...models.notes import shipped_finder
     from ...runtime import free_memory, usable_cores
+    from ...tempo import parts_of, tempo_of
     from ..batch import LONGEST_S, MATCH_BYTES, match_folder
     from ..console import Console
 
     if (how["seconds"] or 0) > LONGEST_S / 2:
         raise MirrorNetError(f"of a folder, each sound may take {LONGEST_S / 2:g} seconds at most.")
-    # Said once, not for each file, if there is no model.
+    # Said once, not for each file: a bad option, or if there is no model.
+    tempo_of(how.get("tempo", "auto"), [])
+    if how.get("quantize") is not None:
+        parts_of(how["quantize"])
     renders = allows_renders(how["refine"], how["seconds"])
     player, reader = _plant_and_model(plant, controls, model, renders)
     own = {key: path and os.path.realpath(path) for key, path in how.items() if key == "start"}
@@ -263,7 +268,8 @@ def _match_folder(
     ]
     workers = max(1, int(min(usable_cores(), free_memory() / MATCH_BYTES)))
     try:
-        found = match_folder(folder, out, options, workers, reader.fingerprint, Console().progress)
+        weights = f"{reader.fingerprint} {shipped_finder().fingerprint}"
+        found = match_folder(folder, out, options, workers, weights, Console().progress)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         say(f"{out} keeps what is done; the same command goes on from there.", sys.stderr)

@@ -22,10 +22,7 @@ from .recordings import (
     beyond_table,
     listening_table,
     notes_table,
-    pitch_class_table,
-    recorded_sounds_table,
     recorded_summary,
-    recordings_table,
     timbre_table,
 )
 from .speed import cluster_table, cochlea_table, matching_table, plant_table
@@ -76,10 +73,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "tuning": lambda: tuning_table(result("tuning-seed-0")),
         "ablations": lambda: ablation_table(result("ablations-seed-0")),
         "listening": lambda: listening_table(result("listening-seed-0")),
-        "recordings": lambda: recordings_table(result("recordings-seed-0")),
-        "pitch-class": lambda: pitch_class_table(result("recordings-seed-0")),
         "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
-        "recorded-sounds": lambda: recorded_sounds_table(result("recordings-seed-0")),
         "notes": lambda: notes_table(result("notes-seed-0")),
         "timbre": lambda: timbre_table(result("timbre-seed-0")),
         "beyond": lambda: beyond_table(result("beyond-seed-0")),
