@@ -250,6 +250,25 @@ def channel_gains(
     return np.stack([np.interp(bins, places, gains, right=0.0) for gains in spectra])
 
 
+def channel_rises(sample_rate_hz: int, frames: int) -> Float[np.ndarray, "channel=128 frame"]:
+    """How each channel with linear hair cells rises, in frames of 8 ms, when a tone at its best
+    frequency starts with a frame: the increments, which sum to 1.
+
+    The filter's envelope is that of its response to the tone; the leaky integration follows it.
+    """
+    frame_length, leak = sample_rate_hz // 125, math.exp(-125 / sample_rate_hz)
+    taps = -np.diff(_impulse_responses()[0], axis=0)[:, : frames * frame_length]
+    taps = np.pad(taps, ((0, 0), (0, frames * frame_length - taps.shape[1])))
+    size = 2**17
+    best = np.abs(np.fft.rfft(taps, size)).argmax(1) / size
+    turns = np.exp(-2j * np.pi * best[:, None] * np.arange(taps.shape[1]))
+    envelopes = np.abs(np.cumsum(taps * turns, axis=1))
+    gathered = lfilter([1 - leak], [1, -leak], envelopes, axis=1)[
+        :, frame_length - 1 :: frame_length
+    ]
+    return np.diff(gathered / gathered[:, -1:], axis=1, prepend=0.0)
+
+
 class _Band(NamedTuple):
     """Adjacent filters that share one block length."""
 

@@ -3,9 +3,9 @@
 A note is a sum of harmonics and of noise in bands, whose amplitudes change with the time since its
 onset. With linear hair cells a channel of the cochlea is a filter, a rectifier and an average over
 8 ms. The average of a rectified sum of sinusoids is nearly that of a single one of the same power.
-So a channel's value follows from the powers of all partials and the filter's gains alone: for notes
-from middle C up within 1 % of variance of the cochlea's (4 % for very low and bright ones), much
-faster, and with gradients.
+So a channel's value follows from the powers of all partials and the filter's gains, and from how
+the filter rises when a tone starts: for notes from middle C up within 1 % of variance of the
+cochlea's (4 % for very low and bright ones), much faster, and with gradients.
 
 Two registers, tables of the same form for low and for high notes, are mixed by a note's key: their
 amplitudes are weighted with the squares of a linear cross-fade, as a synthesizer does whose level
@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
-from ..cochlea import CHANNELS, channel_gains
+from ..cochlea import CHANNELS, channel_gains, channel_rises
 from ..features import FRAME_S, HEARING_RATE_HZ, HIGHER, RECORDING_CHANNELS, RECORDING_RATE_HZ
 from ..plants.timbre import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S, between
 
@@ -32,7 +33,8 @@ EDGE_HZ, SLOPE_HZ = 3900.0, 25.0  # of the low-pass filter before the channels a
 LEAK = math.exp(-1 / (HEARING_RATE_HZ * FRAME_S))
 SINUSOID = 1 / (math.pi * (1 - LEAK))  # a channel's value per amplitude of a sinusoid
 NOISE_POWER = math.pi / 4  # of Gaussian noise, that of a sinusoid with the same average
-LAG_S = 0.006  # a frame hears this much before its end
+LAG_S = 0.004  # the middle of a frame lies this much before its end
+RISE_FRAMES = 48
 RING_S = 1.2  # time after a note's end that is modelled
 ENDING_S = 0.03  # time before a note's end in which it may fade already
 SILENT_POWER = 1e-8
@@ -109,7 +111,8 @@ class AdditiveSound:
     ) -> Float[Tensor, "channel=176 frame"]:
         """The spectrogram, not compressed; `levels` are logarithms of the notes' amplitudes."""
         tables, noise = timbre.harmonics.exp(), timbre.noise.exp()
-        power = torch.full((self.frames, RECORDING_CHANNELS), SILENT_POWER)
+        silence = torch.full((self.frames, RECORDING_CHANNELS), SILENT_POWER)
+        tones, hisses = silence, silence
         for note, level in zip(self.notes, levels, strict=True):
             table = sum(weight * table for weight, table in zip(note.weights, tables, strict=True))
             # Of how a note ends the release learns, not the tables, which longer notes play on.
@@ -119,9 +122,30 @@ class AdditiveSound:
             amplitudes = given @ note.harmonics.T
             hiss = hissing.square() @ self.noise_gains
             fall = (2 * (level - note.after_s / timbre.release.exp())).exp()
-            heard = fall[:, None] * (amplitudes.square() @ note.gains + hiss)
-            power = power.index_add(0, note.frames, heard)
-        return power.sqrt().T
+            tone = amplitudes.square() @ note.gains
+            tones = tones.index_add(0, note.frames, fall[:, None] * tone)
+            hisses = hisses.index_add(0, note.frames, fall[:, None] * hiss)
+        # Tones rise faster than at the channels' best frequencies, of which few are near.
+        return (_smeared(tones.T) + _smeared(hisses.sqrt().T).square()).sqrt()
+
+
+def _smeared(
+    values: Float[Tensor, "channel=176 frame"],
+) -> Float[Tensor, "channel=176 frame"]:
+    """What channels hear of values that change from frame to frame."""
+    given = F.pad(values, (RISE_FRAMES - 1, 0), "replicate")
+    return F.conv1d(given[None], _rises(), groups=RECORDING_CHANNELS)[0]
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _rises() -> Float[Tensor, "channel=176 1 frame"]:
+    """`channel_rises` of all channels, as a convolution takes them: the last frame first."""
+    low = channel_rises(HEARING_RATE_HZ, RISE_FRAMES)
+    high = channel_rises(RECORDING_RATE_HZ, RISE_FRAMES)[CHANNELS - HIGHER :]
+    rises = np.concatenate([low, high]).clip(min=0)[:, None, ::-1]  # without overshoot
+    rises /= rises.sum(-1, keepdims=True)
+    return torch.from_numpy(rises.astype(np.float32))
 
 
 def _register_weights(pitch: float, keys: tuple[float, float]) -> tuple[float, float]:

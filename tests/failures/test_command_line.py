@@ -89,7 +89,7 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
         ("learn --targets taken --start shipped", "is no model that reads recordings"),
         ("learn --targets sounds", "must know the synthesizer: add --start shipped."),
         ("learn --targets sounds --start model.json", "is no model that reads recordings"),
-        ("learn --controls patch --start model.json", "is no model that reads recordings"),
+        ("learn --controls patch --start model.json", "from babble a model is learned from the"),
         ("learn --device cuda", "torch finds no CUDA GPU here; leave out --device"),
         ("experiment 1 --device cuda", "torch finds no CUDA GPU here"),
         ("render gone.json", "there is no file gone.json; give a controls.json."),
