@@ -29,6 +29,7 @@ ANYWHERE = 0.04
 # taken, 0 quick ones.
 DENSITY = 0.5
 CAUTION = 0.5  # exponent of probabilities, as onsets are not independent
+LEAST_SURE = 0.3  # below it no tempo is told
 FEWEST = 4  # onsets
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0  # that may be given
 VALUES = ("4", "8", "12", "16", "24", "32")  # of notes, as parts of a whole; 12 and 24: triplets
@@ -56,7 +57,8 @@ class Tempo(NamedTuple):
 
 
 def estimate_tempo(onsets_s: Sequence[float]) -> Tempo | None:
-    """Estimate the tempo of notes with these onsets; None for fewer than `FEWEST`."""
+    """Estimate the tempo of notes with these onsets; None for fewer than `FEWEST`, or if none is
+    much likelier than others."""
     times_s = _distinct(onsets_s)
     if len(times_s) < FEWEST:
         return None
@@ -68,8 +70,10 @@ def estimate_tempo(onsets_s: Sequence[float]) -> Tempo | None:
     best = int(total.argmax())
     likely = np.exp(CAUTION * (total - total[best]))
     near = np.abs(np.log(tempos / tempos[best])) < SAME
-    bpm, first_s = _refined(times_s, float(tempos[best]))
-    return Tempo(bpm, first_s, float(likely[near].sum() / likely.sum()))
+    confidence = float(likely[near].sum() / likely.sum())
+    if confidence < LEAST_SURE:
+        return None
+    return Tempo(*_refined(times_s, float(tempos[best])), confidence)
 
 
 def _parts(times_s: Float[np.ndarray, " onset"]) -> list[Float[np.ndarray, "..."]]:

@@ -53,11 +53,8 @@ def test_the_tempo_of_long_pieces_is_found(notes, bpm):
 
 
 def test_random_onsets_have_no_sure_tempo():
-    sure = [
-        estimate_tempo(np.random.default_rng(seed).uniform(0, 8, 24)).confidence
-        for seed in range(10)
-    ]
-    assert np.median(sure) < 0.6
+    found = [estimate_tempo(np.random.default_rng(seed).uniform(0, 8, 24)) for seed in range(10)]
+    assert np.median([one.confidence if one else 0.0 for one in found]) < 0.6
 
 
 def test_few_notes_have_no_tempo():

@@ -21,8 +21,10 @@ from .experiments import (
 from .recordings import (
     beyond_table,
     listening_table,
+    notes_summary,
     notes_table,
     recorded_summary,
+    timbre_summary,
     timbre_table,
 )
 from .speed import cluster_table, cochlea_table, matching_table, plant_table
@@ -75,6 +77,8 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "listening": lambda: listening_table(result("listening-seed-0")),
         "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
         "notes": lambda: notes_table(result("notes-seed-0")),
+        "notes-summary": lambda: notes_summary(result("notes-seed-0")),
+        "timbre-summary": lambda: timbre_summary(result("timbre-seed-0")),
         "timbre": lambda: timbre_table(result("timbre-seed-0")),
         "beyond": lambda: beyond_table(result("beyond-seed-0")),
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),

@@ -43,6 +43,25 @@ def notes_table(bench: dict[str, Any]) -> Rows:
     return [*table, ["CPU s per s of sound", "", *pace]]
 
 
+def notes_summary(bench: dict[str, Any]) -> Rows:
+    """Table of readers of notes: mean F1 of notes of each kind of recording but the synthesized."""
+    rows = bench["rows"]
+    readers = list(rows[0]["scores"])
+    table = [["F1 of notes", *readers]]
+    for kind in _kinds(rows):
+        if kind not in ("of these, unchanged", "a voice", "a whistle"):
+            own = [row["scores"] for row in rows if row["kind"] == kind]
+            means = (sum(one[name]["note_f1"] for one in own) / len(own) for name in readers)
+            table.append([kind, *(f"{mean:.3f}" for mean in means)])
+    return table
+
+
+def timbre_summary(bench: dict[str, Any]) -> Rows:
+    """The means of `timbre_table`."""
+    head, *rows = timbre_table(bench)
+    return [head, *(row for row in rows if row[0].startswith("mean"))]
+
+
 def _kinds(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(row["kind"] for row in rows))
 
