@@ -22,11 +22,13 @@ from ..models.transcriber import UNSURE, Opinions, Transcriber
 from ..runtime import own_settings
 from ..score import Note
 
-ONSET = 0.25  # least probability of an onset
+ONSET = 0.2  # least probability of an onset
 AROUND = 6  # frames on either side over which a soft onset is spread: 50 ms
-APART = 6  # least distance between two onsets, in frames
-STEADY = 8  # frames that both pitches must last for a slur: a change of pitch without an onset
-SLURRED = 12  # least distance of a slur from the nearest onset, in frames
+APART = 7  # least distance between two onsets, in frames
+# A slur is a change of pitch without an onset: by `STEP` semitones at least, where for `STEADY`
+# frames before and after, `PASSING` from the change, the pitch moves by less than `FLAT`.
+STEADY, PASSING, FLAT, STEP = 6, 2, 0.3, 0.7
+SLURRED = 8  # least distance of a slur from the nearest onset, in frames
 SHORTEST = 2  # frames of a note, at least
 TOO_SURE = 1.5  # actual over estimated standard deviation of knobs, on held-out babble
 CONFIDENT = 0.1  # least confidence of a note that is played
@@ -268,18 +270,21 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
     heard = torch.nonzero((likely == nearest) & (likely > ONSET))[:, 0].tolist()
     classes = frames.pitch_logits[0]
     confidence, pitch = classes[:SILENT].exp().max(0)
-    steady = torch.where(confidence > HELD, pitch, -1).tolist()
-    slurs = []
-    for change in range(STEADY, len(steady) - STEADY):
-        before, after = steady[change - STEADY : change], steady[change : change + STEADY]
-        if len({*before}) == len({*after}) == 1 and -1 not in (before[0], after[0]):
+    exact = pitch + 0.5 * frames.tune[0].gather(0, pitch[None])[0]
+    moving = torch.where(confidence > HELD, exact, torch.nan).numpy()
+    reach = STEADY + PASSING
+    slurs: list[int] = []
+    for change in range(reach, len(moving) - reach):
+        before = moving[change - reach : change - PASSING]
+        after = moving[change + PASSING : change + reach]
+        flat = np.ptp(before) < FLAT and np.ptp(after) < FLAT
+        if flat and abs(after.mean() - before.mean()) > STEP:
             around = onset[change - POOLED : change + POOLED + 1]
             start = change - POOLED + int(around.argmax())
-            if before[0] != after[0] and all(abs(start - other) > SLURRED for other in heard):
+            if all(abs(start - other) > SLURRED for other in (*heard, *slurs)):
                 slurs.append(start)
-                likely[start] = torch.maximum(
-                    likely[start], confidence[change : change + STEADY].mean()
-                )
+                sure = confidence[change + PASSING : change + reach].mean()
+                likely[start] = torch.maximum(likely[start], sure)
     return sorted({*heard, *slurs}), likely
 
 
