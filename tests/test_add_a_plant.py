@@ -14,7 +14,7 @@ import mirrornet as mn
 from mirrornet.app.cli import main
 from mirrornet.errors import CancelledError, PlantError
 from mirrornet.features import RECORDING_RATE_HZ
-from mirrornet.models.mirrornet import MirrorNet, shipped
+from mirrornet.models.mirrornet import MirrorNet
 from mirrornet.models.recording import read_patch
 from mirrornet.plants import load_plant
 from mirrornet.plants.pool import Pool
@@ -50,7 +50,7 @@ def model(toy, tmp_path_factory) -> Path:
     as what ships reads them."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
     with Pool(str(toy), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
-        train_on_babble(TINY, pool, folder, reader=MirrorNet.load(shipped("patch")))
+        train_on_babble(TINY, pool, folder)
     return folder
 
 
@@ -104,23 +104,21 @@ def test_a_training_that_was_cancelled_goes_on_to_the_same_weights(toy, model, t
             progress.cancel()
 
     progress = mn.Progress(listen)
-    reader = MirrorNet.load(shipped("patch"))
     with (
         Pool(str(toy), 1, progress=progress, sample_rate_hz=RECORDING_RATE_HZ) as pool,
         pytest.raises(CancelledError),
     ):
-        train_on_babble(TINY, pool, tmp_path / "run", reader=reader)
+        train_on_babble(TINY, pool, tmp_path / "run")
     with Pool(str(toy), 1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
-        again = train_on_babble(TINY, pool, tmp_path / "run", resume=True, reader=reader)
+        again = train_on_babble(TINY, pool, tmp_path / "run", resume=True)
     assert again.fingerprint == MirrorNet.load(model / "model.json").fingerprint
 
 
 @pytest.mark.slow
 def test_encoder_and_decoder_learn_what_the_controls_do(toy, tmp_path):
     few = replace(TINY, phrases=12, batch=12, patch_epochs=40, sound_epochs=120, gain_db=0.0)
-    reader = MirrorNet.load(shipped("patch"))
     with Pool(str(toy), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
-        model = train_on_babble(few, pool, tmp_path / "run", reader=reader)
+        model = train_on_babble(few, pool, tmp_path / "run")
         phrases = babble.babble_phrases(pool, 12, 0, tmp_path / "run" / "babble")
     S = torch.from_numpy(phrases.heard.astype(np.float32))
     notes, true = torch.from_numpy(phrases.notes), torch.from_numpy(phrases.patches)
@@ -222,10 +220,10 @@ def test_a_note_at_a_time_as_well(toy, sound, model):
 
 
 def test_notes_for_which_it_has_no_key_are_said(toy, sound, model, tmp_path):
-    low = tmp_path / "low.py"  # what is heard at MIDI 72 is played by its highest key, 96
-    low.write_text(toy.read_text().replace("transposition = 12", "transposition = -24"))
+    low = tmp_path / "low.py"  # what is heard at MIDI 72 is played by its highest key, 108
+    low.write_text(toy.read_text().replace("transposition = 12", "transposition = -36"))
     found = mn.match((sound, 44100), load_plant(str(low)), model)
-    assert [note.pitch_midi for note in found.notes] == [96, 96]
+    assert [note.pitch_midi for note in found.notes] == [108, 108]
     assert "2 notes that were heard lie beyond the keys of toy." in found.warnings
 
 
@@ -247,8 +245,7 @@ def test_knobs_for_which_midi_has_no_controller_are_named(toy, sound, tmp_path):
     head = '        Control("bite"'
     wide.write_text(toy.read_text().replace(head, f"        {knobs}\n{head}"))
     with Pool(str(wide), workers=1, sample_rate_hz=RECORDING_RATE_HZ) as pool:
-        reader = MirrorNet.load(shipped("patch"))
-        train_on_babble(replace(TINY, patch_epochs=1), pool, tmp_path / "run", reader=reader)
+        train_on_babble(replace(TINY, patch_epochs=1), pool, tmp_path / "run")
     found = mn.match((sound, 44100), load_plant(str(wide)), tmp_path / "run", patch="per-note")
     found.save(tmp_path / "saved")
     page = (tmp_path / "saved" / "report.html").read_text()

@@ -163,7 +163,10 @@ def test_weights_that_are_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(
         mirror, "shipped", lambda controls, plant: tmp_path / f"{plant}-{controls}.json"
     )
-    assert doctor.check_models() == "the weights that ship are undamaged: vital-set1, vital-set2"
+    assert (
+        doctor.check_models()
+        == "the weights that ship are undamaged: notes, vital-set1, vital-set2"
+    )
     weights = next(tmp_path.glob("vital-set2-*.safetensors"))
     os.truncate(weights, weights.stat().st_size - 1)
     with pytest.raises(ProblemError, match=r"is damaged .* install that again"):

@@ -27,7 +27,7 @@ AROUND = 6  # frames on either side over which a soft onset is spread: 50 ms
 APART = 7  # least distance between two onsets, in frames
 # A slur is a change of pitch without an onset: by `STEP` semitones at least, where for `STEADY`
 # frames before and after, `PASSING` from the change, the pitch moves by less than `FLAT`.
-STEADY, PASSING, FLAT, STEP = 6, 2, 0.3, 0.7
+STEADY, PASSING, FLAT, STEP = 6, 2, 0.25, 0.7
 SLURRED = 8  # least distance of a slur from the nearest onset, in frames
 SHORTEST = 2  # frames of a note, at least
 TOO_SURE = 1.5  # actual over estimated standard deviation of knobs, on held-out babble
