@@ -98,6 +98,7 @@ def train_notes(
 def hear_performances(count: int, seed: int, folder: Path, progress: Progress) -> Heard:
     """Draw, play, record and hear `count` performances. Shards are kept in `folder`, and not made
     again."""
+    folder.mkdir(parents=True, exist_ok=True)
     shards = []
     with progress.stage("Performing", count) as stage:
         for start in range(0, count, PHRASE_SHARD):
