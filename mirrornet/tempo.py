@@ -180,6 +180,6 @@ def _refined(times_s: Float[np.ndarray, " onset"], bpm: float) -> tuple[float, f
 
 
 def quantized(times_s: Sequence[float], tempo: Tempo, parts: int) -> Float[np.ndarray, " time"]:
-    """Times moved to the nearest `parts`-th of a whole note."""
+    """Times (s) moved to the nearest `parts`-th of a whole note, counted from the first beat."""
     step_s = tempo.part_s(parts)
     return tempo.first_s + step_s * np.round((np.asarray(times_s) - tempo.first_s) / step_s)

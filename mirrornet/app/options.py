@@ -151,8 +151,8 @@ Tempo = Annotated[
     str,
     arg(
         metavar="auto|BPM|none",
-        help="beats per minute of the MIDI file, whose bars start where the music does; auto: "
-        "estimated from the notes; none: 120. Notes stay where they were heard",
+        help="beats per minute of the MIDI file, 20 to 400, whose bars start where the music does; "
+        "auto: estimated from the notes; none: 120, from the start of the file",
     ),
 ]
 Quantize = Annotated[
@@ -250,7 +250,7 @@ RunFolder = Annotated[
     _explained(
         "FOLDER",
         "for log, state and model; default: runs/PLANT-CONTROLS-RECIPE-BUDGET, for recordings "
-        "runs/PLANT-patch-BUDGET or runs/TARGETS-patch, for notes runs/notes-BUDGET",
+        "runs/PLANT-CONTROLS-BUDGET or runs/FOLDER-CONTROLS, for notes runs/notes-BUDGET",
     ),
 ]
 WavFile = Annotated[

@@ -51,7 +51,11 @@ class Grid:
         start = SIXTEENTH * self.lead
         if time_s < self.first_s:
             return round(start * time_s / self.first_s)
-        return start + round((time_s - self.first_s) * TICKS_PER_BEAT * self.bpm / 60)
+        return start + self.ticks(time_s - self.first_s)
+
+    def ticks(self, length_s: float) -> int:
+        """A length of time at the tempo, in ticks."""
+        return round(length_s * TICKS_PER_BEAT * self.bpm / 60)
 
     def heads(self) -> list[Event]:
         """Time signatures and tempos."""
@@ -130,7 +134,7 @@ def midi(
             events.append((start, NOTE_ON, mido.Message("note_on", note=key, velocity=level)))
             events.append((end, NOTE_OFF, mido.Message("note_off", note=key)))
         events += _wheel(bends(match, notes), notes, spans, grid, last)
-        events += _knobs(match, notes, spans, grid.tick(LEAD_S), last) if automated else []
+        events += _knobs(match, notes, spans, grid.ticks(LEAD_S), last) if automated else []
         file.tracks.append(_track(name, events, last))
     buffer = io.BytesIO()
     file.save(file=buffer)

@@ -99,9 +99,10 @@ def match(
             "auto", the one that sounds closer, which takes two renders beside those of refinement.
             None: "auto" for a plant with its usual controls that can, unless a model is named, or
             something that only knobs have; else "knobs".
-        tempo: of the MIDI file of a recording: "auto", estimated from the notes; beats per minute;
-            or "none", 120. Notes stay where they were heard.
-        quantize: a note value as "1/16", to whose multiples notes move in the MIDI file.
+        tempo: of a recording's MIDI file: "auto", estimated from the notes; 20 to 400 beats per
+            minute; or "none", 120. Notes stay where they were heard, unless quantized.
+        quantize: "1/4", "1/8", "1/12", "1/16", "1/24" or "1/32" of a whole note, to whose multiples
+            notes move in the MIDI file.
         progress: receives reports; `progress.cancel()`, from any thread, ends refinement with the
             best answer so far.
 

@@ -28,6 +28,7 @@ class Frames(NamedTuple):
     """Notes, frame by frame."""
 
     onset_logits: Float[Tensor, "batch frame"]
+    """Of a note starting in each frame."""
     pitch_logits: Float[Tensor, "batch class=89 frame"]
     """Log probabilities of MIDI 21 to 108, and of no note being held."""
     tune: Float[Tensor, "batch pitch=88 frame"]

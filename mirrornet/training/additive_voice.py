@@ -38,8 +38,9 @@ class Voice(NamedTuple):
     ratios: Float[np.ndarray, " partial"]
     """Frequencies of the partials, as multiples of the pitch's."""
     colour_db: Float[np.ndarray, " partial"]
+    """Of each partial, beside the slope."""
     slope_db: float
-    """Per octave above the fundamental."""
+    """Fall per octave above the fundamental."""
     bumps: list[tuple[float, float, float]]
     """Of fixed formants: frequency in Hz, width in octaves, height in dB."""
     struck: bool
@@ -54,9 +55,11 @@ class Voice(NamedTuple):
     key_tracking: float
     """How much faster high notes fall: exponent of the frequency."""
     brightness: float
-    """How much a louder sound is brighter: dB per octave and dB."""
+    """How much less steep the slope is, in dB per octave, for each dB of level."""
     breath_db: float
+    """Level of the noise while a note sounds, relative to it."""
     blow_db: float
+    """The same of noise at onsets."""
     tremolo: tuple[float, float]
     """Depth, 0..1, and rate in Hz."""
     detune: float
