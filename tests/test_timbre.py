@@ -18,6 +18,7 @@ from mirrornet.features import hear_recording, hear_wide
 from mirrornet.matching import timbre
 from mirrornet.metrics import spectrogram_error
 from mirrornet.models.additive import AdditiveSound, Timbre
+from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import load_plant
 from mirrornet.plants.timbre import BANDS_HZ, HARMONICS, TIMES_S, between
 from mirrornet.score import Note, Score
@@ -89,6 +90,29 @@ def test_noise_is_predicted_as_the_cochlea_hears_it():
     np.testing.assert_allclose(*means, rtol=0.1)
 
 
+def test_additive_sound_rises_and_falls_as_the_cochlea_hears_it():
+    """A tone that starts at once: most of what is heard of it in the first frames is predicted."""
+    times_s = np.arange(RATE_HZ) / RATE_HZ
+    since_s = times_s - 0.2
+    tone = sum(np.sin(2 * np.pi * 262 * h * since_s) / h for h in range(1, 21))
+    heard = hear_wide((tone * (since_s >= 0)).astype(np.float32), RATE_HZ)
+    falling = -np.log(np.array(HARMONICS, float))
+    table = torch.from_numpy(np.where(np.array(HARMONICS) <= 20, falling, SILENT)).float()
+    sound = Timbre(
+        table.expand(2, len(TIMES_S), -1),
+        torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
+        torch.tensor(-3.0),
+    )
+    pitch = 69 + 12 * np.log2(262 / 440)
+    predicted = AdditiveSound([pitch], [0.2], [1.0], heard.shape[1], (48, 72))
+    rise = predicted.spectrogram(sound, torch.zeros(1)).sum(0).numpy()
+    actual = heard.sum(0)
+    steady = slice(70, 110)
+    rise, actual = rise / rise[steady].mean(), actual / actual[steady].mean()
+    np.testing.assert_allclose(rise[25:45], actual[25:45], atol=0.2)
+    assert actual[25] < 0.6  # it is not at once
+
+
 def test_a_timbre_that_no_knobs_have_is_matched(found: Match):
     knobs = match((reed(), RATE_HZ), timbre="knobs")
     assert [note.pitch_midi for note in found.notes] == list(TUNE)
@@ -117,6 +141,8 @@ def test_the_plant_with_the_timbre_needs_no_weights(found: Match):
 def test_auto_takes_the_closer(found: Match, monkeypatch: pytest.MonkeyPatch):
     best = match((reed(), RATE_HZ))  # it is the default
     np.testing.assert_array_equal(best.audio, found.audio)
+    named = match((reed(), RATE_HZ), model=load_model(controls="patch"))
+    assert named.plant.controls.name == "patch"  # whose knobs the model reads
     monkeypatch.setattr(timbre.TimbreFit, "fit", lambda *given: None)  # knobs are closer
     assert match((reed(), RATE_HZ), timbre="auto").plant.controls.name == "patch"
 

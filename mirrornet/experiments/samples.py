@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import load_audio
+from ..errors import AudioError
 from ..score import Note
 from .material import RATE_HZ, SOUND_S, STREAM, Recording, Sound
 
@@ -62,7 +63,8 @@ def installed_players() -> dict[str, Manner]:
 
 
 def play_samples(folder: Path, phrases: int, graces: bool, manner: Manner) -> Iterator[Recording]:
-    """Generate phrases of the instrument whose samples lie in `folder`."""
+    """Generate phrases of `SOUND_S` of the instrument whose samples lie in `folder`; a quarter of
+    the longer notes get grace notes, if there are `graces`. Raises AudioError without samples."""
     samples = _samples(folder)
     for number in range(phrases):
         key = (sum(map(ord, folder.name)), number, graces, STREAM)
@@ -84,6 +86,8 @@ def _samples(folder: Path) -> dict[int, Sound]:
         start = max(int(np.argmax(loud)) - RATE_HZ // 500, 0)
         pitch = 12 * (int(octave) + 1) + PITCH_CLASSES[letter] + bool(sharp)
         found[pitch] = sound[start:] / np.abs(sound).max()
+    if not found:
+        raise AudioError(f"{folder} has no notes as A4.mp3 or Cs3.mp3; fetch the samples again.")
     return found
 
 

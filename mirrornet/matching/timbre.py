@@ -197,14 +197,15 @@ class TimbreFit:
             audio = self.plant.render(score)
             heard = hear_recording(audio, self.plant.sample_rate_hz)
             error = spectrogram_error(self.target.numpy(), heard)
-            rate_hz = self.plant.sample_rate_hz
-            budget.spend(error, partial(Best, error, score.resolved, audio, rate_hz))
             if self.best is None or error < self.best.played.error:
                 missed = self.expected() - torch.from_numpy(heard)
                 played = Played(score, audio, heard, error)
                 self.best = Rendered(played, self.found.copy(), missed)
             else:
                 self._part /= 2
+            best, rate_hz = self.best.played, self.plant.sample_rate_hz
+            found = partial(Best, best.error, best.score.resolved, best.audio, rate_hz)
+            budget.spend(best.error, found)  # also if an earlier budget paid for it
 
 
 def timbre_plant(plant: Plant) -> Plant | None:
