@@ -263,9 +263,8 @@ def channel_rises(sample_rate_hz: int, frames: int) -> Float[np.ndarray, "channe
     best = np.abs(np.fft.rfft(taps, size)).argmax(1) / size
     turns = np.exp(-2j * np.pi * best[:, None] * np.arange(taps.shape[1]))
     envelopes = np.abs(np.cumsum(taps * turns, axis=1))
-    gathered = lfilter([1 - leak], [1, -leak], envelopes, axis=1)[
-        :, frame_length - 1 :: frame_length
-    ]
+    integrated = np.asarray(lfilter([1 - leak], [1, -leak], envelopes, axis=1))
+    gathered = integrated[:, frame_length - 1 :: frame_length]
     return np.diff(gathered / gathered[:, -1:], axis=1, prepend=0.0)
 
 
