@@ -28,7 +28,8 @@ from .storage import write_atomically
 
 LOWEST_RATE_HZ = 8000
 HIGHEST_RATE_HZ = 192000
-SHORTEST_S = 0.1
+SHORTEST_S = 0.01
+PADDED_S = 0.1  # shorter sounds are followed by silence up to this length
 MOST_CHANNELS = 64
 SILENCE = 10 ** (-90 / 20)  # full scale is 1
 # No integer format exceeds this, so larger samples are not audio (and overflow when squared).
@@ -61,7 +62,7 @@ def load_audio(
     decoded without its end.
 
     Raises AudioError for a file that is missing, unreadable, damaged or not audio; for samples that
-    are not finite or beyond 2**31; for a sound shorter than 0.1 s, longer than `longest_s`, silent
+    are not finite or beyond 2**31; for a sound shorter than 0.01 s, longer than `longest_s`, silent
     (below -90 dB of full scale), or without content below half of `sample_rate_hz`.
     """
     return take_sound(path, sample_rate_hz, longest_s)[0]
@@ -337,6 +338,8 @@ def _mix(
             f"longer recording."
         )
     parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    short = round(PADDED_S * to_hz) - sum(map(len, parts))
+    parts.append(np.zeros(max(short, 0), np.float32))
     peaks = 0.5 * (high - low)
     return Mix(np.concatenate(parts), peaks[0], _offset(quiet, total / frames), peaks[1:])
 

@@ -1,4 +1,4 @@
-"""Sounds without a pitch are played by one note; others are not."""
+"""Drums and other short sounds are played by one note; others are not."""
 
 from pathlib import Path
 
@@ -7,9 +7,19 @@ import pytest
 
 import mirrornet as mn
 from mirrornet.features import hear_recording
-from mirrornet.matching.one_shot import KEY_MIDI, ONE_SHOT, may_be_one_shot
+from mirrornet.matching.one_shot import ONE_SHOT, PITCH_MIDI, drum, may_be_one_shot
+from mirrornet.plants import load_plant
+from mirrornet.plants.timbre import TIMES_S
 
 RATE_HZ = 44100
+
+
+def kick(lowest_hz: float = 50.0, falls_s: float = 0.04) -> np.ndarray:
+    """A tone that falls by two octaves."""
+    times_s = np.arange(round(0.4 * RATE_HZ)) / RATE_HZ
+    at_hz = lowest_hz * 2 ** (2 * np.exp(-times_s / falls_s))
+    tone = np.sin(2 * np.pi * np.cumsum(at_hz) / RATE_HZ)
+    return (0.5 * tone * np.exp(-8 * times_s)).astype(np.float32)
 
 
 def snare(duration_s: float = 0.5) -> np.ndarray:
@@ -26,7 +36,7 @@ def found() -> mn.Match:
 
 def test_a_snare_is_one_note_with_its_noise(found: mn.Match, tmp_path: Path):
     (note,) = found.notes
-    assert note.pitch_midi == KEY_MIDI
+    assert note.pitch_midi == PITCH_MIDI
     assert note.onset_s < 0.02
     assert found.warnings == [ONE_SHOT]
     assert found.distances["spectrogram_error"] < 0.3
@@ -59,3 +69,26 @@ def test_a_short_note_with_a_pitch_keeps_it():
     found = mn.match(((0.1 * pluck * np.exp(-6 * times_s)).astype(np.float32), RATE_HZ))
     assert [note.pitch_midi for note in found.notes] == [64]
     assert ONE_SHOT not in found.warnings
+
+
+def test_the_pitch_of_a_drum_falls():
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    for lowest_hz in (50.0, 90.0):
+        sound = kick(lowest_hz)
+        score = drum(plant, sound, hear_recording(sound, RATE_HZ), 0.4)
+        assert score is not None
+        (note,) = score.notes
+        pitch = note.pitch_midi + note.controls["tune"] / 100
+        assert pitch == pytest.approx(69 + 12 * np.log2(lowest_hz / 440), abs=0.5)
+        bend = np.asarray(score.patch["bend"])
+        expected = 24 * np.exp(-np.array(TIMES_S) / 0.04)
+        np.testing.assert_allclose(bend[2:], expected[2:], atol=2)
+    assert drum(plant, snare(), hear_recording(snare(), RATE_HZ), 0.5) is None
+
+
+def test_a_click_is_matched():
+    times_s = np.arange(round(0.03 * RATE_HZ)) / RATE_HZ
+    noise = np.random.default_rng(1).standard_normal(len(times_s))
+    found = mn.match(((0.3 * noise * np.exp(-200 * times_s)).astype(np.float32), RATE_HZ))
+    assert len(found.notes) == 1
+    assert found.distances["spectrogram_error"] < 0.4

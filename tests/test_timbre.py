@@ -2,16 +2,19 @@
 played by Vital's wavetables."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.signal import hilbert
 from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from vital_rules import problems
 
 from mirrornet import match
 from mirrornet.budget import Budget
+from mirrornet.controls import Value
 from mirrornet.errors import ControlError
 from mirrornet.export.match import Match
 from mirrornet.features import hear_recording, hear_wide
@@ -19,8 +22,9 @@ from mirrornet.matching import timbre
 from mirrornet.metrics import spectrogram_error
 from mirrornet.models.additive import AdditiveSound, Timbre
 from mirrornet.models.mirrornet import load_model
-from mirrornet.plants import load_plant
+from mirrornet.plants import Plant, load_plant
 from mirrornet.plants.timbre import BANDS_HZ, HARMONICS, TIMES_S, between
+from mirrornet.plants.vital import Vital
 from mirrornet.score import Note, Score
 
 RATE_HZ = 44100
@@ -111,6 +115,81 @@ def test_additive_sound_rises_and_falls_as_the_cochlea_hears_it():
     rise, actual = rise / rise[steady].mean(), actual / actual[steady].mean()
     np.testing.assert_allclose(rise[25:45], actual[25:45], atol=0.2)
     assert actual[25] < 0.6  # it is not at once
+
+
+def pure_tone(plant: Plant, bend: Sequence[float] = ()) -> dict[str, Value]:
+    """A patch whose notes are sinusoids, at their full level."""
+    controls = plant.controls.knobs.from_vector(np.full(len(plant.controls.knobs.rows), 0.5))
+    harmonics = np.full((2, len(TIMES_S), len(HARMONICS)), -100.0)
+    harmonics[..., 0] = 0
+    controls |= {"harmonics": harmonics, "noise": np.full((len(TIMES_S), len(BANDS_HZ)), -100.0)}
+    controls |= {"level": 0.0, "vibrato_depth": 0.0, "tune": 0.0, "release": 0.03}
+    return controls | ({"bend": np.array(bend)} if len(bend) else {})
+
+
+def frequency_hz(audio: np.ndarray, at_s: float) -> float:
+    """Of a sinusoid, about a time."""
+    part = audio[round((at_s - 0.05) * RATE_HZ) : round((at_s + 0.05) * RATE_HZ)]
+    phase = np.unwrap(np.angle(hilbert(part)))
+    inner = slice(len(part) // 4, -len(part) // 4)
+    return float(np.diff(phase[inner]).mean() * RATE_HZ / (2 * np.pi))
+
+
+def test_a_glide_is_played_and_the_next_note_stays():
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    controls = pure_tone(plant)
+    glide = ((0.008, -2.0), (0.3, 0.0), (0.6, 3.0))
+    notes = [Note(60, 0.0, 0.8, controls), Note(60, 1.0, 1.8, controls, glide=glide)]
+    notes.append(Note(60, 2.0, 2.8, controls))
+    audio = plant.render(Score(notes, {}, 3.0))
+    for at_s in (0.1, 0.3, 0.45, 0.7):
+        semitones = float(np.interp(at_s, *np.array(glide).T))
+        pitch_hz = 440 * 2 ** ((60 + semitones - 69) / 12)
+        assert frequency_hz(audio, 1 + at_s) == pytest.approx(pitch_hz, rel=0.005)
+    np.testing.assert_array_equal(audio[:RATE_HZ], audio[2 * RATE_HZ :])
+
+
+def test_a_bend_of_the_patch_is_played_by_all_notes_and_is_in_the_preset():
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    bend = np.interp(TIMES_S, (0.0, 0.4, 0.8), (12.0, 12.0, 0.0))
+    controls = pure_tone(plant, bend)
+    audio = plant.render(Score([Note(48, 0.0, 1.0, controls), Note(60, 1.2, 2.2, controls)], {}))
+    for start_s, key in ((0.0, 48), (1.2, 60)):
+        for at_s in (0.2, 0.6, 0.95):
+            pitch_hz = 440 * 2 ** ((key + np.interp(at_s, TIMES_S, bend) - 69) / 12)
+            assert frequency_hz(audio, start_s + at_s) == pytest.approx(pitch_hz, rel=0.01)
+    synth = Synth()
+    synth.set_sample_rate(RATE_HZ)
+    assert isinstance(plant, Vital)
+    assert synth.load_json(plant.preset(Note(48, 0.0, 1.0, controls)))
+    synth.render(60, 1.0, 1.5, 1.5)
+    again = synth.render(48, 1.0, 1.0, 1.0)[0]
+    assert frequency_hz(again, 0.2) == pytest.approx(440 * 2 ** ((60 - 69) / 12), rel=0.01)
+
+
+def test_additive_sound_follows_a_moving_pitch():
+    times_s = np.arange(RATE_HZ) / RATE_HZ
+    curve = np.array([0.0, 0.3, 0.7, 1.0]), np.array([0.0, 0.0, 7.0, 7.0])
+    at_hz = 262 * 2 ** (np.interp(times_s, *curve) / 12)
+    phase = 2 * np.pi * np.cumsum(at_hz) / RATE_HZ
+    tone = sum(np.sin(h * phase) / h for h in range(1, 21))
+    heard = hear_wide(tone.astype(np.float32), RATE_HZ)[:, 10:115]
+    falling = -np.log(np.array(HARMONICS, float))
+    table = torch.from_numpy(np.where(np.array(HARMONICS) <= 20, falling, SILENT)).float()
+    sung = Timbre(
+        table.expand(2, len(TIMES_S), -1),
+        torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
+        torch.tensor(-3.0),
+    )
+    pitch = 69 + 12 * np.log2(262 / 440)
+    errors = []
+    for curves in ([], [curve]):
+        sound = AdditiveSound([pitch], [0.0], [1.0], 125, (pitch, 72), 0.0, curves)
+        predicted = sound.spectrogram(sung, torch.zeros(1))[:, 10:115].numpy()
+        loud, expected = (np.log1p(4 * S / heard.mean()) / 4 for S in (heard, predicted))
+        errors.append(spectrogram_error(loud, expected))
+    assert errors[1] < 0.05
+    assert errors[1] < 0.1 * errors[0]
 
 
 def test_a_timbre_that_no_knobs_have_is_matched(found: Match):

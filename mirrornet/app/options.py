@@ -30,7 +30,7 @@ Sound = Annotated[
     arg(
         metavar="SOUND",
         help="the recording, WAV, FLAC, OGG, MP3, M4A or most others, or a video, or a folder of "
-        "them: one voice, sung or played, 0.1 s to 10 minutes; with --controls set1 or set2 a "
+        "them: one voice, sung or played, 0.01 s to 10 minutes; with --controls set1 or set2 a "
         "melody of five notes in 2 s",
     ),
 ]

@@ -74,7 +74,7 @@ def match(
     """Find the notes and knob settings that make `plant` sound like `sound`.
 
     Args:
-        sound: a sound file, or `(samples, sample_rate_hz)`: one voice, 0.1 s to 10 minutes. With
+        sound: a sound file, or `(samples, sample_rate_hz)`: one voice, 0.01 s to 10 minutes. With
             a `model` for melodies: five notes in 2 s (1.5 to 2.5 s are cut or padded to 2 s).
         plant: a plant, rendered at its sample rate; or a plant's name, rendered at
             `EXPORT_RATE_HZ`.

@@ -29,7 +29,7 @@ from .beyond import notes_beyond
 from .candidates import DRAWS, different, other_patches
 from .given import NOTHING, Given
 from .levels import SHORTEST_S, Played, Spectrogram, play_at_levels
-from .one_shot import ONE_SHOT, is_one_shot, may_be_one_shot, one_shot
+from .one_shot import ONE_SHOT, is_one_shot, may_be_one_shot, one_shots
 from .refine import refine_recording
 from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
@@ -66,7 +66,7 @@ def match_recording(
     progress: Progress | None = None,
     known: Sequence[Note] = (),
 ) -> Match:
-    """Match a recording of 0.1 s to 10 minutes: its notes and the patch that plays them.
+    """Match a recording of 0.01 s to 10 minutes: its notes and the patch that plays them.
 
     The arguments are those of `match.match`; the plant has the model's controls. With `search` the
     model finds the notes only. Then, and if the model remembers patches, half of the limits of
@@ -94,13 +94,15 @@ def match_recording(
     locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
     instrument = timbre_plant(plant) if timbre != "knobs" else None
-    shot: Score | None = None
+    shots: list[Score] = []
     if instrument and _certainty(transcript) < DOUBTFUL and may_be_one_shot(target_heard):
-        shot = one_shot(instrument, target_heard, duration_s)
-        if is_one_shot(instrument, score, shot, target, target_heard):
-            score = shot
+        shots = one_shots(instrument, target, target_heard, duration_s)
+        if is_one_shot(instrument, score, shots, target, target_heard):
+            score = shots[0]
+        else:
+            shots = []
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
-    if unplayed and score is not shot:
+    if unplayed and not shots:
         warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
     if not score.notes:
         raise AudioError(
@@ -118,17 +120,20 @@ def match_recording(
         "one_voice": transcript.one_voice,
         "warnings": warnings,
     }
-    if score is shot:
+    if shots:
         warnings.append(ONE_SHOT)
     else:
         warnings += _warnings(transcript, score.notes, target, rate_hz)
     first: Played | None = None
     table: Match | None = None
     if instrument:
-        fit = TimbreMatch(instrument, score, target, target_heard)
-        with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
-            played = fit.play(budget)
-        if timbre == "auto" and score is not shot:
+        fits = []
+        for one in shots or [score]:
+            fit = TimbreMatch(instrument, one, target, target_heard)
+            with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
+                fits.append((fit.play(budget), fit))
+        played, fit = min(fits, key=lambda one: one[0].error)
+        if timbre == "auto" and not shots:
             first = play_at_levels(plant, score, target, target_heard)
         lead = first.error / played.error if first else math.inf
         renders = limited and 0 not in (refine, seconds) and not progress.cancelled

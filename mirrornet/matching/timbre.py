@@ -25,7 +25,7 @@ from ..features import hear_recording
 from ..metrics import spectrogram_error
 from ..models.additive import ENDING_S, AdditiveSound, Timbre
 from ..plants import Plant, load_plant, usual_controls
-from ..plants.timbre import HARMONICS, RELEASE, TIMES_S
+from ..plants.timbre import HARMONICS, RELEASE, TIMES_S, pitch_curve
 from ..score import Score
 from .levels import Played, Sound, Spectrogram, play_at_levels
 from .objective import excerpt
@@ -68,7 +68,7 @@ class Rendered(NamedTuple):
 
 class TimbreFit:
     """The fit of a timbre to a recording, for a score whose notes have their levels and tunes; of
-    its patch only the vibrato stays."""
+    its patch only the vibrato and the bend stay."""
 
     def __init__(self, plant: Plant, score: Score, heard: Spectrogram):
         self.plant, self.score = plant, score
@@ -78,6 +78,8 @@ class TimbreFit:
         notes = score.resolved
         level, tune = (plant.controls.own.of_role(role) for role in ("level", "tune"))
         depth = plant.controls.patch.of_role("vibrato_depth")
+        bends = plant.controls.patch.of_role("bend")
+        bend = score.patch[bends.name] if bends else np.zeros(len(TIMES_S))
         pitches = [
             note.pitch_midi
             + plant.transposition
@@ -95,6 +97,7 @@ class TimbreFit:
             heard.shape[-1],
             self.keys,
             score.patch[depth.name] if depth is not None else 0.0,
+            [pitch_curve(bend, note.glide) for note in notes],
         )
         self.longest_s = max(n.offset_s - n.onset_s for n in notes) - ENDING_S
         octaves = torch.log2(torch.tensor(HARMONICS).float())
@@ -230,11 +233,14 @@ class TimbreMatch:
     def __init__(self, plant: Plant, score: Score, target: Sound, target_heard: Spectrogram):
         self.plant, self.score = plant, score
         self.target, self.target_heard = target, target_heard
-        vibrato = {
+        kept: dict[str, Value] = {
             control.name: score.patch.get(control.name, control.low)
             for control in plant.controls.patch
             if control.role in VIBRATO
         }
+        bend = plant.controls.patch.of_role("bend")
+        if bend is not None:
+            kept[bend.name] = score.patch.get(bend.name, np.zeros(bend.shape))
         rate_hz = plant.sample_rate_hz
         self.whole = len(target) <= WHOLE_S * rate_hz
         notes, heard, duration_s = score.notes, target_heard, len(target) / rate_hz
@@ -242,7 +248,7 @@ class TimbreMatch:
             start_s, end_s, notes = excerpt(notes, duration_s)
             part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
             heard, duration_s = hear_recording(part, rate_hz), len(part) / rate_hz
-        self.fit = TimbreFit(plant, Score(notes, vibrato, duration_s), heard)
+        self.fit = TimbreFit(plant, Score(notes, kept, duration_s), heard)
 
     def play(self, budget: Budget) -> Played:
         """The best answer after the budget's renders, at least one."""

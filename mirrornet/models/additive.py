@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from ..cochlea import CHANNELS, channel_gains, channel_rises
 from ..features import FRAME_S, HEARING_RATE_HZ, HIGHER, RECORDING_CHANNELS, RECORDING_RATE_HZ
-from ..plants.timbre import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S, between
+from ..plants.timbre import BAND_HZ, BANDS_HZ, HARMONICS, TIMES_S, Curve, between
 
 LOWEST_HZ, HIGHEST_HZ = 20.0, 15900.0
 GRID = 480  # frequencies per octave at which gains are computed
@@ -38,6 +38,7 @@ RISE_FRAMES = 48
 RING_S = 1.2  # time after a note's end that is modelled
 ENDING_S = 0.03  # time before a note's end in which it may fade already
 SILENT_POWER = 1e-8
+STEADY: Curve = np.zeros(1), np.zeros(1)  # the curve of a pitch that does not move
 
 
 class Timbre(NamedTuple):
@@ -59,7 +60,8 @@ class Sounding(NamedTuple):
     after_s: Float[Tensor, " frame"]
     held: Bool[Tensor, "frame 1"]
     harmonics: Float[Tensor, "partial harmonic"]
-    gains: Float[Tensor, "partial channel"]
+    gains: Float[Tensor, "#frame partial channel"]
+    """The same in all frames, unless the pitch moves."""
     weights: tuple[float, ...]  # of the registers
 
 
@@ -72,6 +74,7 @@ class AdditiveSound:
         frames: length of the spectrogram.
         keys: the keys at which the low and the high register are alone.
         vibrato_cents: depth of a vibrato of all notes.
+        curves: of each note, beside its pitch; none if all are steady.
     """
 
     def __init__(
@@ -82,18 +85,23 @@ class AdditiveSound:
         frames: int,
         keys: tuple[float, float],
         vibrato_cents: float = 0.0,
+        curves: Sequence[Curve] = (),
     ):
         self.frames = frames
         self.noise_gains = _noise_gains()
         times_s = FRAME_S * torch.arange(1, frames + 1) - LAG_S
         harmonics = _between(torch.arange(1.0, HARMONICS[-1] + 1), HARMONICS)
         self.notes = []
-        for pitch, onset_s, offset_s in zip(pitches, onsets_s, offsets_s, strict=True):
+        moving: Sequence[Curve] = curves or [STEADY] * len(pitches)
+        for pitch, onset_s, offset_s, curve in zip(
+            pitches, onsets_s, offsets_s, moving, strict=True
+        ):
             here = (times_s >= onset_s) & (times_s < offset_s + RING_S)
             at_s = times_s[here]
             pitch_hz = 440 * 2 ** ((pitch - 69) / 12)
             count = min(HARMONICS[-1], int(HIGHEST_HZ / pitch_hz))
-            partials_hz = pitch_hz * torch.arange(1.0, count + 1)
+            moves = np.interp((at_s - onset_s).numpy(), *curve) if np.any(curve[1]) else np.zeros(1)
+            moving_hz = pitch_hz * torch.from_numpy(2 ** (moves[:, None] / 12)).float()
             self.notes.append(
                 Sounding(
                     torch.nonzero(here)[:, 0],
@@ -101,7 +109,7 @@ class AdditiveSound:
                     (at_s - offset_s).clamp(min=0),
                     (at_s < max(offset_s - ENDING_S, 0.5 * (onset_s + offset_s)))[:, None],
                     harmonics[:count],
-                    _power_gains(partials_hz, vibrato_cents),
+                    _power_gains(moving_hz * torch.arange(1.0, count + 1), vibrato_cents),
                     _register_weights(pitch, keys),
                 )
             )
@@ -122,7 +130,9 @@ class AdditiveSound:
             amplitudes = given @ note.harmonics.T
             hiss = hissing.square() @ self.noise_gains
             fall = (2 * (level - note.after_s / timbre.release.exp())).exp()
-            tone = amplitudes.square() @ note.gains
+            powers = amplitudes.square()
+            steady = len(note.gains) == 1
+            tone = powers @ note.gains[0] if steady else (powers[:, None] @ note.gains)[:, 0]
             tones = tones.index_add(0, note.frames, fall[:, None] * tone)
             hisses = hisses.index_add(0, note.frames, fall[:, None] * hiss)
         # Tones rise faster than at the channels' best frequencies, of which few are near.
@@ -171,8 +181,8 @@ def _gains() -> Float[Tensor, "frequency channel=176"]:
 
 
 def _power_gains(
-    partials_hz: Float[Tensor, " partial"], vibrato_cents: float
-) -> Float[Tensor, "partial channel=176"]:
+    partials_hz: Float[Tensor, "frame partial"], vibrato_cents: float
+) -> Float[Tensor, "frame partial channel=176"]:
     """Power gains at frequencies; the mean over a sinusoidal vibrato, if there is one."""
     gains = _gains()
     swing = np.cos(np.pi * (np.arange(5) + 0.5) / 5) if vibrato_cents > 1 else [0.0]
@@ -181,7 +191,7 @@ def _power_gains(
         place = GRID * (torch.log2(partials_hz / LOWEST_HZ) + share * vibrato_cents / 1200)
         place = place.clamp(0, len(gains) - 1.001)
         below = place.long()
-        part = (place - below)[:, None]
+        part = (place - below)[..., None]
         found.append((1 - part) * gains[below] + part * gains[below + 1])
     return torch.stack(found).mean(0)
 

@@ -2,15 +2,19 @@
 
 A control with the role `harmonics` has the amplitudes of harmonics in dB, by register (low notes,
 high notes), time since a note's onset, and harmonic; one with the role `noise` those of noise, by
-time and band, in the same dB. The roles `low_key` and `high_key` are the keys at which a register
-is alone; a linear cross-fade by the key, squared, weights their amplitudes. After a note's end they
-fall exponentially, by a factor of e in the time with the role `release` divided by `RELEASE`.
+time and band, in the same dB; one with the role `bend` how far the pitch lies from the key's, in
+semitones, by time: of a kick or a tom it falls. The roles `low_key` and `high_key` are the keys at
+which a register is alone; a linear cross-fade by the key, squared, weights their amplitudes. After
+a note's end they fall exponentially, by a factor of e in the time with the role `release` divided
+by `RELEASE`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+
+from ..controls import Value
 
 # Times since the onset at which amplitudes are given; between them they change linearly.
 TIMES_S = (
@@ -27,9 +31,22 @@ BAND_HZ = 100.0  # noise is given as its amplitude in bands this wide
 REGISTERS = 2
 RELEASE = 12.0
 
+Curve = tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]
+"""Times in s, and semitones beside a pitch."""
+
 
 def between(
     places: Float[np.ndarray, " place"], knots: Sequence[float]
 ) -> Float[np.ndarray, "place knot"]:
     """Weights of linear interpolation; the end's value beyond the ends."""
     return np.stack([np.interp(places, knots, unit) for unit in np.eye(len(knots))], -1)
+
+
+def pitch_curve(bend: Value, glide: Sequence[tuple[float, float]]) -> Curve:
+    """The pitch of a note from its onset on: the bend of the patch, and the note's own glide."""
+    bend = np.asarray(bend, float)
+    if not glide:
+        return np.array(TIMES_S), bend
+    at_s, semitones = np.array(glide).T
+    times_s = np.union1d(TIMES_S, at_s) if bend.any() else np.union1d(0.0, at_s)
+    return times_s, np.interp(times_s, TIMES_S, bend) + np.interp(times_s, at_s, semitones)

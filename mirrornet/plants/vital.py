@@ -108,7 +108,8 @@ class Vital(NotePlant):
         self._knobs = self._patch.knobs if self._patch else _knobs
         self._set: dict[str, float] = {}
         self._has_tables = self._patch is vital_wavetable
-        self._filled: Float[np.ndarray, " row"] | None = None  # the patch whose tables are loaded
+        # The patch whose tables are loaded, and the preset that has them.
+        self._filled: tuple[Float[np.ndarray, " row"], dict[str, Any]] | None = None
         self._synth = Synth()
         self._synth.set_sample_rate(sample_rate_hz)
         make = self._patch.base_preset if self._patch else _base_preset
@@ -189,6 +190,7 @@ class Vital(NotePlant):
         about = "Keys", NOTE_COMMENTS
         if self._has_tables:
             vital_wavetable.fill(preset, note)
+            vital_wavetable.draw_pitch(preset, note)
             about = vital_wavetable.style(note), TIMBRE_COMMENTS
         elif self._patch:
             about = patch.style(note), PATCH_COMMENTS
@@ -211,10 +213,15 @@ class Vital(NotePlant):
 
     def _load_tables(self, note: Note) -> None:
         rows = self.controls.patch.to_vector(note.controls)
-        if self._filled is None or not np.array_equal(rows, self._filled):
-            self._load(self.preset(note))
+        new = self._filled is None or not np.array_equal(rows, self._filled[0])
+        if self._filled is None or new:
+            self._filled = rows, json.loads(self._base)
+            vital_wavetable.fill(self._filled[1], note)
+        if vital_wavetable.draw_pitch(self._filled[1], note) or new:
+            self._filled[1]["settings"].update(self._knobs(note))
+            self._load(json.dumps(self._filled[1]))
             self._render(60, 1.5, 1.5)  # in the other lane
-            self._filled, self._set = rows, self._knobs(note)
+            self._set = self._knobs(note)
 
     def _load(self, preset: str) -> None:
         if not self._synth.load_json(preset):

@@ -5,6 +5,8 @@ note's onset. A drawn one-shot LFO moves both through their frames. One oscillat
 register and the other the high one; the key lowers the level of the first and raises that of the
 second. A sample of shaped noise, which belongs to no recording, plays beside them.
 
+The pitch follows another one-shot LFO: the patch's bend, and a note's own glide.
+
 A change of the patch needs new tables, so it loads a preset, which takes half a second.
 """
 
@@ -20,9 +22,20 @@ from vita import Synth  # pyright: ignore[reportPrivateImportUsage]
 from ..controls import Control, ControlSpace, Value
 from ..score import Note
 from . import vital_patch as patch
-from .timbre import BAND_HZ, BANDS_HZ, HARMONICS, REGISTERS, TIMES_S, between
+from .timbre import (
+    BAND_HZ,
+    BANDS_HZ,
+    HARMONICS,
+    REGISTERS,
+    TIMES_S,
+    Curve,
+    between,
+    pitch_curve,
+)
 from .vital_48 import SHORT_S, VOICES, play_all_voices
 from .vital_patch import PATCH, VIBRATO, WAVE_SAMPLES, packed
+
+BEND_SEMITONES = 48.0  # the range of Vital's transposition
 
 WAVETABLE = ControlSpace(
     (
@@ -47,6 +60,16 @@ WAVETABLE = ControlSpace(
             scope="patch",
             shape=(len(TIMES_S), len(BANDS_HZ)),
             role="noise",
+        ),
+        Control(
+            "bend",
+            "semitones",
+            -BEND_SEMITONES,
+            BEND_SEMITONES,
+            meaning="pitch beside the key's, by time since the onset",
+            scope="patch",
+            shape=(len(TIMES_S),),
+            role="bend",
         ),
         Control("low_key", "MIDI", 0.0, 116.0, scope="patch", role="low_key"),
         Control("high_key", "MIDI", 12.0, 128.0, scope="patch", role="high_key"),
@@ -84,7 +107,10 @@ MODULATIONS = (
     ("macro_control_3", "osc_2_level", 0.0),
     ("lfo_1", "osc_1_tune", 0.0),
     ("lfo_1", "osc_2_tune", 0.0),
+    ("lfo_3", "osc_1_transpose", 0.0),
+    ("lfo_3", "osc_2_transpose", 0.0),
 )
+MOST_POINTS = 80  # of an LFO; Vital reads 100
 FIXED = {
     "osc_2_on": 1.0,
     "osc_2_phase": 0.0,
@@ -105,6 +131,9 @@ FIXED = {
     "lfo_2_sync_type": 2.0,  # once for each note
     "lfo_2_frequency": -math.log2(TIMES_S[-1]),
     "lfo_2_smooth_mode": 0.0,
+    "lfo_3_sync": 0.0,
+    "lfo_3_sync_type": 2.0,
+    "lfo_3_smooth_mode": 0.0,
     "macro_control_3": 1.0,
 }
 
@@ -121,6 +150,8 @@ def knobs(note: Note) -> dict[str, float]:
     value = note.controls
     low, high = _keys(value)
     vibrato = value["vibrato_depth"] / 100
+    times_s, semitones = _pitch_curve(note)
+    moves = float(np.any(semitones))
     return {
         "macro_control_2": (value["tune"] + 50) / 200,
         "env_1_release": value["release"] ** 0.25,
@@ -130,7 +161,18 @@ def knobs(note: Note) -> dict[str, float]:
         "modulation_10_amount": vibrato,
         "lfo_1_frequency": math.log2(value["vibrato_rate"]),
         "lfo_1_phase": value["vibrato_phase"],
+        "modulation_11_amount": moves,
+        "modulation_12_amount": moves,
+        "lfo_3_frequency": -math.log2(times_s[-1]),
     }
+
+
+def _pitch_curve(note: Note) -> Curve:
+    times_s, semitones = pitch_curve(note.controls["bend"], note.glide)
+    if len(times_s) > MOST_POINTS:
+        fewer_s = np.linspace(0, times_s[-1], MOST_POINTS)
+        times_s, semitones = fewer_s, np.interp(fewer_s, times_s, semitones)
+    return times_s, semitones.clip(-BEND_SEMITONES, BEND_SEMITONES)
 
 
 def _keys(controls: Mapping[str, Value]) -> tuple[float, float]:
@@ -171,14 +213,8 @@ def fill(preset: dict[str, Any], note: Note) -> None:
             "remove_all_dc": False,
             "groups": [{"components": [_component(gain * table)]}],
         }
-    points = [(t / TIMES_S[-1], 1 - n / (len(TIMES_S) - 1)) for n, t in enumerate(TIMES_S)]
-    settings["lfos"][1] = {
-        "name": "Time since onset",
-        "num_points": len(points),
-        "points": [place for point in points for place in point],
-        "powers": [0.0] * len(points),
-        "smooth": False,
-    }
+    ways = 1 - np.arange(len(TIMES_S)) / (len(TIMES_S) - 1)
+    settings["lfos"][1] = _drawn("Time since onset", np.array(TIMES_S), ways)
     peak = max(np.abs(noise).max(), 1e-9)
     settings["sample_level"] = math.sqrt(peak / loudest)
     settings["sample"] = {
@@ -186,6 +222,31 @@ def fill(preset: dict[str, Any], note: Note) -> None:
         "length": len(noise),
         "sample_rate": SAMPLE_RATE_HZ,
         "samples": packed(32767 * noise / peak, "<i2"),
+    }
+
+
+def draw_pitch(preset: dict[str, Any], note: Note) -> bool:
+    """Write the LFO of the pitch, if it moves; return whether this changes it."""
+    times_s, semitones = _pitch_curve(note)
+    if not semitones.any():
+        return False
+    places = 0.5 - 0.5 * semitones / BEND_SEMITONES
+    before, drawn = preset["settings"]["lfos"][2], _drawn("Pitch", times_s, places)
+    preset["settings"]["lfos"][2] = drawn
+    return drawn != before
+
+
+def _drawn(
+    name: str, times_s: Float[np.ndarray, " point"], places: Float[np.ndarray, " point"]
+) -> dict[str, Any]:
+    """An LFO's shape, from time 0 on; places are 0..1, 0 at the top."""
+    points = np.stack([times_s / times_s[-1], places], 1)
+    return {
+        "name": name,
+        "num_points": len(points),
+        "points": points.ravel().tolist(),
+        "powers": [0.0] * len(points),
+        "smooth": False,
     }
 
 

@@ -48,6 +48,7 @@ def random_patch(
     patch: dict[str, Value] = {
         "harmonics": harmonics.clip(QUIET_DB, 0.0),
         "noise": _noise(generator).clip(QUIET_DB, 0.0),
+        "bend": _bend(generator) if struck and chance() < 0.1 else np.zeros(len(TIMES_S)),
         "low_key": low_key,
         "high_key": high_key,
         "release": RELEASE * fade_s,
@@ -113,3 +114,9 @@ def _noise(generator: np.random.Generator) -> Float[np.ndarray, "time band"]:
     breath = uniform(-90, -25) + spectrum() + np.zeros_like(times_s)
     blow = uniform(-80, -15) + spectrum() - uniform(100, 1500) * times_s
     return 10 * np.log10(10 ** (breath / 10) + 10 ** (blow / 10))
+
+
+def _bend(generator: np.random.Generator) -> Float[np.ndarray, " time"]:
+    """A pitch that falls to the key's, as of a drum."""
+    falls_s = np.exp(generator.uniform(np.log(0.01), np.log(0.2)))
+    return generator.uniform(1, 30) * np.exp(-np.array(TIMES_S) / falls_s)

@@ -14,6 +14,7 @@ from jaxtyping import Complex, Float
 from ..features import FRAME_S, RECORDING_RATE_HZ
 from ..plants.prior import PHRASE_S
 from .performance import Performance, Played, pitch_curve
+from .singing import JOINED, SAME, Syllables, articulate, resonances
 
 HOP = round(FRAME_S * RECORDING_RATE_HZ)  # amplitudes are given at this many samples' distance
 FRAMES = round(PHRASE_S / FRAME_S)
@@ -66,6 +67,8 @@ class Voice(NamedTuple):
     """Of a second, equal voice, in semitones; 0: there is none."""
     unsteady_db: float
     """Standard deviation of slow changes of loudness."""
+    flutter_db: float
+    """The same of slow changes of each partial, as of several players or in a room."""
     swing_db: float
     """How much louder a note is where its pitch is a semitone higher, by vibrato or a bend."""
 
@@ -119,10 +122,11 @@ def draw_voice(style: str, generator: np.random.Generator) -> Voice:
         uniform(0, 0.7),
         uniform(0, 0.15),
         uniform(-80, -25) if style != "whistled" else uniform(-45, -12),
-        uniform(-70, -8),
+        uniform(-70, -8) if style != "sung" else uniform(-35, -5),
         (uniform(0, 0.5), uniform(3, 9)) if chance() < 0.15 else (0.0, 5.0),
         log_uniform(0.01, 0.15) if chance() < 0.25 else 0.0,
         uniform(0, 3) if chance() < 0.5 else 0.0,
+        uniform(0, 4) if chance() < 0.3 else 0.0,
         uniform(-8, 8) if chance() < 0.5 else 0.0,
     )
 
@@ -146,8 +150,11 @@ def play(performance: Performance, generator: np.random.Generator) -> Sounded:
     envelope = np.zeros(FRAMES + 1)
     blows = np.zeros(FRAMES + 1)
     times_s = FRAME_S * np.arange(FRAMES + 1)
+    joined = generator.random() < JOINED
     for chain in performance.chains():
-        course = _Course(chain, voice, performance.style == "sung", times_s, generator)
+        sung = performance.style == "sung"
+        syllables = articulate(chain, times_s, joined, generator) if sung else None
+        course = _Course(chain, voice, syllables, times_s, generator)
         sound += course.harmonics(generator)
         for note in chain:
             end_s = min(note.offset_s, note.onset_s + course.audible_s(note))
@@ -184,7 +191,7 @@ class _Course:
         self,
         chain: list[Played],
         voice: Voice,
-        sung: bool,
+        syllables: Syllables | None,
         times_s: Float[np.ndarray, " frame"],
         generator: np.random.Generator,
     ):
@@ -194,11 +201,11 @@ class _Course:
         self.begun_s = np.zeros_like(times_s)  # since the last onset
         self.level_db = np.zeros_like(times_s)
         self.blows = np.zeros_like(times_s)
-        self.formants = _formants(chain, times_s, generator) if sung else None
-        self.loudness = self._loudness(chain, sung, generator)
+        self.syllables = syllables
+        self.loudness = self._loudness(chain, generator)
 
     def _loudness(
-        self, chain: list[Played], sung: bool, generator: np.random.Generator
+        self, chain: list[Played], generator: np.random.Generator
     ) -> Float[np.ndarray, " frame"]:
         """Amplitude of each frame, but for how struck partials fall."""
         voice, times_s = self.voice, self.times_s
@@ -217,14 +224,16 @@ class _Course:
             self.level_db += (note.level_db - self.level_db) * fade
             if number:
                 dip_s, dip_db = uniform(0.01, 0.04), dips_db * uniform(0, 1)
-                if abs(note.pitch - chain[number - 1].pitch) < 0.5:  # or none would be heard
+                repeated = abs(note.pitch - chain[number - 1].pitch) < SAME
+                if repeated and self.syllables is None:  # or none would be heard
                     dip_db = uniform(6, 25)
                 amplitude *= 10 ** (-dip_db / 20 * np.exp(-((since_s / dip_s) ** 2)))
             elif chance() < 0.7:
                 burst_s = uniform(0.005, 0.06)
                 self.blows += np.exp(-np.clip(since_s, 0, None) / burst_s) * (since_s >= -FRAME_S)
-            if sung:
-                self._consonant(amplitude, since_s, number > 0, generator)
+        if self.syllables is not None:
+            amplitude *= 10 ** (self.syllables.gain_db / 20)
+            self.blows += self.syllables.noise
         self.blows *= 10 ** (self.level_db / 20)
         way = np.clip(self.begun_s / max(end_s - start_s, 0.1), 0, 1)
         shape = 0.0 if voice.struck else uniform(-5, 5) * np.sin(np.pi * way)
@@ -239,29 +248,6 @@ class _Course:
         depth, rate_hz = voice.tremolo
         tremble = 1 + depth * np.sin(2 * np.pi * (rate_hz * times_s + chance()))
         return amplitude * tremble * 10 ** ((self.level_db + shape) / 20)
-
-    def _consonant(
-        self,
-        amplitude: Float[np.ndarray, " frame"],
-        since_s: Float[np.ndarray, " frame"],
-        inside: bool,
-        generator: np.random.Generator,
-    ) -> None:
-        """A consonant before the onset: voiced, a dip of the voice, or a burst of noise."""
-        uniform, chance = generator.uniform, generator.random
-        kind = chance()
-        if kind < 0.25:
-            return
-        lasts_s = uniform(0.03, 0.14)
-        before = np.clip(1 + since_s / lasts_s, 0, 1) * (since_s < 0.008)
-        gap = np.clip(np.minimum((since_s + lasts_s) / 0.015, -since_s / 0.015 + 0.5), 0, 1)
-        if kind < 0.55:
-            if inside:
-                amplitude *= 10 ** (-uniform(4, 20) / 20 * gap)
-            return
-        amplitude *= 1 - uniform(0.8, 1.0) * gap
-        swell = before ** uniform(0.2, 3) if chance() < 0.6 else before**12
-        self.blows += uniform(0.3, 3) * swell
 
     def audible_s(self, note: Played) -> float:
         """How long a held note is audible: a struck one falls."""
@@ -281,6 +267,8 @@ class _Course:
         first, last = audible[0], min(audible[-1] + 2, FRAMES)
         frames = slice(first, last + 1)
         level_db = self._partials_db(frames)
+        if voice.flutter_db:
+            level_db += voice.flutter_db * self._flutter(frames, generator)
         level_db -= level_db.max() if level_db.size else 0
         loudness = self.loudness[frames]
         total = np.sqrt((10 ** (level_db / 10) * (loudness > 1e-3)[:, None]).sum(1)).max()
@@ -304,6 +292,15 @@ class _Course:
                 sound[first * HOP : last * HOP] += _samples(amplitudes) * tone
         return sound / np.float32(total or 1)
 
+    def _flutter(
+        self, frames: slice, generator: np.random.Generator
+    ) -> Float[np.ndarray, "frame partial"]:
+        """Slow random changes of each partial, of standard deviation 1."""
+        at_s = self.times_s[frames]
+        knots_s = np.arange(at_s[0], at_s[-1] + 0.5, generator.uniform(0.05, 0.3))
+        values = generator.normal(size=(len(self.voice.ratios), len(knots_s)))
+        return np.stack([np.interp(at_s, knots_s, one) for one in values], axis=1)
+
     def _partials_db(self, frames: slice) -> Float[np.ndarray, "frame partial"]:
         voice = self.voice
         octaves = np.log2(np.maximum(voice.ratios, 0.5))
@@ -312,8 +309,9 @@ class _Course:
         level_db = voice.colour_db - (voice.slope_db - bright) * octaves + 0 * hz
         for peak_hz, width, height_db in voice.bumps:
             level_db += height_db * np.exp(-((np.log2(hz / peak_hz) / width) ** 2))
-        if self.formants is not None:
-            level_db += _resonances(hz, self.formants[frames])
+        if self.syllables is not None:
+            level_db += resonances(hz, self.syllables.formants_hz[frames])
+            level_db += self.syllables.tilt_db[frames, None] * octaves
         begun_s = self.begun_s[frames, None]
         if voice.struck:
             tracking = (hz[:, :1] / 262) ** voice.key_tracking
@@ -322,33 +320,3 @@ class _Course:
         else:
             level_db -= 6 * octaves * np.exp(-begun_s / voice.attack_s)
         return level_db
-
-
-def _formants(
-    chain: list[Played], times_s: Float[np.ndarray, " frame"], generator: np.random.Generator
-) -> Float[np.ndarray, "frame formant"]:
-    """Frequencies in Hz of four formants: each note has a vowel."""
-    uniform = generator.uniform
-    size = uniform(0.85, 1.3)
-    moving = np.zeros((len(times_s), 4))
-    for note in chain:
-        vowels = [(note.onset_s, uniform(0.008, 0.03))]
-        if generator.random() < 0.4:  # a diphthong, or a joint of a voice that is put together
-            vowels.append((note.onset_s + uniform(0.08, 0.8), uniform(0.003, 0.08)))
-        for at_s, moves_s in vowels:
-            vowel_hz = size * uniform((250, 700, 2200, 3200), (850, 2400, 3000, 3900))
-            vowel_hz[1] = max(vowel_hz[1], vowel_hz[0] + 250)
-            away = np.clip(-(times_s - at_s) / moves_s, -50, 50)
-            way = 1 / (1 + np.exp(away))[:, None] if moving.any() else 1.0
-            moving = moving + (vowel_hz - moving) * way
-    return moving
-
-
-def _resonances(
-    hz: Float[np.ndarray, "frame partial"], formants: Float[np.ndarray, "frame formant"]
-) -> Float[np.ndarray, "frame partial"]:
-    """The gain of parallel formants in dB; each has a bandwidth of 60 Hz and 6 % more."""
-    gain = np.full_like(hz, 0.03)
-    for formant_hz in formants.T[:, :, None]:
-        gain += 1 / (1 + ((hz - formant_hz) / (60 + 0.06 * formant_hz)) ** 2)
-    return 20 * np.log10(gain)

@@ -93,13 +93,13 @@ def through_codec(sound: Sound, sample_rate_hz: int, codec: int, quality: float)
 
 
 def random_conditions(sound: Sound, sample_rate_hz: int, generator: np.random.Generator) -> Sound:
-    """Record a sound under random conditions; a quarter of the sounds stays clean."""
+    """Record a sound under random conditions; a fifth of the sounds stays clean."""
     uniform, chance = generator.uniform, generator.random
-    if chance() < 0.25:
+    if chance() < 0.2:
         return sound
-    if chance() < 0.5:
+    if chance() < 0.6:
         decay_s = float(np.exp(uniform(np.log(0.15), np.log(2.0))))
-        sound = in_room(sound, sample_rate_hz, decay_s, uniform(-3, 15), generator)
+        sound = in_room(sound, sample_rate_hz, decay_s, uniform(-6, 15), generator)
     if chance() < 0.15:
         peak = np.abs(sound).max() or 1.0
         gain = 10 ** (uniform(0, 18) / 20)

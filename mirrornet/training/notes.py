@@ -36,8 +36,8 @@ from .trainer import STEP_SEEDS, Losses, Run, fit, train
 class NoteRecipe:
     """Training of the note finder. Each step uses `batch` random phrases; half are augmented."""
 
-    phrases: int = 11520
-    epochs: float = 10.0
+    phrases: int = 12800
+    epochs: float = 11.0
     batch: int = 32
     lr: float = 1.5e-3  # at its peak; see `one_cycle`
     weight_decay: float = 1e-4

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ..plants.prior import PHRASE_S
 
 Style = Literal["struck", "blown", "sung", "whistled"]
-STYLES: dict[Style, float] = {"struck": 0.35, "blown": 0.35, "sung": 0.22, "whistled": 0.08}
+STYLES: dict[Style, float] = {"struck": 0.33, "blown": 0.33, "sung": 0.26, "whistled": 0.08}
 RANGES: dict[Style, tuple[int, int]] = {
     "struck": (23, 108),
     "blown": (28, 100),
@@ -41,6 +41,8 @@ class Played:
     """How long the pitch takes to come from the note before or, of a note with an attack, from
     `from_semitones` away."""
     from_semitones: float = 0.0
+    early: float = 0.0
+    """The share of a slurred note's glide that comes before its onset."""
     bend: tuple[float, float] = (0.0, 0.0)
     """A slow bend: by how many semitones, and from which share of the note on."""
     vibrato: tuple[float, float, float] = (0.0, 5.5, 0.2)
@@ -74,8 +76,12 @@ def draw_performance(generator: np.random.Generator) -> Performance:
     reach = uniform(2, 12) if style != "sung" else uniform(1.5, 6)
     beat_s = np.exp(uniform(np.log(0.11), np.log(0.9)))
     held = generator.choice([uniform(0.25, 0.6), uniform(0.7, 0.97), 1.0])
+    if style == "sung" and chance() < 0.5:
+        held = 1.0
     ringing = style == "struck" and chance() < 0.5
-    slurs = 0.0 if style == "struck" and chance() < 0.9 else chance() ** 1.5
+    slurs = chance() ** (0.5 if style == "sung" else 1.5)
+    if style == "struck" and chance() < 0.9:
+        slurs = 0.0
     again, rests = uniform(0, 0.35), uniform(0, 0.3)
     graces = 0.3 * chance() if chance() < 0.4 else 0.0
     trills = 0.3 * chance() if chance() < 0.2 else 0.0
@@ -148,6 +154,8 @@ def _manner(style: Style, generator: np.random.Generator):
     def manner(length_s: float, slurred: bool, ornament: bool) -> dict:
         found: dict = {"glide_s": uniform(0.04, 0.16) if smooth else uniform(0, 0.03)}
         found["glide_s"] = min(found["glide_s"], 0.6 * length_s)
+        if slurred and style == "sung":
+            found["early"] = uniform(0, 1)
         if not slurred and not ornament and chance() < scoops:
             found["from_semitones"] = float(generator.normal(-1.0, 1.5))
         if length_s > 0.15 and chance() < bends:
@@ -170,10 +178,11 @@ def pitch_curve(
     before = chain[0].pitch + chain[0].from_semitones
     for number, note in enumerate(chain):
         until_s = chain[number + 1].onset_s if number + 1 < len(chain) else end_s
-        own = (times_s >= note.onset_s) & (times_s < until_s + 1 / CURVE_HZ)
+        early_s = note.early * note.glide_s
+        own = (times_s >= note.onset_s - early_s) & (times_s < until_s + 1 / CURVE_HZ)
         since_s = times_s[own] - note.onset_s
         length_s = max(note.offset_s - note.onset_s, 0.01)
-        way = np.clip(since_s / max(note.glide_s, 1e-3), 0, 1)
+        way = np.clip((since_s + early_s) / max(note.glide_s, 1e-3), 0, 1)
         depth, rate_hz, grows_s = note.vibrato
         swing = depth * np.clip(since_s / grows_s, 0, 1)
         phase = generator.random()

@@ -134,10 +134,20 @@ def test_silent(path, sound):
     refused(path, "is silent: below 4000 Hz.*give a louder sound")
 
 
-@pytest.mark.parametrize("samples", [1, 2, 1599])
+@pytest.mark.parametrize("samples", [1, 2, 159])
 def test_too_short(path, samples):
     soundfile.write(path, SOUND[:samples], RATE_HZ)
-    refused(path, f"holds only {samples} samples at 16000 Hz, less than 0.1 s")
+    refused(path, f"holds only {samples} samples at 16000 Hz, less than 0.01 s")
+
+
+@pytest.mark.parametrize("samples", [160, 300, 1000])
+def test_short_sounds_are_followed_by_silence(path, samples):
+    click = 0.5 * np.hanning(samples) * np.sin(0.5 * np.arange(samples))
+    soundfile.write(path, click, RATE_HZ, subtype="FLOAT")
+    audio = load_audio(path, RATE_HZ)
+    assert len(audio) == 0.1 * RATE_HZ
+    np.testing.assert_allclose(audio[:samples], click, atol=1e-4)
+    assert not audio[samples:].any()
 
 
 @pytest.mark.parametrize("rate_hz", [1, 4000, 7999, 192001, 384000, 2**31 - 1])

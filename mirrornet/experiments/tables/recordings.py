@@ -166,3 +166,25 @@ def timbre_table(bench: dict[str, Any]) -> Rows:
         means(f"mean, {score}", SCORES[score], scored)
     means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}" if "cpu_s" in score else "", scored)
     return rows
+
+
+def one_shots_table(bench: dict[str, Any]) -> Rows:
+    """Table of sounds that a single note plays: a row for each kind with each answer's mean match
+    error; below, the means over all sounds, also of the field's metrics."""
+    rows = bench["rows"]
+    answers = list(rows[0]["scores"])
+    table = [["", "sounds", *answers]]
+
+    def means(name: str, show: Callable[[dict[str, Any]], str], some: list[dict]) -> None:
+        found = [[row["scores"][answer] for row in some] for answer in answers]
+        cells = (show({k: sum(f[k] for f in own) / len(own) for k in own[0]}) for own in found)
+        table.append([name, str(len(some)), *cells])
+
+    for kind in _kinds(rows):
+        means(
+            f"{kind}, error (%)", SCORES[MATCH_ERROR], [row for row in rows if row["kind"] == kind]
+        )
+    for score in (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine"):
+        means(f"mean, {score}", SCORES[score], rows)
+    means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}", rows)
+    return table
