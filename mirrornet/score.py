@@ -72,8 +72,8 @@ class Note:
     """The probability, 0..1, that this note was played, if it was read from a recording."""
     glide: tuple[tuple[float, float], ...] = ()
     """Points of a glide or bend that was heard: time since the onset in s, and semitones beside the
-    note's pitch and tune; the pitch moves linearly from one to the next. Plants play none; MIDI
-    files bend the wheel."""
+    note's pitch and tune; the pitch moves linearly from one to the next. Plants that have the role
+    `bend` play it; MIDI files bend the wheel."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from standard_midi import END_OF_TRACK, TEMPO, TIME_SIGNATURE, TRACK_NAME, Event, read
 
-from mirrornet.export.midi import CONTROLLERS, controllers, midi
+from mirrornet.export.midi import CONTROLLERS, controllers, midi, mpe
 from mirrornet.matching.match import Match
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note, as_score
@@ -114,3 +114,40 @@ def test_a_glide_moves_the_wheel_and_ends_with_its_note(match: Match, patched: V
     assert wheel[2] == (onset + 192, pytest.approx(-4096, abs=1))
     assert wheel[3] == (onset + 384, 0)
     assert len(wheel) == 4
+
+
+def test_glides_are_whole_in_mpe(match: Match, patched: Vital):
+    """Each note has a channel of its own, whose wheel reaches four octaves."""
+    straight = matched(match, patched, *[{}] * 17)
+    assert mpe(straight) is None
+    glide = ((0.008, -7.0), (0.25, 0.0), (0.4, 0.0))
+    first, *others = straight.score.notes
+    sliding = dataclasses.replace(first, glide=glide)
+    score = dataclasses.replace(straight.score, notes=[sliding, *others])
+    data = mpe(dataclasses.replace(straight, score=score))
+    assert data is not None
+    _, (_, track) = read(data)
+    zone = [tuple(e.data) for e in track if e.status == 0xB0]
+    assert zone[:3] == [(101, 0), (100, 6), (6, 15)]  # 15 channels for notes
+    for channel in range(1, 16):
+        reach = [tuple(e.data) for e in track if e.status == 0xB0 + channel]
+        assert reach[:3] == [(101, 0), (100, 0), (6, 48)]
+    starts = [(e.status & 15, e.tick) for e in track if e.status & 0xF0 == 0x90]
+    assert [channel for channel, _ in starts] == [*range(1, 16), 1, 2]
+    wheel = [(tick, data[0] + 128 * data[1] - 8192) for tick, data in changes(track, 0xE1)]
+    assert wheel[0] == (0, pytest.approx(-7 / 48 * 8191, abs=1))
+    assert (round(0.25 * TICKS_PER_S), 0) in wheel
+    assert (starts[15][1], 0) in wheel  # in tune again when its next note starts
+
+
+def test_the_wheel_plays_glides_of_two_semitones_at_most(match: Match, patched: Vital):
+    straight = matched(match, patched, {}, {})
+    first, second = straight.score.notes
+    sliding = dataclasses.replace(first, glide=((0.008, -7.0), (0.25, 1.0)))
+    score = dataclasses.replace(straight.score, notes=[sliding, second])
+    gliding = dataclasses.replace(straight, score=score)
+    _, (_, track) = read(midi(gliding, [("melody", gliding.notes)], True))
+    wheel = [data[0] + 128 * data[1] - 8192 for _, data in changes(track, 0xE0)]
+    assert min(wheel) == -8191
+    assert pytest.approx(8191 / 2, abs=1) in wheel
+    assert wheel[-1] == 0

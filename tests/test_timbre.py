@@ -130,7 +130,7 @@ def pure_tone(plant: Plant, bend: Sequence[float] = ()) -> dict[str, Value]:
 def frequency_hz(audio: np.ndarray, at_s: float) -> float:
     """Of a sinusoid, about a time."""
     part = audio[round((at_s - 0.05) * RATE_HZ) : round((at_s + 0.05) * RATE_HZ)]
-    phase = np.unwrap(np.angle(hilbert(part)))
+    phase = np.unwrap(np.angle(np.asarray(hilbert(part))))
     inner = slice(len(part) // 4, -len(part) // 4)
     return float(np.diff(phase[inner]).mean() * RATE_HZ / (2 * np.pi))
 
@@ -152,7 +152,7 @@ def test_a_glide_is_played_and_the_next_note_stays():
 def test_a_bend_of_the_patch_is_played_by_all_notes_and_is_in_the_preset():
     plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
     bend = np.interp(TIMES_S, (0.0, 0.4, 0.8), (12.0, 12.0, 0.0))
-    controls = pure_tone(plant, bend)
+    controls = pure_tone(plant, bend.tolist())
     audio = plant.render(Score([Note(48, 0.0, 1.0, controls), Note(60, 1.2, 2.2, controls)], {}))
     for start_s, key in ((0.0, 48), (1.2, 60)):
         for at_s in (0.2, 0.6, 0.95):
@@ -172,7 +172,7 @@ def test_additive_sound_follows_a_moving_pitch():
     curve = np.array([0.0, 0.3, 0.7, 1.0]), np.array([0.0, 0.0, 7.0, 7.0])
     at_hz = 262 * 2 ** (np.interp(times_s, *curve) / 12)
     phase = 2 * np.pi * np.cumsum(at_hz) / RATE_HZ
-    tone = sum(np.sin(h * phase) / h for h in range(1, 21))
+    tone = np.sum([np.sin(h * phase) / h for h in range(1, 21)], axis=0)
     heard = hear_wide(tone.astype(np.float32), RATE_HZ)[:, 10:115]
     falling = -np.log(np.array(HARMONICS, float))
     table = torch.from_numpy(np.where(np.array(HARMONICS) <= 20, falling, SILENT)).float()

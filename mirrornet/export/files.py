@@ -22,7 +22,7 @@ from ..score import note_name
 from ..storage import write_atomically
 from . import report
 from .answer import Answer
-from .midi import controllers, midi
+from .midi import MPE_FILE, controllers, midi, mpe
 from .spreadsheet import csv_text
 
 HIGHEST_PEAK = 0.99  # 1 is full scale
@@ -55,7 +55,8 @@ def save_match(match: Answer, folder: str | Path) -> list[Path]:
     - `report.html`: a page with the plot and, unless they are long, the sounds.
     - `target.wav`, `match.wav`: at the same level, see `level_matched`.
     - `controls.json`, `controls.csv`: notes and controls in physical units.
-    - `melody.mid`: the notes, at the tempo of the match, else at 120 bpm.
+    - `melody.mid`: the notes, at the tempo of the match, else at 120 bpm; `melody-mpe.mid`, if
+      notes glide: each on a channel of its own.
     - files for the plant's synthesizer (`Plant.artifacts`), such as a preset; if there is one per
       note, also `presets/one-track-per-note.mid`, a MIDI file with a track for each note.
     - `compare.png`: the plot. `timbre.png`: the tables of a patch that has a timbre.
@@ -214,6 +215,7 @@ def _write_files(match: Answer, folder: Path, about: Path) -> None:
     write("controls.csv", lambda: controls_csv(match).encode())
     notes = match.notes
     write("melody.mid", lambda: midi(match, [("melody", notes)], True))
+    write(MPE_FILE, lambda: mpe(match))
     artifacts = [one for one in _artifacts(match, faults) if write(one.path, one.make) is not None]
     if tracks := [(Path(o.path).stem, [notes[o.note]]) for o in artifacts if o.note is not None]:
         write("presets/one-track-per-note.mid", lambda: midi(match, tracks))

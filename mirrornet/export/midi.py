@@ -21,9 +21,10 @@ from .answer import Answer
 CONTROLLERS = (*range(20, 32), *range(103, 106), *range(107, 120))
 LEAD_S = 0.04  # how long before a note its controllers change, as synthesizers smooth them
 BEND_SEMITONES = 2  # the default range of a pitch wheel
-# Set registered parameter 0, the wheel's range, in semitones and cents; then select no parameter,
-# so that a stray data entry changes nothing (MIDI 1.0, RP-018).
-ANNOUNCED_BEND = ((101, 0), (100, 0), (6, BEND_SEMITONES), (38, 0), (101, 127), (100, 127))
+MPE_FILE = "melody-mpe.mid"
+# MPE: the parameter that gives the number of channels for notes, these channels (the first is for
+# what concerns all notes), and the usual range of their wheels.
+MPE_CHANNELS, MEMBERS, MPE_SEMITONES = 6, range(1, 16), 48
 # Order of events at the same tick: a note ends before the same one starts again.
 NOTE_OFF, CHANGE, NOTE_ON, END = range(4)
 Event = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, order within it, message
@@ -195,26 +196,81 @@ def _wheel(
     before and after them."""
     if not notes:
         return []
-    per_semitone = 8191 / BEND_SEMITONES
     moves = [(0, 0)]
     ends = [*(start for start, _ in spans[1:]), last]
     for place, note, (start, _), end in zip(places, notes, spans, ends, strict=True):
-        begun = round(place + per_semitone * note.glide[0][1]) if note.glide else place
-        moves.append((start, begun))
-        for since_s, semitones in note.glide:
-            tick = start + grid.tick(note.onset_s + since_s) - grid.tick(note.onset_s)
-            if start < tick < end:
-                moves.append((tick, round(place + per_semitone * semitones)))
+        moves += _bends(note, place, BEND_SEMITONES, start, end, grid)
     moves.append((last, 0))
     if not any(place for _, place in moves):
         return []
-    messages = [(0, mido.Message("control_change", control=c, value=v)) for c, v in ANNOUNCED_BEND]
+    messages = [
+        (0, mido.Message("control_change", control=c, value=v))
+        for c, v in _registered(0, BEND_SEMITONES)
+    ]
     wheel = None
     for tick, place in moves:
-        if (place := min(max(place, -8191), 8191)) != wheel:
+        if place != wheel:
             messages.append((tick, mido.Message("pitchwheel", pitch=place)))
         wheel = place
     return [(tick, CHANGE, message) for tick, message in messages]
+
+
+def _bends(
+    note: Note, place: int, semitones: int, start: int, end: int, grid: Grid
+) -> list[tuple[int, int]]:
+    """Ticks and values of the wheel, whose range is so many semitones: `place` at the start of a
+    note, and its glide until the tick `end`."""
+    reach = 8191 / semitones
+    moves = [(start, place + reach * note.glide[0][1] if note.glide else place)]
+    for since_s, beside in note.glide:
+        tick = start + grid.tick(note.onset_s + since_s) - grid.tick(note.onset_s)
+        if start < tick < end:
+            moves.append((tick, place + reach * beside))
+    return [(tick, min(max(round(value), -8191), 8191)) for tick, value in moves]
+
+
+def _registered(parameter: int, value: int) -> list[tuple[int, int]]:
+    """Controllers, and their values, that set a registered parameter; then none is selected, so
+    that a stray data entry changes nothing (MIDI 1.0, RP-018)."""
+    return [(101, 0), (100, parameter), (6, value), (38, 0), (101, 127), (100, 127)]
+
+
+def mpe(match: Answer) -> bytes | None:
+    """Encode the notes for MIDI polyphonic expression (MPE 1.0): each has a channel to itself, in
+    turn, whose wheel plays its whole glide. None if no note glides."""
+    notes = match.notes
+    if not any(note.glide for note in notes):
+        return None
+    grid = Grid(match.tempo)
+    spans = _spans(match, notes, grid)
+    last = max([grid.tick(len(match.target) / match.sample_rate_hz), *(end for _, end in spans)])
+    events: list[Event] = []
+
+    def control(channel: int, settings: Sequence[tuple[int, int]]) -> None:
+        for number, value in settings:
+            message = mido.Message("control_change", channel=channel, control=number, value=value)
+            events.append((0, CHANGE, message))
+
+    control(0, _registered(MPE_CHANNELS, len(MEMBERS)))
+    for channel in MEMBERS:
+        control(channel, _registered(0, MPE_SEMITONES))
+    for number, (note, place, (start, end)) in enumerate(
+        zip(notes, bends(match, notes), spans, strict=True)
+    ):
+        channel = MEMBERS[number % len(MEMBERS)]
+        place = round(place * BEND_SEMITONES / MPE_SEMITONES)
+        for tick, value in _bends(note, place, MPE_SEMITONES, start, end, grid):
+            message = mido.Message("pitchwheel", channel=channel, pitch=value)
+            events.append((tick, CHANGE, message))
+        key, level = int(note.pitch_midi), velocity(match, note)
+        on = mido.Message("note_on", channel=channel, note=key, velocity=level)
+        off = mido.Message("note_off", channel=channel, note=key)
+        events += [(start, NOTE_ON, on), (end, NOTE_OFF, off)]
+    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
+    file.tracks += [_track("MirrorNet", grid.heads(), last), _track("melody", events, last)]
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
 
 
 def _knobs(

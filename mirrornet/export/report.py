@@ -22,7 +22,7 @@ from ..plants.base import Artifact
 from ..score import note_name
 from ..tempo import Tempo
 from .answer import Answer
-from .midi import CONTROLLERS, without_controllers
+from .midi import CONTROLLERS, MPE_FILE, without_controllers
 
 # Largest `spectrogram_error` (share of the target's variance) of each grade of closeness.
 CLOSENESS = (
@@ -162,7 +162,7 @@ def render_report(
             for name, value in match.distances.items()
         ),
         preset_steps=match.plant.guide(match.score) if artifacts else "",
-        preset_files=_files(artifacts),
+        preset_files=_files(match, artifacts),
         warnings="".join(
             f'<p class="card">{escape(text)}</p>'
             for text in (*match.warnings, *_beyond_midi(match), *faults)
@@ -193,9 +193,12 @@ def _beyond_midi(match: Answer) -> list[str]:
     ]
 
 
-def _files(artifacts: Sequence[Artifact]) -> str:
-    """Entries for the plant's files: one for all notes by name, those of single notes by folder."""
-    entries = {
+def _files(match: Answer, artifacts: Sequence[Artifact]) -> str:
+    """Entries for the MIDI file of glides, and the plant's files: one for all notes by name, those
+    of single notes by folder."""
+    glides = any(note.glide for note in match.notes)
+    entries = {MPE_FILE: "the same, with whole glides, for MPE instruments"} if glides else {}
+    entries |= {
         one.path if one.note is None else f"{Path(one.path).parent}/": one.what for one in artifacts
     }
     return "".join(_entry(place, what) for place, what in entries.items())

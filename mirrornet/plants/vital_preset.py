@@ -54,7 +54,7 @@ def artifacts(score: Score, preset: Callable[[Note], str]) -> list[Artifact]:
     notes = score.resolved
     if score.one_patch:
         tuned = {**notes[0].controls, "tune": score.common("tune")}
-        shared = replace(notes[0], controls=tuned)
+        shared = replace(notes[0], controls=tuned, glide=())
         what = "the patch that plays them: a preset to load into the synthesizer"
         return [Artifact(PATCH_FILE, lambda: preset(shared).encode(), what)]
     digits = len(str(len(notes)))

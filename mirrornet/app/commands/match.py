@@ -50,6 +50,7 @@ WHAT_FILES_ARE = {
     "match.wav": "the plant playing what was found, as loud as your sound",
     "target.wav": "your sound, as it was heard",
     "melody.mid": "the notes, as MIDI",
+    "melody-mpe.mid": "the same with whole glides, for instruments with MPE",
     "controls.json": "notes and knobs in physical units; `mirrornet render` plays it",
     "controls.csv": "the same as a table",
     "compare.png": "the picture",
@@ -315,7 +316,7 @@ def _say_files(found: "Match", folder: Path) -> None:
     whats = {**{name: WHAT_FILES_ARE[name] for name in names[:4]}, **presets, **WHAT_FILES_ARE}
     for name, what in whats.items():
         if (folder / name).exists():
-            say(f"  {name:13}  {what}")
+            say(f"  {name:14}  {what}")
 
 
 def _is_free(folder: Path) -> bool:
