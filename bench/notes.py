@@ -2,8 +2,9 @@
 
 General MIDI instruments, phrases of real instruments sequenced from single notes, the same in rooms
 and through telephones, and voices. Nothing was tuned on these. Real instruments need
-`python bench/fetch_samples.py`, other readers `mirrornet/experiments/note_peers.py`, the voice of
-Festival Debian's packages festival and festvox-kallpc16k.
+`python bench/fetch_samples.py`, other readers `mirrornet/experiments/note_peers.py`, the second
+sound font Debian's package fluidr3mono-gm-soundfont, the voice of Festival its packages festival
+and festvox-kallpc16k.
 
     python bench/notes.py        # writes results/notes-seed-0.json; 10 minutes on one core
 """
@@ -22,6 +23,7 @@ from mirrornet.app.console import print_table
 from mirrornet.experiments.festival import festival_phrases, has_festival
 from mirrornet.experiments.material import (
     INSTRUMENTS,
+    OTHER_FONT,
     RATE_HZ,
     Recording,
     Sound,
@@ -73,6 +75,11 @@ def instruments() -> Iterator[Recording]:
         yield from islice(instrument_phrases(program, SEED), PHRASES)
 
 
+def another_font() -> Iterator[Recording]:
+    for program in INSTRUMENTS:
+        yield from islice(instrument_phrases(program, SEED + 1, OTHER_FONT), PHRASES // 2)
+
+
 def players(graces: bool) -> Iterator[Recording]:
     for name, manner in installed_players().items():
         yield from play_samples(FOLDER / name, PHRASES, graces, manner)
@@ -95,6 +102,8 @@ def changed(change: Change) -> Iterator[Recording]:
 def materials() -> dict[str, Callable[[], Iterator[Recording]]]:
     """Recordings with known notes, by kind."""
     found = {"General MIDI instruments": instruments}
+    if OTHER_FONT.is_file():
+        found["the same, another sound font"] = another_font
     if installed_players():
         found["real instruments"] = lambda: players(False)
         found["real instruments, grace notes"] = lambda: players(True)

@@ -1,13 +1,16 @@
 """Knobs against wavetables: how close a match comes to instruments on which nothing was tuned.
 
 Vital plays the notes that are read, with its 16 knobs or with wavetables and noise made for the
-sound. The same phrases for all answers, and for *constant knobs*: all in the middle.
+sound. The same phrases for all answers, and for *constant knobs*: all in the middle. General MIDI
+instruments; twelve phrases of another sound font, if Debian's package fluidr3mono-gm-soundfont is
+installed; and a phrase of each real instrument, after `python bench/fetch_samples.py`.
 
-    python bench/timbre.py        # writes results/timbre-seed-0.json; 15 minutes on one core
+    python bench/timbre.py        # writes results/timbre-seed-0.json; 40 minutes on one core
 """
 
 import json
 import time
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +19,14 @@ import numpy as np
 from mirrornet import match
 from mirrornet.app.console import print_table
 from mirrornet.errors import AudioError
-from mirrornet.experiments.material import INSTRUMENTS, RATE_HZ, instrument_phrases
+from mirrornet.experiments.material import (
+    INSTRUMENTS,
+    OTHER_FONT,
+    RATE_HZ,
+    Recording,
+    instrument_phrases,
+)
+from mirrornet.experiments.samples import FOLDER, installed_players, play_samples
 from mirrornet.experiments.tables.recordings import timbre_table
 from mirrornet.export.files import level_matched
 from mirrornet.export.match import Match
@@ -27,6 +37,8 @@ from mirrornet.storage import write_atomically
 
 SEED, PHRASES = 0, 2
 RESULT = Path(__file__).parent.parent / "results" / f"timbre-seed-{SEED}.json"
+GENERAL_MIDI = "General MIDI"
+OF_OTHER_FONT = (0, 24, 40, 56, 68, 73)  # programs
 ANSWERS = {
     "knobs, at once": {"timbre": "knobs"},
     "knobs, 10 renders": {"timbre": "knobs", "refine": 10},
@@ -35,18 +47,39 @@ ANSWERS = {
 }
 
 
+def materials() -> dict[str, dict[str, Iterable[Recording]]]:
+    """Recordings of each instrument, by kind."""
+    found: dict[str, dict[str, Iterable[Recording]]] = {
+        GENERAL_MIDI: {
+            f"{name} ({program})": islice(instrument_phrases(program, SEED), PHRASES)
+            for program, name in INSTRUMENTS.items()
+        }
+    }
+    if OTHER_FONT.is_file():
+        found["another sound font"] = {
+            INSTRUMENTS[program]: islice(instrument_phrases(program, SEED, OTHER_FONT), PHRASES)
+            for program in OF_OTHER_FONT
+        }
+    if players := installed_players():
+        found["real instruments"] = {
+            name: play_samples(FOLDER / name, 1, False, manner) for name, manner in players.items()
+        }
+    return found
+
+
 def main() -> None:
     rows = []
     match((next(iter(instrument_phrases(0, SEED + 1))).sound, RATE_HZ), timbre="auto")  # load all
-    for program, name in INSTRUMENTS.items():
-        for number, recording in enumerate(islice(instrument_phrases(program, SEED), PHRASES)):
-            try:
-                scores = answers(recording.sound)
-            except AudioError:  # no notes are heard
-                scores = {}
-            rows.append({"source": f"{name} ({program})", "phrase": number, "scores": scores})
-            errors = {key: round(100 * s["spectrogram_error"], 1) for key, s in scores.items()}
-            print(f"{name}, phrase {number + 1}: {errors}", flush=True)
+    for kind, sources in materials().items():
+        for source, recordings in sources.items():
+            for number, recording in enumerate(recordings):
+                try:
+                    scores = answers(recording.sound)
+                except AudioError:  # no notes are heard
+                    scores = {}
+                rows.append({"kind": kind, "source": source, "phrase": number, "scores": scores})
+                errors = {key: round(100 * s["spectrogram_error"], 1) for key, s in scores.items()}
+                print(f"{kind}, {source}, phrase {number + 1}: {errors}", flush=True)
     result = {"seed": SEED, "phrases": PHRASES, "rows": rows, **provenance()}
     write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     print_table(timbre_table(result))

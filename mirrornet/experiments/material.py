@@ -53,6 +53,8 @@ TUNED_ON = {
     81: "saw lead",
     105: "banjo",
 }
+# From Debian's package fluidr3mono-gm-soundfont (MIT): other samples of the same instruments.
+OTHER_FONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")
 # From Debian's package sonic-pi-samples (all CC0, from freesound.org): the samples of one pitched
 # voice, with the pitch class that the file's name states, if any.
 SAMPLES = Path("/usr/share/sonic-pi/samples")
@@ -154,9 +156,11 @@ def plain_phrases(seed: int) -> Iterator[Recording]:
         yield Recording(plant.render(Score(notes, {}, SOUND_S)), notes)
 
 
-def instrument_phrases(program: int, seed: int) -> Iterator[Recording]:
+def instrument_phrases(
+    program: int, seed: int, sound_font: Path | None = None
+) -> Iterator[Recording]:
     """Generate phrases, MIDI 50 to 84, of a General MIDI program (0 to 127)."""
-    plant = SoundFont(program=program, sample_rate_hz=RATE_HZ)
+    plant = SoundFont(program=program, sample_rate_hz=RATE_HZ, sound_font=sound_font)
     for number in range(PHRASES):
         notes = tune(np.random.default_rng((seed, program, number, STREAM)), 50, 84, 0.15)
         yield Recording(plant.render(Score(notes, {}, SOUND_S)), notes)

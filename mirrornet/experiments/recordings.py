@@ -1,8 +1,8 @@
 """The benchmark on recordings: transcription and match, on sounds that nothing was tuned on.
 
-Notes: the transcribed notes are compared with the played ones by mir_eval's measures. Sound: the
-patch that MirrorNet finds is compared with those of nearest-neighbour search in the babble and of
-CMA-ES, all in the same time.
+Notes: the transcribed notes are compared with the played ones by mir_eval's measures. Sound: what
+MirrorNet finds, with a wavetable or with knobs, is compared with nearest-neighbour search in the
+babble, with CMA-ES, all in the same time, and with a wavetable that is cut from the recording.
 """
 
 import json
@@ -25,9 +25,10 @@ from ..export.files import level_matched
 from ..features import RECORDING_RATE_HZ, hear_recording
 from ..matching.levels import play_at_levels
 from ..matching.objective import Heard, RecordingObjective
-from ..matching.recordings import plant_score, read
+from ..matching.recordings import TIMBRE_RENDERS, plant_score, read
 from ..matching.refine import refine_recording
 from ..matching.surrogate import PatchSurrogate
+from ..matching.timbre import TimbreMatch, timbre_plant
 from ..metrics import field_metrics
 from ..models.checkpoints import fingerprint, provenance
 from ..models.mirrornet import MirrorNet
@@ -38,16 +39,19 @@ from ..score import Score
 from ..storage import check_place, write_atomically
 from ..training.dataset import Phrases, babble_phrases
 from ..training.trainer import Run
+from .baselines.cut_wavetable import cut_wavetable
 from .baselines.patches import NearestPatches, cma_es, look_of, looks_of, search_patch
 from .baselines.search import bench_module
 from .material import BABBLED, PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
 
-MATCHED = 2  # recordings per source whose sound is matched; real recordings are all matched
+KNOBS = "ours, knobs"
+MATCHED = 4  # recordings per source whose sound is matched; real recordings are all matched
 SHOWN = 6  # real recordings on the page; of each other source, one is shown
 SHOWN_RATE_HZ = 22050
 TIME_S = 5.0  # CPU time per method and sound, after transcription
 BABBLE = 1000  # phrases for nearest-neighbour search
+RESAMPLED = 2000  # times, for intervals
 
 
 def run_recordings(
@@ -106,7 +110,7 @@ def run_recordings(
             rows.append(json.loads(file.read_bytes()))
             stage.at(len(rows))
     result = {"seed": seed, "tuned_on": list(TUNED_ON.values()), **about}
-    result |= {"rows": rows, **provenance()}
+    result |= {"rows": rows, "ours_less": differences(rows, seed), **provenance()}
     path = results / f"{name}.json"
     results.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write_text(json.dumps(result, indent=1) + "\n"))
@@ -133,6 +137,7 @@ def row_of(source: Source, matchers: "Matchers", sounds_folder: Path) -> dict:
         "matched": sum(bool(one) for one in sounds),
         "unheard": sum(not one for one in sounds),
         "sound": means(sounds),
+        "sounds": [one for one in sounds if one],
     }
 
 
@@ -146,6 +151,22 @@ def means(scores: Sequence[Scores]) -> Scores:
     return {m: {k: float(np.mean(v)) for k, v in own.items()} for m, own in found.items()}
 
 
+def differences(rows: Sequence[dict], seed: int) -> dict[str, dict[str, list[float]]]:
+    """Of each score of the sounds of instruments: the mean of ours less that of each other method,
+    and its 95 % interval, by resampling the sounds."""
+    sounds = [one for row in rows if row["kind"] == "instrument" for one in row["sounds"]]
+    if not sounds:
+        return {}
+    picked = np.random.default_rng(seed).integers(len(sounds), size=(RESAMPLED, len(sounds)))
+    found: dict[str, dict[str, list[float]]] = {}
+    for key in sounds[0][OURS]:
+        for method in sounds[0]:
+            less = np.array([one[OURS][key] - one[method][key] for one in sounds])
+            interval = np.quantile(less[picked].mean(1), (0.025, 0.975)).tolist()
+            found.setdefault(key, {})[method] = [float(less.mean()), *interval]
+    return found
+
+
 class Matchers:
     """MirrorNet and the baselines on the sound of a recording. All use the notes that MirrorNet
     transcribes; only the patch differs."""
@@ -154,6 +175,9 @@ class Matchers:
         self.model, self.babble, self.seed = model, babble, seed
         self.looks = looks_of(babble)
         self.plant = load_plant(model.plant, controls=model.controls.name, sample_rate_hz=RATE_HZ)
+        instrument = timbre_plant(self.plant)
+        assert instrument is not None
+        self.instrument = instrument
 
     def scores(self, sound: Sound, place: Path | None) -> Scores:
         """Match a sound at `RATE_HZ` with each method in `TIME_S`, and return its scores; none if
@@ -171,7 +195,7 @@ class Matchers:
         nearest = NearestPatches(self.looks, self.babble.patches, look_of(heard, first.score.notes))
         surrogate = partial(PatchSurrogate, self.model, seed=self.seed)
         methods: dict[str, Callable[[Budget], Score]] = {
-            OURS: lambda budget: refine_recording(
+            KNOBS: lambda budget: refine_recording(
                 self.plant, first.score, sound, budget, surrogate, self.seed
             ),
             "nearest in the babble": lambda budget: searched(
@@ -181,13 +205,20 @@ class Matchers:
                 lambda objective: cma_es(objective, budget, (self.seed, 0))
             ),
         }
-        found = {"ours, at once": (first, 0)}
+        budget, at_once = Budget(None, TIME_S, clock=time.process_time), Budget(TIMBRE_RENDERS)
+        fit = TimbreMatch(self.instrument, score, sound, heard)
+        closer = min(fit.play(at_once), first, key=lambda played: played.error)
+        found = {"ours, at once": (closer, at_once.spent + 1)}
+        better = min(fit.play(budget), first, key=lambda played: played.error)
+        found[OURS] = better, at_once.spent + budget.spent + 1
         for method, look_for in methods.items():
             budget = Budget(None, TIME_S, clock=time.process_time)
             played = play_at_levels(self.plant, look_for(budget), sound, heard)
-            if method == OURS:  # as `match` does
+            if method == KNOBS:  # as `match` does
                 played = min(first, played, key=lambda played: played.error)
             found[method] = played, budget.spent
+        cut = cut_wavetable(self.instrument, score, sound)
+        found["a wavetable that is cut"] = play_at_levels(self.instrument, cut, sound, heard), 1
         scores = {}
         for method, (played, renders) in found.items():
             target, audio = level_matched(sound, played.audio)

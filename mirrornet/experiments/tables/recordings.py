@@ -5,6 +5,8 @@ from typing import Any
 
 from .cells import MATCH_ERROR, SCORES, Rows
 
+METRICS = ("MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+
 
 def recordings_table(result: dict[str, Any]) -> Rows:
     """Table of transcription: a row for each source, F-measures of each transcriber; means over the
@@ -57,9 +59,9 @@ def notes_summary(bench: dict[str, Any]) -> Rows:
 
 
 def timbre_summary(bench: dict[str, Any]) -> Rows:
-    """The mean match error of `timbre_table`."""
+    """The mean match errors of `timbre_table`."""
     head, *rows = timbre_table(bench)
-    return [head, *(row for row in rows if row[0] == f"mean, {MATCH_ERROR}")]
+    return [head, *(row for row in rows if row[0].endswith(f", {MATCH_ERROR}"))]
 
 
 def _kinds(rows: list[dict[str, Any]]) -> list[str]:
@@ -82,7 +84,7 @@ def pitch_class_table(result: dict[str, Any]) -> Rows:
 def recorded_sounds_table(result: dict[str, Any]) -> Rows:
     """Table of match error and the field's four metrics, for each source and method; means over the
     instruments last."""
-    names = (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine")
+    names = (MATCH_ERROR, *METRICS)
     rows = [["sound of", "matched by", "renders", *names, "sounds"]]
     scored = [row for row in result["rows"] if row["sound"]]
     methods = list(scored[0]["sound"])
@@ -100,6 +102,24 @@ def recorded_sounds_table(result: dict[str, Any]) -> Rows:
         renders = f"{means['renders']:.0f}"
         rows.append(["mean of the instruments", method, renders, *cells, ""])
     return rows
+
+
+def recorded_differences(result: dict[str, Any]) -> Rows:
+    """Table of the field's metrics of instruments: means of each method, and in brackets how much
+    ours is less, with its 95 % interval."""
+    sounds = [one for row in result["rows"] if row["kind"] == "instrument" for one in row["sounds"]]
+    keys = ("spectrogram_error", "mss_db", "wmfcc", "sot", "rms_cosine")
+    table = [[f"{len(sounds)} phrases of instruments", MATCH_ERROR, *METRICS]]
+    for method in sounds[0]:
+        means = {key: sum(one[method][key] for one in sounds) / len(sounds) for key in keys}
+        cells = [SCORES[name](means) for name in table[0][1:]]
+        if not method.startswith("ours"):
+            for number, key in enumerate(keys):
+                scale = 100 if key == "spectrogram_error" else 1
+                less, low, high = (scale * v for v in result["ours_less"][key][method])
+                cells[number] += f" ({less:+.3g}: {low:+.3g} to {high:+.3g})"
+        table.append([method, *cells])
+    return table
 
 
 def recorded_summary(result: dict[str, Any]) -> Rows:
@@ -146,26 +166,41 @@ def beyond_table(bench: dict[str, Any]) -> Rows:
 
 
 def timbre_table(bench: dict[str, Any]) -> Rows:
-    """Table of answers with knobs and with wavetables: a row for each instrument, a column for each
-    answer's mean match error; below, the means over all phrases, also of the field's metrics."""
+    """Table of answers with knobs and with wavetables: a row for each General MIDI instrument, a
+    column for each answer's mean match error; below, the means over all phrases of each kind, also
+    of the field's metrics."""
     scored = [row for row in bench["rows"] if row["scores"]]
     answers = list(scored[0]["scores"])
-    rows = [["", *answers]]
+    rows = [["", "phrases", *answers]]
 
     def means(name: str, show: Callable[[dict[str, Any]], str], some: list[dict]) -> None:
-        cells = []
-        for answer in answers:
-            found = [row["scores"][answer] for row in some]
-            cells.append(show({key: sum(f[key] for f in found) / len(found) for key in found[0]}))
-        rows.append([name, *cells])
+        rows.append([name, str(len(some)), *_mean_cells(some, answers, show)])
 
-    for source in dict.fromkeys(row["source"] for row in scored):
-        own = [row for row in scored if row["source"] == source]
+    first, *_ = kinds = _kinds(scored)
+    for source in dict.fromkeys(row["source"] for row in scored if row["kind"] == first):
+        own = [row for row in scored if (row["kind"], row["source"]) == (first, source)]
         means(f"{source}, error (%)", SCORES[MATCH_ERROR], own)
-    for score in (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine"):
-        means(f"mean, {score}", SCORES[score], scored)
-    means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}" if "cpu_s" in score else "", scored)
+    for kind in kinds:
+        own = [row for row in scored if row["kind"] == kind]
+        for score in (MATCH_ERROR, *METRICS):
+            means(f"{kind}, {score}", SCORES[score], own)
+    means("mean, CPU s", _cpu_s, scored)
     return rows
+
+
+def _mean_cells(
+    rows: list[dict[str, Any]], answers: list[str], show: Callable[[dict[str, Any]], str]
+) -> list[str]:
+    """For each answer, what `show` says of the means of its scores over the rows."""
+    cells = []
+    for answer in answers:
+        found = [row["scores"][answer] for row in rows]
+        cells.append(show({key: sum(f[key] for f in found) / len(found) for key in found[0]}))
+    return cells
+
+
+def _cpu_s(scores: dict[str, Any]) -> str:
+    return f"{scores['cpu_s']:.1f}" if "cpu_s" in scores else ""
 
 
 def one_shots_table(bench: dict[str, Any]) -> Rows:
@@ -176,15 +211,12 @@ def one_shots_table(bench: dict[str, Any]) -> Rows:
     table = [["", "sounds", *answers]]
 
     def means(name: str, show: Callable[[dict[str, Any]], str], some: list[dict]) -> None:
-        found = [[row["scores"][answer] for row in some] for answer in answers]
-        cells = (show({k: sum(f[k] for f in own) / len(own) for k in own[0]}) for own in found)
-        table.append([name, str(len(some)), *cells])
+        table.append([name, str(len(some)), *_mean_cells(some, answers, show)])
 
     for kind in _kinds(rows):
-        means(
-            f"{kind}, error (%)", SCORES[MATCH_ERROR], [row for row in rows if row["kind"] == kind]
-        )
-    for score in (MATCH_ERROR, "MSS (dB)", "wMFCC", "SOT", "RMS cosine"):
+        own = [row for row in rows if row["kind"] == kind]
+        means(f"{kind}, error (%)", SCORES[MATCH_ERROR], own)
+    for score in (MATCH_ERROR, *METRICS):
         means(f"mean, {score}", SCORES[score], rows)
-    means("mean, CPU s", lambda score: f"{score['cpu_s']:.1f}", rows)
+    means("mean, CPU s", _cpu_s, rows)
     return table
