@@ -11,7 +11,8 @@ from importlib.metadata import version
 import tyro
 
 from ..errors import CancelledError, MirrorNetError
-from .commands.learn import bench, experiment, learn
+from .commands.experiments import bench, experiment
+from .commands.learn import learn
 from .commands.match import demo, match, render
 from .commands.plants import plants, plants_map
 from .interrupts import endings_interrupt
