@@ -112,9 +112,10 @@ def learn(
             plays = f"plays {len(heard)} guesses in each of {plan.rounds} rounds"
         else:
             plays = f"babbles {plan.babble} melodies"
+        lasts = time_needed(recipe, budget, start)
         say(
-            f"{players.name} {plays}; learning takes about {time_needed(recipe, budget, start)} on two "
-            "cores. Ctrl-C stops it and keeps what was learned.",
+            f"{players.name} {plays}; learning takes about {lasts} on two cores. Ctrl-C stops it "
+            "and keeps what was learned.",
         )
         learn_to_play(plan, players, heard, out, seed, resume, device, about, begin)
     _say_learned(plant, out)

@@ -26,6 +26,7 @@ from .recordings import (
     one_shots_table,
     recorded_differences,
     recorded_summary,
+    timbre_ablation_table,
     timbre_summary,
     timbre_table,
 )
@@ -79,6 +80,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "listening": lambda: listening_table(result("listening-seed-0")),
         "recordings-differences": lambda: recorded_differences(result("recordings-seed-0")),
         "one-shots": lambda: one_shots_table(result("one-shots-seed-0")),
+        "timbre-ablations": lambda: timbre_ablation_table(result("timbre-ablations-seed-0")),
         "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
         "notes": lambda: notes_table(result("notes-seed-0")),
         "notes-summary": lambda: notes_summary(result("notes-seed-0")),

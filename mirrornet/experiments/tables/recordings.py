@@ -188,6 +188,15 @@ def timbre_table(bench: dict[str, Any]) -> Rows:
     return rows
 
 
+def timbre_ablation_table(bench: dict[str, Any]) -> Rows:
+    """Table of what was left out of the wavetables: means over the instruments."""
+    rows = bench["rows"]
+    variants = list(rows[0]["scores"])
+    columns = {name: _mean_cells(rows, variants, SCORES[name]) for name in (MATCH_ERROR, *METRICS)}
+    cells = zip(variants, *columns.values(), strict=True)
+    return [[f"{len(rows)} tuning instruments", *columns], *map(list, cells)]
+
+
 def _mean_cells(
     rows: list[dict[str, Any]], answers: list[str], show: Callable[[dict[str, Any]], str]
 ) -> list[str]:
