@@ -45,7 +45,8 @@ from .baselines.search import bench_module
 from .material import BABBLED, PHRASES, RATE_HZ, TUNED_ON, Sound, Source, plant_phrases, sources
 from .reading import OURS, Scores, read_scores
 
-KNOBS = "ours, knobs"
+KNOBS, NEAREST = "ours, knobs", "nearest in the babble"
+SAVED = (OURS, NEAREST)  # on the page, beside the target
 MATCHED = 4  # recordings per source whose sound is matched; real recordings are all matched
 SHOWN = 6  # real recordings on the page; of each other source, one is shown
 SHOWN_RATE_HZ = 22050
@@ -198,7 +199,7 @@ class Matchers:
             KNOBS: lambda budget: refine_recording(
                 self.plant, first.score, sound, budget, surrogate, self.seed
             ),
-            "nearest in the babble": lambda budget: searched(
+            NEAREST: lambda budget: searched(
                 lambda objective: search_patch(objective, budget, nearest)
             ),
             "CMA-ES": lambda budget: searched(
@@ -224,7 +225,7 @@ class Matchers:
             target, audio = level_matched(sound, played.audio)
             scores[method] = {"spectrogram_error": played.error, "renders": renders}
             scores[method] |= field_metrics(target, audio)
-            if place:
+            if place and method in SAVED:
                 save_ogg(place / f"{method}.ogg", audio)
                 save_ogg(place / "target.ogg", target)
         return scores
