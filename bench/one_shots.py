@@ -29,13 +29,12 @@ from mirrornet.experiments.baselines.patches import (
     search_patch,
 )
 from mirrornet.experiments.material import RATE_HZ, SAMPLES, Sound
+from mirrornet.experiments.recordings import sound_scores
 from mirrornet.experiments.tables.recordings import one_shots_table
-from mirrornet.export.files import level_matched
 from mirrornet.features import hear_recording
 from mirrornet.matching.levels import Played, play_at_levels
 from mirrornet.matching.objective import Heard, RecordingObjective
 from mirrornet.matching.one_shot import LONGEST_S, one_shot
-from mirrornet.metrics import field_metrics
 from mirrornet.models.checkpoints import provenance
 from mirrornet.plants import Plant, load_plant, usual_controls
 from mirrornet.plants.pool import Pool
@@ -60,6 +59,7 @@ DEVELOPED_ON = {
     *("glitch_perc1", "misc_crow"),
 }
 RENDERS = 10
+CONSTANT = "constant knobs"
 
 
 def sounds(starts: tuple[str, ...]) -> dict[str, Sound]:
@@ -90,7 +90,7 @@ class Searches:
         score = one_shot(self.plant, heard, len(sound) / RATE_HZ, strongest_key(sound))
         middle = np.full(len(self.plant.controls.patch.rows), 0.5)
         score = score.with_patch(self.plant.controls.patch.from_vector(middle))
-        found = {"constant knobs": play_at_levels(self.plant, score, sound, heard)}
+        found = {CONSTANT: play_at_levels(self.plant, score, sound, heard)}
         nearest = NearestPatches(self.looks, self.babble.patches, look_of(heard, score.notes))
         searches: dict[str, Callable[[RecordingObjective, Budget], Heard]] = {
             "nearest in the babble": lambda aim, budget: search_patch(aim, budget, nearest),
@@ -123,11 +123,13 @@ def main() -> None:
                 began_s = time.process_time()
                 answer = match((sound, RATE_HZ), seed=SEED, **how)
                 cpu_s = time.process_time() - began_s
-                scores[f"ours, {label}"] = scored(
-                    sound, answer.audio, answer.distances["spectrogram_error"], cpu_s
-                )
+                error = answer.distances["spectrogram_error"]
+                scores[f"ours, {label}"] = sound_scores(sound, answer.audio, error)
+                scores[f"ours, {label}"]["cpu_s"] = cpu_s
             for label, played in searches.answers(sound, cpu_s).items():
-                scores[label] = scored(sound, played.audio, played.error, cpu_s)
+                scores[label] = sound_scores(sound, played.audio, played.error)
+                if label != CONSTANT:
+                    scores[label]["cpu_s"] = cpu_s
             rows.append({"kind": kind, "sound": name, "scores": scores})
             errors = {key: round(100 * s["spectrogram_error"], 1) for key, s in scores.items()}
             print(f"{name}: {errors}", flush=True)
@@ -135,15 +137,6 @@ def main() -> None:
     write_atomically(RESULT, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     print_table(one_shots_table(result))
     print(f"Written to {RESULT}.")
-
-
-def scored(target: np.ndarray, audio: np.ndarray, error: float, cpu_s: float) -> dict[str, float]:
-    """The match error, the field's metrics, and the CPU time."""
-    return {
-        "spectrogram_error": error,
-        **field_metrics(*level_matched(target, audio)),
-        "cpu_s": cpu_s,
-    }
 
 
 if __name__ == "__main__":

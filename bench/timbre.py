@@ -26,12 +26,10 @@ from mirrornet.experiments.material import (
     Recording,
     instrument_phrases,
 )
+from mirrornet.experiments.recordings import sound_scores
 from mirrornet.experiments.samples import FOLDER, installed_players, play_samples
 from mirrornet.experiments.tables.recordings import timbre_table
-from mirrornet.export.files import level_matched
-from mirrornet.export.match import Match
 from mirrornet.matching.levels import play_at_levels
-from mirrornet.metrics import field_metrics
 from mirrornet.models.checkpoints import provenance
 from mirrornet.storage import write_atomically
 
@@ -93,22 +91,14 @@ def answers(sound: np.ndarray) -> dict[str, dict[str, float]]:
         began_s = time.process_time()
         answer = match((sound, RATE_HZ), seed=SEED, **how)
         cpu_s = time.process_time() - began_s
-        found[name] = scored(answer, answer.audio, answer.distances["spectrogram_error"], cpu_s)
+        error = answer.distances["spectrogram_error"]
+        found[name] = sound_scores(answer.target, answer.audio, error) | {"cpu_s": cpu_s}
         if name == "knobs, at once":
             space = answer.plant.controls.patch
             middle = answer.score.with_patch(space.from_vector(np.full(len(space.rows), 0.5)))
             played = play_at_levels(answer.plant, middle, answer.target, answer.target_heard)
-            found["constant knobs"] = scored(answer, played.audio, played.error)
+            found["constant knobs"] = sound_scores(answer.target, played.audio, played.error)
     return found
-
-
-def scored(
-    answer: Match, audio: np.ndarray, error: float, cpu_s: float | None = None
-) -> dict[str, float]:
-    """The match error and the field's metrics, and the CPU time, if it was measured."""
-    target, audio = level_matched(answer.target, audio)
-    took = {} if cpu_s is None else {"cpu_s": cpu_s}
-    return {"spectrogram_error": error, **field_metrics(target, audio), **took}
 
 
 if __name__ == "__main__":

@@ -19,12 +19,11 @@ from torch import Tensor
 from mirrornet.app.console import print_table
 from mirrornet.budget import Budget
 from mirrornet.experiments.material import RATE_HZ, TUNED_ON, instrument_phrases
+from mirrornet.experiments.recordings import sound_scores
 from mirrornet.experiments.tables.recordings import timbre_ablation_table
-from mirrornet.export.files import level_matched
 from mirrornet.features import hear_recording
 from mirrornet.matching import timbre
 from mirrornet.matching.recordings import TIMBRE_RENDERS, plant_score, read
-from mirrornet.metrics import field_metrics
 from mirrornet.models import additive
 from mirrornet.models.additive import Timbre
 from mirrornet.models.checkpoints import provenance
@@ -90,8 +89,7 @@ def main() -> None:
             with left_out(variant):
                 fit = timbre.TimbreMatch(plant, score, sound, heard)
                 played = fit.play(Budget(renders))
-            metrics = field_metrics(*level_matched(sound, played.audio))
-            scores[variant] = {"spectrogram_error": played.error, **metrics}
+            scores[variant] = sound_scores(sound, played.audio, played.error)
         rows.append({"source": f"{TUNED_ON[program]} ({program})", "scores": scores})
         errors = {key: round(100 * s["spectrogram_error"], 1) for key, s in scores.items()}
         print(f"{TUNED_ON[program]}: {errors}", flush=True)

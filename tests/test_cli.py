@@ -26,7 +26,10 @@ from mirrornet.plants.vital import SET1, SET2
 from mirrornet.training import melodies
 
 MELODY = Path(mirror.__file__).parents[1] / "data" / "demo-melody.flac"
-FILES = {*match_commands.WHAT_FILES_ARE, "presets"} - {"timbre.png"}  # with a preset for each note
+FILES = {*match_commands.WHAT_FILES_ARE, "presets"} - {
+    "timbre.png",
+    "melody-mpe.mid",
+}  # with a preset for each note
 
 
 @pytest.fixture(scope="session")

@@ -138,6 +138,10 @@ def test_glides_are_whole_in_mpe(match: Match, patched: Vital):
     assert wheel[0] == (0, pytest.approx(-7 / 48 * 8191, abs=1))
     assert (round(0.25 * TICKS_PER_S), 0) in wheel
     assert (starts[15][1], 0) in wheel  # in tune again when its next note starts
+    ends = [e for e in track if e.status & 0xF0 == 0xE0 and e.tick == track[-1].tick]
+    assert [(e.status & 15, bytes(e.data)) for e in ends] == [
+        (channel, bytes([0, 64])) for channel in range(1, 16)
+    ]
 
 
 def test_the_wheel_plays_glides_of_two_semitones_at_most(match: Match, patched: Vital):

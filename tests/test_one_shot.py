@@ -86,6 +86,20 @@ def test_the_pitch_of_a_drum_falls():
     assert drum(plant, snare(), hear_recording(snare(), RATE_HZ), 0.5) is None
 
 
+def test_a_kick_is_matched_with_its_fall():
+    found = mn.match((kick(), RATE_HZ))
+    assert len(found.notes) == 1
+    assert found.distances["spectrogram_error"] < 0.15
+
+
+def test_a_sweep_beyond_what_can_be_bent_is_matched():
+    """More than four octaves."""
+    times_s = np.arange(round(0.5 * RATE_HZ)) / RATE_HZ
+    at_hz = 40 * 2 ** (6 * np.exp(-times_s / 0.05))
+    zap = np.sin(2 * np.pi * np.cumsum(at_hz) / RATE_HZ) * np.exp(-5 * times_s)
+    assert mn.match(((0.5 * zap).astype(np.float32), RATE_HZ)).notes
+
+
 def test_a_click_is_matched():
     times_s = np.arange(round(0.03 * RATE_HZ)) / RATE_HZ
     noise = np.random.default_rng(1).standard_normal(len(times_s))

@@ -11,6 +11,7 @@ pytest.importorskip("mir_eval")
 pytest.importorskip("librosa")
 
 from mirrornet.experiments import material, recordings
+from mirrornet.experiments.baselines.cut_wavetable import cut_wavetable
 from mirrornet.experiments.material import (
     INSTRUMENTS,
     RATE_HZ,
@@ -41,7 +42,8 @@ from mirrornet.experiments.tables.recordings import (
     recordings_table,
 )
 from mirrornet.models.mirrornet import load_model
-from mirrornet.score import Note
+from mirrornet.plants import load_plant
+from mirrornet.score import Note, Score
 
 PLAYED = [Note(60, 0.0, 0.4), Note(64, 0.5, 0.9), Note(67, 1.0, 1.8), Note(67, 2.0, 2.4)]
 
@@ -141,8 +143,9 @@ def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
     assert set(real["notes"]["ours"]) == {"pitch_class"}
     assert set(flute["sound"]) == set(real["sound"]) == methods
     assert (real["matched"], real["unheard"]) == (1, 1)
-    errors = {method: scores["spectrogram_error"] for method, scores in flute["sound"].items()}
-    assert errors["ours"] <= errors["ours, at once"]
+    assert flute["sound"]["ours, at once"]["renders"] == 3
+    assert all(scores["renders"] > 0 for scores in flute["sound"].values())
+    assert set(result["ours_minus"]["mss_db"]) == methods
     assert flute["sounds"] == [flute["sound"]]
     page = (path.with_suffix("") / "index.html").read_text()
     assert page.count("<audio") == 3 * (len(recordings.SAVED) + 1)
@@ -153,6 +156,37 @@ def test_recordings_are_read_and_matched_by_all(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recordings, "row_of", None)
     again = run_recordings(model, 0, tmp_path / "results", tmp_path / "runs", resume=True)
     assert json.loads(again.read_text())["rows"] == result["rows"]
+
+
+def test_differences_are_paired_and_have_intervals():
+    """Ours is better by 2 in each sound, though sounds differ by more; the other is the same."""
+    sounds = [
+        {name: {"sot": base + more} for name, more in (("ours", 0.0), ("a", 2.0), ("b", 0.0))}
+        for base in (1.0, 9.0, 30.0)
+    ]
+    rows = [{"kind": "instrument", "sounds": sounds}, {"kind": "instrument", "sounds": sounds[:1]}]
+    rows.append({"kind": "real", "sounds": [{"ours": {"sot": 99.0}}]})
+    found = recordings.differences(rows, 0)["sot"]
+    assert found == {"ours": [0, 0, 0], "a": [-2, -2, -2], "b": [0, 0, 0]}
+    sounds[0]["a"]["sot"] -= 2
+    mean, low, high = recordings.differences(rows, 0)["sot"]["a"]
+    assert mean == -1
+    assert low < -1 < high
+    assert recordings.differences(rows[-1:], 0) == {}
+
+
+def test_a_cut_wavetable_has_the_spectrum_of_the_longest_note():
+    times_s = np.arange(RATE_HZ) / RATE_HZ
+    tone = [np.sin(2 * np.pi * 220 * h * times_s) * level for h, level in ((1, 0.1), (3, 0.01))]
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    own = {"level": 0.0, "tune": 0.0}
+    score = Score([Note(57, 0.1, 0.9, own), Note(60, 0.9, 1.0, own)], {}, 1.0)
+    cut = cut_wavetable(plant, score, np.sum(tone, 0).astype(np.float32))
+    harmonics = np.asarray(cut.patch["harmonics"])
+    assert harmonics[..., 0].max() == harmonics[..., 0].min() == pytest.approx(0, abs=0.01)
+    np.testing.assert_allclose(harmonics[..., 2], -20, atol=0.5)
+    assert harmonics[..., 1].max() < -50
+    assert np.abs(plant.render(cut)).max() > 0.01
 
 
 def test_pyin_reads_a_plain_tune():

@@ -17,6 +17,7 @@ from mirrornet.budget import Budget
 from mirrornet.controls import Value
 from mirrornet.errors import ControlError
 from mirrornet.export.match import Match
+from mirrornet.export.playing import play, read_score
 from mirrornet.features import hear_recording, hear_wide
 from mirrornet.matching import timbre
 from mirrornet.metrics import spectrogram_error
@@ -167,6 +168,46 @@ def test_a_bend_of_the_patch_is_played_by_all_notes_and_is_in_the_preset():
     assert frequency_hz(again, 0.2) == pytest.approx(440 * 2 ** ((60 - 69) / 12), rel=0.01)
 
 
+def test_a_saved_glide_is_played_again(tmp_path: Path):
+    sound = slide()
+    found = match((sound, RATE_HZ), timbre="wavetable")
+    assert len(found.notes) == 1
+    (note,) = found.score.notes
+    assert np.ptp(np.array(note.glide)[:, 1]) > 2
+    assert found.distances["spectrogram_error"] < 0.1
+    for at_s in (0.15, 0.75):
+        expected_hz = 330 * 2 ** (np.interp(at_s, (0.3, 0.6), (0.0, 3.0)) / 12)
+        assert frequency_hz(found.audio, at_s) == pytest.approx(expected_hz, rel=0.02)
+    found.save(tmp_path / "out")
+    assert (tmp_path / "out" / "melody-mpe.mid").is_file()
+    again = play(read_score(tmp_path / "out" / "controls.json"), None, RATE_HZ)
+    least = min(len(again), len(found.audio))
+    assert np.corrcoef(again[:least], found.audio[:least])[0, 1] > 0.999
+
+
+def slide() -> np.ndarray:
+    """A tone that rises by three semitones, with a weak octave."""
+    times_s = np.arange(round(0.95 * RATE_HZ)) / RATE_HZ
+    at_hz = 330 * 2 ** (np.interp(times_s, (0.3, 0.6), (0.0, 3.0)) / 12)
+    phase = 2 * np.pi * np.cumsum(at_hz) / RATE_HZ
+    loud = np.minimum(times_s / 0.02, 1) * np.minimum((0.95 - times_s) / 0.05, 1)
+    return (0.2 * loud * (np.sin(phase) + 0.1 * np.sin(2 * phase))).astype(np.float32)
+
+
+@pytest.mark.parametrize("glide", [((0.3, 1.0), (0.1, 0.0)), ((-0.1, 0.0),), ((0.0, np.nan),)])
+def test_a_glide_that_makes_no_sense_is_refused(glide):
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    with pytest.raises(ControlError, match="a glide has points of time"):
+        plant.render(Score([Note(60, 0.0, 1.0, pure_tone(plant), glide=glide)], {}, 1.0))
+
+
+def test_a_glide_of_one_point_moves_the_whole_note():
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    note = Note(60, 0.0, 1.0, pure_tone(plant), glide=((0.0, 2.0),))
+    audio = plant.render(Score([note], {}, 1.0))
+    assert frequency_hz(audio, 0.5) == pytest.approx(440 * 2 ** ((62 - 69) / 12), rel=0.005)
+
+
 def test_additive_sound_follows_a_moving_pitch():
     times_s = np.arange(RATE_HZ) / RATE_HZ
     curve = np.array([0.0, 0.3, 0.7, 1.0]), np.array([0.0, 0.0, 7.0, 7.0])
@@ -291,8 +332,6 @@ def test_it_is_an_instrument_and_not_a_recording(found: Match, higher, slower, l
 
 
 def test_a_saved_timbre_is_played_again(found: Match, tmp_path: Path):
-    from mirrornet.export.playing import play, read_score
-
     found.save(tmp_path / "out")
     assert (tmp_path / "out" / "timbre.png").stat().st_size > 10_000
     assert (tmp_path / "out" / "controls.json").stat().st_size < 100_000

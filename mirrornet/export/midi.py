@@ -237,9 +237,10 @@ def _registered(parameter: int, value: int) -> list[tuple[int, int]]:
 
 def mpe(match: Answer) -> bytes | None:
     """Encode the notes for MIDI polyphonic expression (MPE 1.0): each has a channel to itself, in
-    turn, whose wheel plays its whole glide. None if no note glides."""
+    turn, whose wheel plays its whole glide. None if no note glides, or knobs move from note to
+    note."""
     notes = match.notes
-    if not any(note.glide for note in notes):
+    if not match.one_patch or not any(note.glide for note in notes):
         return None
     grid = Grid(match.tempo)
     spans = _spans(match, notes, grid)
@@ -266,6 +267,8 @@ def mpe(match: Answer) -> bytes | None:
         on = mido.Message("note_on", channel=channel, note=key, velocity=level)
         off = mido.Message("note_off", channel=channel, note=key)
         events += [(start, NOTE_ON, on), (end, NOTE_OFF, off)]
+    for channel in MEMBERS[: len(notes)]:
+        events.append((last, CHANGE, mido.Message("pitchwheel", channel=channel, pitch=0)))
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
     file.tracks += [_track("MirrorNet", grid.heads(), last), _track("melody", events, last)]
     buffer = io.BytesIO()

@@ -44,6 +44,7 @@ def read_score(path: str | Path) -> ScoreFile:
                 float(note["onset_s"]),
                 float(note["offset_s"]),
                 dict(note["controls"].items()),
+                glide=tuple((float(s), float(semitones)) for s, semitones in note.get("glide", ())),
             )
             for note in card["notes"]
         ]

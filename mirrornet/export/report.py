@@ -196,7 +196,7 @@ def _beyond_midi(match: Answer) -> list[str]:
 def _files(match: Answer, artifacts: Sequence[Artifact]) -> str:
     """Entries for the MIDI file of glides, and the plant's files: one for all notes by name, those
     of single notes by folder."""
-    glides = any(note.glide for note in match.notes)
+    glides = match.one_patch and any(note.glide for note in match.notes)
     entries = {MPE_FILE: "the same, with whole glides, for MPE instruments"} if glides else {}
     entries |= {
         one.path if one.note is None else f"{Path(one.path).parent}/": one.what for one in artifacts

@@ -96,9 +96,9 @@ def match(
             of `start`.
         timbre: for recordings: "knobs", a patch of the plant's knobs; "wavetable", amplitudes of
             harmonics and noise over time, fitted to the recording, for plants that can play them;
-            "auto", the one that sounds closer, which takes two renders beside those of refinement.
-            None: "auto" for a plant with its usual controls that can, unless a model is named, or
-            something that only knobs have; else "knobs".
+            "auto", the one that sounds closer, which takes two renders (of a drum up to four)
+            beside those of refinement. None: "auto" for a plant with its usual controls that can,
+            unless a model is named, or something that only knobs have; else "knobs".
         tempo: of a recording's MIDI file: "auto", estimated from the notes; 20 to 400 beats per
             minute; or "none", 120. Notes stay where they were heard, unless quantized.
         quantize: "1/4", "1/8", "1/12", "1/16", "1/24" or "1/32" of a whole note, to whose multiples

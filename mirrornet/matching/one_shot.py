@@ -87,7 +87,7 @@ def drum(
         return None
     wave = np.asarray(hilbert(low))[margin:-margin]
     power = np.square(np.abs(wave))
-    turns_hz = np.diff(np.unwrap(np.angle(wave)), prepend=0) * rate_hz / (2 * math.pi)
+    turns_hz = np.gradient(np.unwrap(np.angle(wave))) * rate_hz / (2 * math.pi)
     window = np.hanning(round(WINDOW_S * rate_hz))
 
     def mean(values: Float[np.ndarray, " sample"]) -> Float[np.ndarray, " sample"]:
@@ -106,25 +106,18 @@ def drum(
     places = np.minimum(onset + np.round(times_s * rate_hz).astype(int), len(at_hz) - 1)
     curve = 69 + 12 * np.log2(np.maximum(at_hz[places], 20) / 440)
     pitch = float(np.clip(curve[-1], PITCHES_MIDI[0], PITCHES_MIDI[-1]))
-    return one_shot(plant, heard, duration_s, pitch, np.round(curve - pitch, 2))
+    bend = plant.controls.patch.of_role("bend")
+    if bend is None:
+        return None
+    falls = np.round(curve - pitch, 2).clip(bend.low, bend.high)
+    return one_shot(plant, heard, duration_s, pitch, falls)
 
 
-def is_one_shot(
-    plant: Plant,
-    score: Score,
-    shots: Sequence[Score],
-    target: Float[np.ndarray, " sample"],
-    heard: Spectrogram,
-) -> bool:
-    """Whether one note's timbre predicts the sound better than the notes that were read."""
-    if not score.notes:
+def is_one_shot(as_read: TimbreMatch | None, shots: Sequence[TimbreMatch]) -> bool:
+    """Whether one note's timbre predicts the sound better than that of the notes that were read."""
+    if as_read is None:
         return True
-    errors = []
-    for one in (score, *shots):
-        fit = TimbreMatch(plant, one, target, heard).fit
-        fit.fit(fit.target)
-        errors.append(float((fit.expected() - fit.target).square().mean()))
-    return min(errors[1:]) < CLEARER * errors[0]
+    return min(one.fit.misses() for one in shots) < CLEARER * as_read.fit.misses()
 
 
 def one_shots(

@@ -94,15 +94,16 @@ def match_recording(
     locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
     instrument = timbre_plant(plant) if timbre != "knobs" else None
-    shots: list[Score] = []
+    fits, is_shot = [], False
+    if instrument and score.notes:
+        fits = [TimbreMatch(instrument, score, target, target_heard)]
     if instrument and _certainty(transcript) < DOUBTFUL and may_be_one_shot(target_heard):
-        shots = one_shots(instrument, target, target_heard, duration_s)
-        if is_one_shot(instrument, score, shots, target, target_heard):
-            score = shots[0]
-        else:
-            shots = []
+        scores = one_shots(instrument, target, target_heard, duration_s)
+        shots = [TimbreMatch(instrument, one, target, target_heard) for one in scores]
+        if is_shot := is_one_shot(fits[0] if fits else None, shots):
+            score, fits = scores[0], shots
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
-    if unplayed and not shots:
+    if unplayed and not is_shot:
         warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
     if not score.notes:
         raise AudioError(
@@ -120,20 +121,19 @@ def match_recording(
         "one_voice": transcript.one_voice,
         "warnings": warnings,
     }
-    if shots:
+    if is_shot:
         warnings.append(ONE_SHOT)
     else:
         warnings += _warnings(transcript, score.notes, target, rate_hz)
     first: Played | None = None
     table: Match | None = None
     if instrument:
-        fits = []
-        for one in shots or [score]:
-            fit = TimbreMatch(instrument, one, target, target_heard)
+        tried = []
+        for fit in fits:
             with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
-                fits.append((fit.play(budget), fit))
-        played, fit = min(fits, key=lambda one: one[0].error)
-        if timbre == "auto" and not shots:
+                tried.append((fit.play(budget), fit))
+        played, fit = min(tried, key=lambda one: one[0].error)
+        if timbre == "auto" and not is_shot:
             first = play_at_levels(plant, score, target, target_heard)
         lead = first.error / played.error if first else math.inf
         renders = limited and 0 not in (refine, seconds) and not progress.cancelled

@@ -74,12 +74,15 @@ class TimbreFit:
         self.plant, self.score = plant, score
         self.best: Rendered | None = None
         self._part = 1.0  # of the difference that is corrected
+        self._fitted = False
         self.target = torch.from_numpy(heard)
         notes = score.resolved
         level, tune = (plant.controls.own.of_role(role) for role in ("level", "tune"))
         depth = plant.controls.patch.of_role("vibrato_depth")
-        bends = plant.controls.patch.of_role("bend")
-        bend = score.patch[bends.name] if bends else np.zeros(len(TIMES_S))
+        bend = plant.controls.patch.of_role("bend")
+        curves = []
+        if bend is not None:
+            curves = [pitch_curve(score.patch[bend.name], note.glide) for note in notes]
         pitches = [
             note.pitch_midi
             + plant.transposition
@@ -97,7 +100,7 @@ class TimbreFit:
             heard.shape[-1],
             self.keys,
             score.patch[depth.name] if depth is not None else 0.0,
-            [pitch_curve(bend, note.glide) for note in notes],
+            curves,
         )
         self.longest_s = max(n.offset_s - n.onset_s for n in notes) - ENDING_S
         octaves = torch.log2(torch.tensor(HARMONICS).float())
@@ -118,6 +121,13 @@ class TimbreFit:
     def expected(self) -> Float[Tensor, "channel=176 frame"]:
         """The predicted spectrogram, compressed as the target's."""
         return torch.log1p(4 * self.sound.spectrogram(*self.found)) / 4
+
+    def misses(self) -> float:
+        """The mean squared error of the prediction, after a first fit."""
+        if not self._fitted:
+            self.fit(self.target)
+            self._fitted = True
+        return float((self.expected() - self.target).square().mean())
 
     def fit(
         self, aim: Float[Tensor, "channel=176 frame"], steps: int = STEPS, rate: float = RATE
@@ -192,7 +202,7 @@ class TimbreFit:
         each render corrects the next fit. `best` is the best that was rendered."""
         while self.best is None or (budget.left and self._part > SMALLEST_STEP):
             if self.best is None:
-                self.fit(self.target)
+                self.misses()
             else:
                 self.found = self.best.found.copy()
                 self.fit(self.target + self._part * self.best.missed, STEPS_AGAIN, RATE_AGAIN)
@@ -228,7 +238,8 @@ def _with_controls(plant: Plant, name: str | None) -> Plant:
 
 class TimbreMatch:
     """The fit of a recording, of an excerpt if it is long, for a plant that has the timbre. `score`
-    has the notes, and perhaps a vibrato in its patch; `target` is at the plant's rate."""
+    has the notes, and perhaps a vibrato and a bend in its patch; `target` is at the plant's rate.
+    """
 
     def __init__(self, plant: Plant, score: Score, target: Sound, target_heard: Spectrogram):
         self.plant, self.score = plant, score

@@ -38,6 +38,7 @@ RISE_FRAMES = 48
 RING_S = 1.2  # time after a note's end that is modelled
 ENDING_S = 0.03  # time before a note's end in which it may fade already
 SILENT_POWER = 1e-8
+FINEST = 0.05  # semitones to which a moving pitch is rounded
 STEADY: Curve = np.zeros(1), np.zeros(1)  # the curve of a pitch that does not move
 
 
@@ -60,8 +61,10 @@ class Sounding(NamedTuple):
     after_s: Float[Tensor, " frame"]
     held: Bool[Tensor, "frame 1"]
     harmonics: Float[Tensor, "partial harmonic"]
-    gains: Float[Tensor, "#frame partial channel"]
-    """The same in all frames, unless the pitch moves."""
+    gains: Float[Tensor, "pitch partial channel"]
+    """At each of the pitches that the note has, in steps of `FINEST`."""
+    own: list[Int[Tensor, " own"]]
+    """For each of these pitches, the numbers of its frames among those of the note."""
     weights: tuple[float, ...]  # of the registers
 
 
@@ -100,8 +103,9 @@ class AdditiveSound:
             at_s = times_s[here]
             pitch_hz = 440 * 2 ** ((pitch - 69) / 12)
             count = min(HARMONICS[-1], int(HIGHEST_HZ / pitch_hz))
-            moves = np.interp((at_s - onset_s).numpy(), *curve) if np.any(curve[1]) else np.zeros(1)
-            moving_hz = pitch_hz * torch.from_numpy(2 ** (moves[:, None] / 12)).float()
+            moves = np.round(np.interp((at_s - onset_s).numpy(), *curve) / FINEST)
+            steps, which = np.unique(moves, return_inverse=True)
+            pitches_hz = pitch_hz * torch.from_numpy(2 ** (FINEST * steps[:, None] / 12)).float()
             self.notes.append(
                 Sounding(
                     torch.nonzero(here)[:, 0],
@@ -109,7 +113,8 @@ class AdditiveSound:
                     (at_s - offset_s).clamp(min=0),
                     (at_s < max(offset_s - ENDING_S, 0.5 * (onset_s + offset_s)))[:, None],
                     harmonics[:count],
-                    _power_gains(moving_hz * torch.arange(1.0, count + 1), vibrato_cents),
+                    _power_gains(pitches_hz * torch.arange(1.0, count + 1), vibrato_cents),
+                    [torch.from_numpy(np.flatnonzero(which == n)) for n in range(len(steps))],
                     _register_weights(pitch, keys),
                 )
             )
@@ -131,8 +136,8 @@ class AdditiveSound:
             hiss = hissing.square() @ self.noise_gains
             fall = (2 * (level - note.after_s / timbre.release.exp())).exp()
             powers = amplitudes.square()
-            steady = len(note.gains) == 1
-            tone = powers @ note.gains[0] if steady else (powers[:, None] @ note.gains)[:, 0]
+            parts = [powers[own] @ gains for own, gains in zip(note.own, note.gains, strict=True)]
+            tone = torch.cat(parts)[torch.cat(note.own).argsort()]
             tones = tones.index_add(0, note.frames, fall[:, None] * tone)
             hisses = hisses.index_add(0, note.frames, fall[:, None] * hiss)
         # Tones rise faster than at the channels' best frequencies, of which few are near.
@@ -181,9 +186,10 @@ def _gains() -> Float[Tensor, "frequency channel=176"]:
 
 
 def _power_gains(
-    partials_hz: Float[Tensor, "frame partial"], vibrato_cents: float
-) -> Float[Tensor, "frame partial channel=176"]:
-    """Power gains at frequencies; the mean over a sinusoidal vibrato, if there is one."""
+    partials_hz: Float[Tensor, "pitch partial"], vibrato_cents: float
+) -> Float[Tensor, "pitch partial channel=176"]:
+    """Power gains at frequencies, 0 above `HIGHEST_HZ`; the mean over a sinusoidal vibrato, if
+    there is one."""
     gains = _gains()
     swing = np.cos(np.pi * (np.arange(5) + 0.5) / 5) if vibrato_cents > 1 else [0.0]
     found = []
@@ -193,7 +199,7 @@ def _power_gains(
         below = place.long()
         part = (place - below)[..., None]
         found.append((1 - part) * gains[below] + part * gains[below + 1])
-    return torch.stack(found).mean(0)
+    return torch.stack(found).mean(0) * (partials_hz <= HIGHEST_HZ)[..., None]
 
 
 @lru_cache(maxsize=1)

@@ -212,6 +212,13 @@ class Plant(ABC):
                 f"a note must start at 0 s or later and end after it starts; got {note.onset_s} "
                 f"to {note.offset_s}."
             )
+        points = np.array(note.glide or [(0.0, 0.0)], float)
+        steps_s = np.diff(points[:, 0])
+        if not np.isfinite(points).all() or points[0, 0] < 0 or (steps_s <= 0).any():
+            raise ControlError(
+                "a glide has points of time since the onset, in order, and semitones; got "
+                f"{note.glide}."
+            )
         knobs = self.controls.knobs
         if set(note.controls) != set(knobs.names):
             wanted, got = (

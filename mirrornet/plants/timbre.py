@@ -48,5 +48,5 @@ def pitch_curve(bend: Value, glide: Sequence[tuple[float, float]]) -> Curve:
     if not glide:
         return np.array(TIMES_S), bend
     at_s, semitones = np.array(glide).T
-    times_s = np.union1d(TIMES_S, at_s) if bend.any() else np.union1d(0.0, at_s)
+    times_s = np.union1d(TIMES_S if bend.any() else (0.0, TIMES_S[1]), at_s)
     return times_s, np.interp(times_s, TIMES_S, bend) + np.interp(times_s, at_s, semitones)

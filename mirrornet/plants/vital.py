@@ -212,14 +212,15 @@ class Vital(NotePlant):
         return shares
 
     def _load_tables(self, note: Note) -> None:
-        rows = self.controls.patch.to_vector(note.controls)
-        new = self._filled is None or not np.array_equal(rows, self._filled[0])
-        if self._filled is None or new:
-            self._filled = rows, json.loads(self._base)
+        """Load the tables of the patch and the curve of the pitch, if they are others."""
+        rows, changed = self.controls.patch.to_vector(note.controls), False
+        if self._filled is None or not np.array_equal(rows, self._filled[0]):
+            self._filled, changed = (rows, json.loads(self._base)), True
             vital_wavetable.fill(self._filled[1], note)
-        if vital_wavetable.draw_pitch(self._filled[1], note) or new:
-            self._filled[1]["settings"].update(self._knobs(note))
-            self._load(json.dumps(self._filled[1]))
+        preset = self._filled[1]
+        if vital_wavetable.draw_pitch(preset, note) or changed:
+            preset["settings"].update(self._knobs(note))
+            self._load(json.dumps(preset))
             self._render(60, 1.5, 1.5)  # in the other lane
             self._set = self._knobs(note)
 

@@ -142,7 +142,7 @@ def base_preset(
     oscillators: int = 1,
 ) -> str:
     """The text of a preset with everything that does not depend on the note; `fixed` has settings
-    beside those of this control set. There are as many LFOs as oscillators.
+    beside those of this control set. Each oscillator has an LFO with a sine, to begin with.
 
     Raises PlantError if this vita cannot connect the modulations of the patch.
     """

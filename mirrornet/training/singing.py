@@ -19,7 +19,7 @@ SAME = 0.5  # semitones from the note before, below which a slurred vowel needs 
 
 
 class Syllables(NamedTuple):
-    """What the syllables of slurred notes do to each frame."""
+    """What the syllables of a chain of notes do to each frame."""
 
     formants_hz: Float[np.ndarray, "frame formant=4"]
     tilt_db: Frames

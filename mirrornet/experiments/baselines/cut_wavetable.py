@@ -30,7 +30,8 @@ def cut_wavetable(plant: Plant, score: Score, sound: Float[np.ndarray, " sample"
     window = np.hanning(len(part)) * part
     amplitudes = [np.abs(window @ np.exp(-2j * np.pi * n * pitch_hz * times_s)) for n in HARMONICS]
     beyond = np.array(HARMONICS) * pitch_hz > 0.5 * plant.sample_rate_hz
-    level_db = 20 * np.log10(np.where(beyond, 0.0, amplitudes) / max(amplitudes) + 1e-5)
+    shares = np.where(beyond, 0.0, amplitudes) / max(amplitudes)
+    level_db = 20 * np.log10(np.maximum(shares, 1e-5))
     patch = {}
     for control in plant.controls.patch:
         match control.role:

@@ -105,8 +105,8 @@ def recorded_sounds_table(result: dict[str, Any]) -> Rows:
 
 
 def recorded_differences(result: dict[str, Any]) -> Rows:
-    """Table of the field's metrics of instruments: means of each method, and in brackets how much
-    ours is less, with its 95 % interval."""
+    """Table of the field's metrics of instruments: means of each method, and in brackets ours minus
+    it, with its 95 % interval."""
     sounds = [one for row in result["rows"] if row["kind"] == "instrument" for one in row["sounds"]]
     keys = ("spectrogram_error", "mss_db", "wmfcc", "sot", "rms_cosine")
     table = [[f"{len(sounds)} phrases of instruments", MATCH_ERROR, *METRICS]]
@@ -116,8 +116,8 @@ def recorded_differences(result: dict[str, Any]) -> Rows:
         if not method.startswith("ours"):
             for number, key in enumerate(keys):
                 scale = 100 if key == "spectrogram_error" else 1
-                less, low, high = (scale * v for v in result["ours_less"][key][method])
-                cells[number] += f" ({less:+.3g}: {low:+.3g} to {high:+.3g})"
+                more, low, high = (scale * v for v in result["ours_minus"][key][method])
+                cells[number] += f" ({more:+.3g}: {low:+.3g} to {high:+.3g})"
         table.append([method, *cells])
     return table
 
