@@ -6,6 +6,7 @@ estimates the patch from each note, and here these estimates become one patch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ APART = 7  # least distance between two onsets, in frames
 # frames before and after, `PASSING` from the change, the pitch moves by less than `FLAT`.
 STEADY, PASSING, FLAT, STEP = 6, 2, 0.25, 0.7
 SLURRED = 8  # least distance of a slur from the nearest onset, in frames
+# An onset less probable than this counts as none if the note before goes on: if it is held in all
+# frames around (`GOES_ON` before and 2 after), and the pitch `BESIDE` it stays within `SAME`.
+AGAIN, GOES_ON, BESIDE, SAME = 0.4, 6, 12, 0.5
 SHORTEST = 2  # frames of a note, at least
 TOO_SURE = 1.5  # actual over estimated standard deviation of knobs, on held-out babble
 CONFIDENT = 0.1  # least confidence of a note that is played
@@ -285,7 +289,27 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
                 slurs.append(start)
                 sure = confidence[change + PASSING : change + reach].mean()
                 likely[start] = torch.maximum(likely[start], sure)
-    return sorted({*heard, *slurs}), likely
+    starts: list[int] = []
+    for start, end in pairwise([*sorted({*heard, *slurs}), len(onset)]):
+        goes_on = (
+            starts and likely[start] < AGAIN and _goes_on(frames, exact, starts[-1], start, end)
+        )
+        if not goes_on:
+            starts.append(start)
+    return starts, likely
+
+
+def _goes_on(
+    frames: Frames, exact: Float[torch.Tensor, " frame"], begun: int, start: int, end: int
+) -> bool:
+    """Whether the note from `begun` is held on beyond `start`, at the same pitch."""
+    held = 1 - frames.pitch_logits[0, SILENT].exp()
+    before = exact[max(begun + 2, start - BESIDE) : start - 1]
+    after = exact[start + 3 : min(start + BESIDE + 3, end)]
+    if not len(before) or not len(after):
+        return False
+    same = abs(float(after.median() - before.median())) < SAME
+    return same and bool((held[max(start - GOES_ON, 0) : start + 3] > HELD).all())
 
 
 def _held_until(held: list[float], start: int, end: int) -> int:
