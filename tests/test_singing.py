@@ -31,8 +31,8 @@ def test_fricatives_sound_before_the_voice_and_sonorants_with_it():
         noisy = sung.noise[start - 3 : start].max() > 0.1
         (before if noisy else after).append(sung.gain_db[start + 3])
     assert len(before) > 8
-    assert np.median(after) < -0.5  # a sonorant is less loud than the vowel
-    assert np.median(before) > -0.5
+    assert np.mean(np.array(after) < -0.5) > 0.3  # sonorants are less loud than the vowel
+    assert np.mean(np.array(before) < -0.5) < 0.1
 
 
 def test_a_glide_may_come_before_its_note():

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch.nn import functional as F
 
 from ..cochlea import CHANNELS
@@ -33,6 +33,9 @@ SLURRED = 8  # least distance of a slur from the nearest onset, in frames
 # An onset less probable than this counts as none if the note before goes on: if it is held in all
 # frames around (`GOES_ON` before and 2 after), and the pitch `BESIDE` it stays within `SAME`.
 AGAIN, GOES_ON, BESIDE, SAME = 0.4, 6, 12, 0.5
+# One with another pitch counts as none, too, if the pitch slides to it, by less than `LEAP` in
+# `LEAP_FRAMES`, and does not rest for `RESTING` frames before it or after it.
+LEAP, LEAP_FRAMES, RESTING = 0.85, 8, 10
 SHORTEST = 2  # frames of a note, at least
 TOO_SURE = 1.5  # actual over estimated standard deviation of knobs, on held-out babble
 CONFIDENT = 0.1  # least confidence of a note that is played
@@ -290,26 +293,41 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
                 sure = confidence[change + PASSING : change + reach].mean()
                 likely[start] = torch.maximum(likely[start], sure)
     starts: list[int] = []
+    held = (1 - classes[SILENT].exp() > HELD).numpy()
     for start, end in pairwise([*sorted({*heard, *slurs}), len(onset)]):
-        goes_on = (
-            starts and likely[start] < AGAIN and _goes_on(frames, exact, starts[-1], start, end)
-        )
-        if not goes_on:
+        if not starts or not _goes_on(moving, held, likely, starts[-1], start, end):
             starts.append(start)
     return starts, likely
 
 
 def _goes_on(
-    frames: Frames, exact: Float[torch.Tensor, " frame"], begun: int, start: int, end: int
+    pitch: Float[np.ndarray, " frame"],
+    held: Bool[np.ndarray, " frame"],
+    likely: Float[torch.Tensor, " frame"],
+    begun: int,
+    start: int,
+    end: int,
 ) -> bool:
-    """Whether the note from `begun` is held on beyond `start`, at the same pitch."""
-    held = 1 - frames.pitch_logits[0, SILENT].exp()
-    before = exact[max(begun + 2, start - BESIDE) : start - 1]
-    after = exact[start + 3 : min(start + BESIDE + 3, end)]
-    if not len(before) or not len(after):
+    """Whether the note from `begun` goes on beyond `start`, where another one seems to start, until
+    `end`: held at the same pitch, if the start is doubtful, or sliding."""
+    before = pitch[max(begun + 2, start - BESIDE) : start - 1]
+    after = pitch[start + 3 : min(start + BESIDE + 3, end)]
+    around = pitch[max(start - BESIDE, begun) : min(start + BESIDE, end)]
+    if not len(before) or not len(after) or not held[max(start - GOES_ON, 0) : start + 3].all():
         return False
-    same = abs(float(after.median() - before.median())) < SAME
-    return same and bool((held[max(start - GOES_ON, 0) : start + 3] > HELD).all())
+    if abs(np.nanmedian(after) - np.nanmedian(before)) < SAME:
+        return float(likely[start]) < AGAIN
+    leaps = np.abs(around[LEAP_FRAMES:] - around[:-LEAP_FRAMES])
+    slides = not (leaps > LEAP).any() and not np.isnan(around).any()
+    return slides and not (_rests(pitch[begun + 3 : start]) and _rests(pitch[start:end]))
+
+
+def _rests(pitch: Float[np.ndarray, " frame"]) -> bool:
+    """Whether a pitch stays for a while."""
+    if len(pitch) < RESTING:
+        return False
+    windows = np.lib.stride_tricks.sliding_window_view(pitch, RESTING)
+    return bool((np.ptp(windows, 1) < FLAT).any())
 
 
 def _held_until(held: list[float], start: int, end: int) -> int:
