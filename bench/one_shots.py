@@ -2,8 +2,8 @@
 
 Vital plays a single note. MirrorNet finds its wavetable and noise (`matching/one_shot.py`), or what
 `match` prefers. The searches have Vital's 16 knobs, and the key nearest to the frequency at which
-the sound is strongest. The sounds are every second one of Debian's package sonic-pi-samples (CC0) of
-up to 4 s, but the twelve on which the method was developed.
+the sound is strongest. Every second sound of Debian's package sonic-pi-samples (CC0) of up to 4 s,
+but the twelve on which the method was developed.
 
     python bench/one_shots.py     # writes results/one-shots-seed-0.json; 15 minutes on one core
 """
@@ -31,7 +31,7 @@ from mirrornet.experiments.baselines.patches import (
 from mirrornet.experiments.material import RATE_HZ, SAMPLES, Sound
 from mirrornet.experiments.recordings import sound_scores
 from mirrornet.experiments.tables.recordings import one_shots_table
-from mirrornet.features import hear_recording
+from mirrornet.features import RECORDING_RATE_HZ, hear_recording
 from mirrornet.matching.levels import Played, play_at_levels
 from mirrornet.matching.objective import Heard, RecordingObjective
 from mirrornet.matching.one_shot import LONGEST_S, one_shot
@@ -79,7 +79,7 @@ class Searches:
     def __init__(self) -> None:
         knobs = usual_controls("vital")
         self.plant: Plant = load_plant("vital", controls=knobs, sample_rate_hz=RATE_HZ)
-        options = {"controls": knobs, "sample_rate_hz": 16000}
+        options = {"controls": knobs, "sample_rate_hz": RECORDING_RATE_HZ}
         with Pool("vital", **options) as pool:
             self.babble = babble_phrases(pool, BABBLE, SEED, RUNS)
         self.looks = looks_of(self.babble)
