@@ -310,12 +310,15 @@ def _goes_on(
 ) -> bool:
     """Whether the note from `begun` goes on beyond `start`, where another one seems to start, until
     `end`: held at the same pitch, if the start is doubtful, or sliding."""
+    if not held[max(start - GOES_ON, 0) : start + 3].all():
+        return False
     before = pitch[max(begun + 2, start - BESIDE) : start - 1]
     after = pitch[start + 3 : min(start + BESIDE + 3, end)]
     around = pitch[max(start - BESIDE, begun) : min(start + BESIDE, end)]
-    if not len(before) or not len(after) or not held[max(start - GOES_ON, 0) : start + 3].all():
+    before, after = (part[~np.isnan(part)] for part in (before, after))
+    if not len(before) or not len(after):
         return False
-    if abs(np.nanmedian(after) - np.nanmedian(before)) < SAME:
+    if abs(np.median(after) - np.median(before)) < SAME:
         return float(likely[start]) < AGAIN
     leaps = np.abs(around[LEAP_FRAMES:] - around[:-LEAP_FRAMES])
     slides = not (leaps > LEAP).any() and not np.isnan(around).any()
