@@ -47,7 +47,7 @@ from .reading import OURS, Scores, read_scores
 
 KNOBS, NEAREST = "ours, knobs", "nearest in the babble"
 SAVED = (OURS, NEAREST)  # on the page, beside the target
-MATCHED = 3  # recordings per source whose sound is matched; real recordings are all matched
+MATCHED = 2  # recordings per source whose sound is matched; real recordings are all matched
 SHOWN = 6  # real recordings on the page; of each other source, one is shown
 SHOWN_RATE_HZ = 22050
 TIME_S = 5.0  # CPU time per method and sound, after transcription

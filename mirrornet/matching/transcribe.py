@@ -45,6 +45,7 @@ LONGEST_ATTACK = 12  # the same directly after its onset
 FARTHEST = 7  # semitones from a note's pitch in which a glide is sought
 CYCLE = 22  # frames of a vibrato of 5.7 Hz
 SHORTEST_GLIDE, LEAST_GLIDE = 10, 0.5  # frames of a note, and semitones
+GLIDE_LEAP = 0.8  # semitones between neighbours of `POOLED` frames; more is no glide
 GLIDE_STEP = 4  # frames from point to point
 WINDOW, CONTEXT = 2500, 152  # frames read at once, and context on either side
 AT_ONCE = 256  # notes whose estimates are computed at once
@@ -217,7 +218,8 @@ def find_glide(frames: Frames, own: slice, pitch: float) -> tuple[tuple[float, f
     strongest = likely.argmax(0)
     beside = near[strongest] + 0.5 * frames.tune[0, :, own].gather(0, strongest[None])[0]
     count = len(beside)
-    if count < SHORTEST_GLIDE:
+    leaps = (beside[POOLED:] - beside[:-POOLED]).abs()
+    if count < SHORTEST_GLIDE or bool((leaps > GLIDE_LEAP).any()):
         return ()
     # The mean over a cycle of vibrato; at both ends over what there is of it.
     sums = F.pad(beside.cumsum(0), (1, 0)).tolist()
