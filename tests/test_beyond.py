@@ -71,7 +71,7 @@ def test_silence_and_noise_are_neither_too_high_nor_too_low():
 def test_a_match_says_so(pitch: int, where: str):
     sound, _ = tune((50,), (pitch,), (62,), (pitch,), (74,))
     (sentence,) = mn.match((sound, RATE_HZ)).warnings
-    said = re.match(r"(\d) of \d notes seem to lie (above C8|below A0)", sentence)
+    said = re.match(r"(\d+) of \d+ notes seem to lie (above C8|below A0)", sentence)
     assert said is not None
     assert int(said[1]) >= 2
     assert said[2] == where
