@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import mirrornet as mn
+from mirrornet.budget import Budget
 from mirrornet.features import hear_recording
-from mirrornet.matching.one_shot import ONE_SHOT, PITCH_MIDI, drum, may_be_one_shot
+from mirrornet.matching.one_shot import ONE_SHOT, PITCH_MIDI, drum, may_be_one_shot, one_shots
+from mirrornet.matching.timbre import TimbreMatch
 from mirrornet.plants import load_plant
 from mirrornet.plants.timbre import TIMES_S
 
@@ -86,10 +88,19 @@ def test_the_pitch_of_a_drum_falls():
     assert drum(plant, snare(), hear_recording(snare(), RATE_HZ), 0.5) is None
 
 
-def test_a_kick_is_matched_with_its_fall():
+def test_a_kick_is_one_note_and_its_fall_is_played():
     found = mn.match((kick(), RATE_HZ))
     assert len(found.notes) == 1
     assert found.distances["spectrogram_error"] < 0.15
+    plant, heard = found.plant, found.target_heard
+    low, falling = one_shots(plant, found.target, heard, 0.4)
+    assert not low.patch
+    played = TimbreMatch(plant, falling, found.target, heard).play(Budget(2))
+    assert played.error < 0.15
+    crossings = np.diff(np.signbit(played.audio).astype(int)) != 0
+    counts = [crossings[round(s * RATE_HZ) : round((s + 0.1) * RATE_HZ)].sum() for s in (0.02, 0.2)]
+    assert counts[0] > 1.3 * counts[1]
+    assert counts[1] == pytest.approx(10, abs=3)  # 50 Hz, and some noise
 
 
 def test_a_sweep_beyond_what_can_be_bent_is_matched():

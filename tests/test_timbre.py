@@ -96,19 +96,24 @@ def test_noise_is_predicted_as_the_cochlea_hears_it():
     np.testing.assert_allclose(*means, rtol=0.1)
 
 
+def saw() -> Timbre:
+    """Of 20 harmonics, steady and without noise."""
+    falling = -np.log(np.array(HARMONICS, float))
+    table = torch.from_numpy(np.where(np.array(HARMONICS) <= 20, falling, SILENT)).float()
+    return Timbre(
+        table.expand(2, len(TIMES_S), -1),
+        torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
+        torch.tensor(-3.0),
+    )
+
+
 def test_additive_sound_rises_and_falls_as_the_cochlea_hears_it():
     """A tone that starts at once: most of what is heard of it in the first frames is predicted."""
     times_s = np.arange(RATE_HZ) / RATE_HZ
     since_s = times_s - 0.2
     tone = sum(np.sin(2 * np.pi * 262 * h * since_s) / h for h in range(1, 21))
     heard = hear_wide((tone * (since_s >= 0)).astype(np.float32), RATE_HZ)
-    falling = -np.log(np.array(HARMONICS, float))
-    table = torch.from_numpy(np.where(np.array(HARMONICS) <= 20, falling, SILENT)).float()
-    sound = Timbre(
-        table.expand(2, len(TIMES_S), -1),
-        torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
-        torch.tensor(-3.0),
-    )
+    sound = saw()
     pitch = 69 + 12 * np.log2(262 / 440)
     predicted = AdditiveSound([pitch], [0.2], [1.0], heard.shape[1], (48, 72))
     rise = predicted.spectrogram(sound, torch.zeros(1)).sum(0).numpy()
@@ -163,7 +168,9 @@ def test_a_bend_of_the_patch_is_played_by_all_notes_and_is_in_the_preset():
     synth = Synth()
     synth.set_sample_rate(RATE_HZ)
     assert isinstance(plant, Vital)
-    assert synth.load_json(plant.preset(Note(48, 0.0, 1.0, controls)))
+    text = plant.preset(Note(48, 0.0, 1.0, controls, glide=((0.0, 0.0), (0.5, 0.0))))
+    assert problems(text) == []
+    assert synth.load_json(text)
     synth.render(60, 1.0, 1.5, 1.5)
     again = synth.render(48, 1.0, 1.0, 1.0)[0]
     assert frequency_hz(again, 0.2) == pytest.approx(440 * 2 ** ((60 - 69) / 12), rel=0.01)
@@ -219,13 +226,7 @@ def test_additive_sound_follows_a_moving_pitch():
     phase = 2 * np.pi * np.cumsum(at_hz) / RATE_HZ
     tone = np.sum([np.sin(h * phase) / h for h in range(1, 21)], axis=0)
     heard = hear_wide(tone.astype(np.float32), RATE_HZ)[:, 10:115]
-    falling = -np.log(np.array(HARMONICS, float))
-    table = torch.from_numpy(np.where(np.array(HARMONICS) <= 20, falling, SILENT)).float()
-    sung = Timbre(
-        table.expand(2, len(TIMES_S), -1),
-        torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
-        torch.tensor(-3.0),
-    )
+    sung = saw()
     pitch = 69 + 12 * np.log2(262 / 440)
     errors = []
     for curves in ([], [curve]):
