@@ -25,13 +25,15 @@ from mirrornet.metrics import spectrogram_error
 from mirrornet.models.additive import AdditiveSound, Timbre
 from mirrornet.models.mirrornet import load_model
 from mirrornet.plants import Plant, load_plant
-from mirrornet.plants.timbre import BANDS_HZ, HARMONICS, TIMES_S, between
+from mirrornet.plants.timbre import BANDS_HZ, HARMONICS, PARTIALS, TIMES_S, between
 from mirrornet.plants.vital import Vital
 from mirrornet.score import Note, Score
 
 RATE_HZ = 44100
 TUNE = (55, 60, 64, 62, 67)
 SILENT = -30.0  # log amplitude
+# No partials beside the harmonics, and an end that is nearly exponential, as `Timbre` has them.
+PLAIN = torch.zeros(len(TIMES_S), 0), torch.tensor(0.6).log(), torch.tensor(6.0).log()
 
 
 def reed(keys=TUNE, note_s: float = 0.5, seed: int = 0) -> np.ndarray:
@@ -74,7 +76,7 @@ def test_additive_sound_is_predicted_as_the_cochlea_hears_it(pitch: int, limit: 
     sung = Timbre(
         torch.tensor(np.log(amplitudes)).float().expand(2, len(TIMES_S), -1),
         torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
-        torch.tensor(-3.0),
+        *PLAIN,
     )
     predicted = sound.spectrogram(sung, torch.zeros(1))[:, 50:100].numpy()
     loud, expected = (np.log1p(4 * S / heard.mean()) / 4 for S in (heard, predicted))
@@ -88,7 +90,7 @@ def test_noise_is_predicted_as_the_cochlea_hears_it():
     sung = Timbre(
         torch.full((2, len(TIMES_S), len(HARMONICS)), SILENT),
         torch.full((len(TIMES_S), len(BANDS_HZ)), level),
-        torch.tensor(-3.0),
+        *PLAIN,
     )
     sound = AdditiveSound([60], [0.0], [2.0], 250, (60, 72))
     predicted = sound.spectrogram(sung, torch.zeros(1))[:, 50:].mean(1).numpy()
@@ -103,7 +105,7 @@ def saw() -> Timbre:
     return Timbre(
         table.expand(2, len(TIMES_S), -1),
         torch.full((len(TIMES_S), len(BANDS_HZ)), SILENT),
-        torch.tensor(-3.0),
+        *PLAIN,
     )
 
 
@@ -130,6 +132,7 @@ def pure_tone(plant: Plant, bend: Sequence[float] = ()) -> dict[str, Value]:
     harmonics = np.full((2, len(TIMES_S), len(HARMONICS)), -100.0)
     harmonics[..., 0] = 0
     controls |= {"harmonics": harmonics, "noise": np.full((len(TIMES_S), len(BANDS_HZ)), -100.0)}
+    controls |= {"partial_levels": np.full((len(TIMES_S), PARTIALS), -100.0)}
     controls |= {"level": 0.0, "vibrato_depth": 0.0, "tune": 0.0, "release": 0.03}
     return controls | ({"bend": np.array(bend)} if len(bend) else {})
 

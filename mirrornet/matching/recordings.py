@@ -33,7 +33,7 @@ from .one_shot import ONE_SHOT, is_one_shot, may_be_one_shot, one_shots
 from .refine import refine_recording
 from .search import search_patch, without_patch
 from .surrogate import PatchSurrogate, note_values, optimise_transcript, recalled_patches
-from .timbre import TimbreMatch, timbre_plant
+from .timbre import TimbreMatch, fit_notes, timbre_plant
 from .transcribe import CONFIDENT, HeardNote, Transcript, transcribe
 
 PatchScope = Literal["shared", "per-note"]
@@ -96,7 +96,9 @@ def match_recording(
     instrument = timbre_plant(plant) if timbre != "knobs" else None
     fits, is_shot = [], False
     if instrument and score.notes:
-        fits = [TimbreMatch(instrument, score, target, target_heard)]
+        fit = TimbreMatch if known else fit_notes
+        fits = [fit(instrument, score, target, target_heard)]
+        score = fits[0].score
     if instrument and _certainty(transcript) < DOUBTFUL and may_be_one_shot(target_heard):
         scores = one_shots(instrument, target, target_heard, duration_s)
         shots = [TimbreMatch(instrument, one, target, target_heard) for one in scores]

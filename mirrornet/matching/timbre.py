@@ -9,6 +9,7 @@ with that difference added to its aim (output space mapping, J. Bandler et al. 2
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -19,16 +20,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..budget import Budget
-from ..controls import Value
+from ..controls import Control, Value
 from ..events import Best
 from ..features import hear_recording
 from ..metrics import spectrogram_error
 from ..models.additive import ENDING_S, AdditiveSound, Timbre
 from ..plants import Plant, load_plant, usual_controls
-from ..plants.timbre import HARMONICS, RELEASE, TIMES_S, pitch_curve
+from ..plants.timbre import HARMONICS, PARTIALS, TIMES_S, pitch_curve
 from ..score import Score
 from .levels import Played, Sound, Spectrogram, play_at_levels
 from .objective import excerpt
+from .partials import alike, find_partials
 from .surrogate import Adam
 
 STEPS, STEPS_AGAIN = 120, 40  # of Adam, at first and after a render
@@ -37,7 +39,8 @@ LEVEL_RATE, RELEASE_RATE = 0.2, 0.33  # those for levels and release, relative t
 # Weights of what is implausible, beside the error as a share of variance.
 ROUGH_IN_TIME, ROUGH_IN_HARMONICS, ROUGH_NOISE, APART = 1e-3, 3e-4, 3e-4, 1e-4
 START_DB, SLOPE_DB = -13.0, 6.0  # amplitudes at first, and their fall per octave
-START_NOISE_DB, START_FADE_S = -35.0, 0.06
+START_NOISE_DB, START_PARTIAL_DB = -35.0, -30.0
+START_RELEASE_S, START_CURVE = 0.5, 5.0
 AROUND = 0.25  # of the notes' range, by which the registers lie outside it
 LEAST_RANGE = 8.0  # semitones
 WHOLE_S = 10.0  # longer recordings are fitted in an excerpt
@@ -68,10 +71,12 @@ class Rendered(NamedTuple):
 
 class TimbreFit:
     """The fit of a timbre to a recording, for a score whose notes have their levels and tunes; of
-    its patch only the vibrato and the bend stay."""
+    its patch only the vibrato and the bend stay. `partials` are as `find_partials` has them."""
 
-    def __init__(self, plant: Plant, score: Score, heard: Spectrogram):
-        self.plant, self.score = plant, score
+    def __init__(
+        self, plant: Plant, score: Score, heard: Spectrogram, partials: Sequence[float] = ()
+    ):
+        self.plant, self.score, self.partials = plant, score, partials
         self.best: Rendered | None = None
         self._part = 1.0  # of the difference that is corrected
         self._fitted = False
@@ -101,22 +106,25 @@ class TimbreFit:
             self.keys,
             score.patch[depth.name] if depth is not None else 0.0,
             curves,
+            partials,
         )
         self.longest_s = max(n.offset_s - n.onset_s for n in notes) - ENDING_S
         octaves = torch.log2(torch.tensor(HARMONICS).float())
         self.found = Fitted(
             Timbre(
-                ((START_DB - SLOPE_DB * octaves) / DB).expand(self._shape("harmonics")).clone(),
-                torch.full(self._shape("noise"), START_NOISE_DB / DB),
-                torch.tensor(START_FADE_S).log(),
+                ((START_DB - SLOPE_DB * octaves) / DB).expand(self._control("harmonics").shape).clone(),
+                torch.full(self._control("noise").shape, START_NOISE_DB / DB),
+                torch.full((len(TIMES_S), len(partials)), START_PARTIAL_DB / DB),
+                torch.tensor(START_RELEASE_S).log(),
+                torch.tensor(START_CURVE).log(),
             ),
             torch.tensor([note.controls[level.name] / DB if level else 0.0 for note in notes]),
         )
 
-    def _shape(self, role: str) -> tuple[int, ...]:
+    def _control(self, role: str) -> Control:
         control = self.plant.controls.patch.of_role(role)
         assert control is not None
-        return control.shape
+        return control
 
     def expected(self) -> Float[Tensor, "channel=176 frame"]:
         """The predicted spectrogram, compressed as the target's."""
@@ -134,27 +142,33 @@ class TimbreFit:
     ) -> None:
         """Fit the prediction to a compressed spectrogram."""
         variance = aim.var().clamp(min=1e-6)
-        (harmonics, noise, release), levels = self.found
-        rates = {harmonics: 1.0, noise: 1.0, release: RELEASE_RATE, levels: LEVEL_RATE}
+        (harmonics, noise, partials, release, curve), levels = self.found
+        rates = {harmonics: 1.0, noise: 1.0, partials: 1.0}
+        rates |= {release: RELEASE_RATE, curve: RELEASE_RATE, levels: LEVEL_RATE}
         places = [place.requires_grad_() for place in rates]
         adams = [Adam(place) for place in places]
+        curves = self._control("release_curve")
         for step in range(steps):
             cost = (self.expected() - aim).square().mean() / variance + self._implausible()
             slopes = torch.autograd.grad(cost, places)
             share = 0.55 + 0.45 * math.cos(math.pi * step / steps)
             for adam, slope, own in zip(adams, slopes, rates.values(), strict=True):
                 adam.step(slope, rate * share * own)
+            with torch.no_grad():
+                curve.clamp_(math.log(curves.low), math.log(curves.high))
         for place in places:
             place.requires_grad_(False)
         self._extend()
 
     def _extend(self) -> None:
         """Let times beyond the longest note go on as before: with the last fall, or steadily."""
-        times_s, (harmonics, noise, _) = torch.tensor(TIMES_S), self.found.timbre
+        times_s, (harmonics, noise, partials, *_) = torch.tensor(TIMES_S), self.found.timbre
         last = max(int((times_s <= self.longest_s).sum()) - 1, 0)
         before = max(last - 2, 0)
         later_s = times_s[last + 1 :] - times_s[last]
-        for table in (harmonics.transpose(0, 1), noise):
+        for table in (harmonics.transpose(0, 1), noise, partials):
+            if not table.numel():
+                continue
             fell = table[last] - table[before]
             slope = fell.clamp(max=0).mean() / max(float(times_s[last] - times_s[before]), 1e-3)
             table[last + 1 :] = table[last] + slope * later_s.view(-1, *(1,) * (table.ndim - 1))
@@ -162,10 +176,11 @@ class TimbreFit:
     def _implausible(self) -> Float[Tensor, ""]:
         """Jumps between neighbours, and differences between the registers: what the recording does
         not tell is smooth."""
-        harmonics, noise, _ = self.found.timbre
+        harmonics, noise, partials, *_ = self.found.timbre
         return (
             ROUGH_IN_TIME * harmonics.diff(dim=1).square().mean()
             + ROUGH_IN_HARMONICS * harmonics.diff(n=2, dim=2).square().mean()
+            + ROUGH_IN_TIME * partials.diff(dim=0).square().sum() / (len(TIMES_S) * PARTIALS)
             + ROUGH_NOISE * noise.diff(dim=0).square().mean()
             + APART * harmonics.diff(dim=0).square().mean()
         )
@@ -174,13 +189,20 @@ class TimbreFit:
         """The score with the patch and the levels that were found."""
         timbre, levels = self.found
         space, own = self.plant.controls.patch, self.plant.controls.own
-        loudest = torch.maximum(timbre.harmonics.max(), timbre.noise.max())
+        amplitudes = (timbre.harmonics, timbre.noise, timbre.partials)
+        loudest = torch.cat([table.flatten() for table in amplitudes]).max()
+        ratios, partial_levels = np.ones(PARTIALS), np.full((len(TIMES_S), PARTIALS), -np.inf)
+        ratios[: len(self.partials)] = self.partials
+        partial_levels[:, : len(self.partials)] = DB * (timbre.partials - loudest).numpy()
         values: dict[str, Value] = {
             "harmonics": DB * (timbre.harmonics - loudest).double().numpy(),
             "noise": DB * (timbre.noise - loudest).double().numpy(),
+            "partials": ratios,
+            "partial_levels": partial_levels,
             "low_key": self.keys[0] - self.plant.transposition,
             "high_key": self.keys[1] - self.plant.transposition,
-            "release": RELEASE * float(timbre.release.exp()),
+            "release": float(timbre.release.exp()),
+            "release_curve": float(timbre.release_curve.exp()),
         }
         patch = dict(self.score.patch)
         for control in space:
@@ -236,6 +258,19 @@ def _with_controls(plant: Plant, name: str | None) -> Plant:
     return load_plant(plant.spec.name, **{**plant.spec.options, "controls": name})
 
 
+def fit_notes(plant: Plant, score: Score, target: Sound, target_heard: Spectrogram) -> "TimbreMatch":
+    """The fit of notes as they were read; or, of a bell or a bar, with the pitches at which they are
+    alike, if that predicts the sound better."""
+    as_read = TimbreMatch(plant, score, target, target_heard)
+    notes = alike(target_heard, score.notes)
+    if notes == list(score.notes):
+        return as_read
+    by_likeness = TimbreMatch(plant, replace(score, notes=notes), target, target_heard)
+    if not by_likeness.fit.partials:
+        return as_read
+    return min(as_read, by_likeness, key=lambda match: match.fit.misses())
+
+
 class TimbreMatch:
     """The fit of a recording, of an excerpt if it is long, for a plant that has the timbre. `score`
     has the notes, and perhaps a vibrato and a bend in its patch; `target` is at the plant's rate.
@@ -255,11 +290,12 @@ class TimbreMatch:
         rate_hz = plant.sample_rate_hz
         self.whole = len(target) <= WHOLE_S * rate_hz
         notes, heard, duration_s = score.notes, target_heard, len(target) / rate_hz
+        partials = find_partials(plant, target, notes)
         if not self.whole:
             start_s, end_s, notes = excerpt(notes, duration_s)
             part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
             heard, duration_s = hear_recording(part, rate_hz), len(part) / rate_hz
-        self.fit = TimbreFit(plant, Score(notes, kept, duration_s), heard)
+        self.fit = TimbreFit(plant, Score(notes, kept, duration_s), heard, partials)
 
     def play(self, budget: Budget) -> Played:
         """The best answer after the budget's renders, at least one."""

@@ -1,7 +1,7 @@
 """Additive sound in the auditory spectrogram: a decoder that need not be learned.
 
-A note is a sum of harmonics and of noise in bands, whose amplitudes change with the time since its
-onset. With linear hair cells a channel of the cochlea is a filter, a rectifier and an average over
+A note is a sum of harmonics, of partials beside them and of noise in bands, whose amplitudes change
+with the time since its onset. With linear hair cells a channel of the cochlea is a filter, a rectifier and an average over
 8 ms. The average of a rectified sum of sinusoids is nearly that of a single one of the same power.
 So a channel's value follows from the powers of all partials and the filter's gains, and from how
 the filter rises when a tone starts: for notes from middle C up within 1 % of variance of the
@@ -49,8 +49,12 @@ class Timbre(NamedTuple):
     """Of amplitudes."""
     noise: Float[Tensor, "time band"]
     """Of amplitudes in `BAND_HZ`."""
+    partials: Float[Tensor, "time partial"]
+    """Of amplitudes of those beside the harmonics."""
     release: Float[Tensor, ""]
-    """Of the time in s in which a note falls by a factor of e after its end."""
+    """Of the time in s from a note's end to silence."""
+    release_curve: Float[Tensor, ""]
+    """Of its curvature; see `_fallen`."""
 
 
 class Sounding(NamedTuple):
@@ -60,9 +64,10 @@ class Sounding(NamedTuple):
     at: Float[Tensor, "frame time"]
     after_s: Float[Tensor, " frame"]
     held: Bool[Tensor, "frame 1"]
-    harmonics: Float[Tensor, "partial harmonic"]
-    gains: Float[Tensor, "pitch partial channel"]
-    """At each of the pitches that the note has, in steps of `FINEST`."""
+    harmonics: Float[Tensor, "number harmonic"]
+    gains: Float[Tensor, "pitch component channel"]
+    """Of its harmonics and partials, at each of the pitches that the note has, in steps of
+    `FINEST`."""
     own: list[Int[Tensor, " own"]]
     """For each of these pitches, the numbers of its frames among those of the note."""
     weights: tuple[float, ...]  # of the registers
@@ -78,6 +83,7 @@ class AdditiveSound:
         keys: the keys at which the low and the high register are alone.
         vibrato_cents: depth of a vibrato of all notes.
         curves: of each note, beside its pitch; none if all are steady.
+        partials: the frequencies of partials beside the harmonics, over that of the pitch.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class AdditiveSound:
         keys: tuple[float, float],
         vibrato_cents: float = 0.0,
         curves: Sequence[Curve] = (),
+        partials: Sequence[float] = (),
     ):
         self.frames = frames
         self.noise_gains = _noise_gains()
@@ -106,6 +113,7 @@ class AdditiveSound:
             moves = np.round(np.interp((at_s - onset_s).numpy(), *curve) / FINEST)
             steps, which = np.unique(moves, return_inverse=True)
             pitches_hz = pitch_hz * torch.from_numpy(2 ** (FINEST * steps[:, None] / 12)).float()
+            components = torch.cat([torch.arange(1.0, count + 1), torch.tensor(partials)])
             self.notes.append(
                 Sounding(
                     torch.nonzero(here)[:, 0],
@@ -113,7 +121,7 @@ class AdditiveSound:
                     (at_s - offset_s).clamp(min=0),
                     (at_s < max(offset_s - ENDING_S, 0.5 * (onset_s + offset_s)))[:, None],
                     harmonics[:count],
-                    _power_gains(pitches_hz * torch.arange(1.0, count + 1), vibrato_cents),
+                    _power_gains(pitches_hz * components, vibrato_cents),
                     [torch.from_numpy(np.flatnonzero(which == n)) for n in range(len(steps))],
                     _register_weights(pitch, keys),
                 )
@@ -124,17 +132,19 @@ class AdditiveSound:
     ) -> Float[Tensor, "channel=176 frame"]:
         """The spectrogram, not compressed; `levels` are logarithms of the notes' amplitudes."""
         tables, noise = timbre.harmonics.exp(), timbre.noise.exp()
+        partials = timbre.partials.exp()
         silence = torch.full((self.frames, RECORDING_CHANNELS), SILENT_POWER)
         tones, hisses = silence, silence
         for note, level in zip(self.notes, levels, strict=True):
             table = sum(weight * table for weight, table in zip(note.weights, tables, strict=True))
             # Of how a note ends the release learns, not the tables, which longer notes play on.
-            given, hissing = note.at @ table, note.at @ noise
-            given = torch.where(note.held, given, given.detach())
-            hissing = torch.where(note.held, hissing, hissing.detach())
-            amplitudes = given @ note.harmonics.T
+            given, beside, hissing = (
+                torch.where(note.held, values, values.detach())
+                for values in (note.at @ table, note.at @ partials, note.at @ noise)
+            )
+            amplitudes = torch.cat([given @ note.harmonics.T, beside], 1)
             hiss = hissing.square() @ self.noise_gains
-            fall = (2 * (level - note.after_s / timbre.release.exp())).exp()
+            fall = (level.exp() * _fallen(note.after_s, timbre)).square()
             powers = amplitudes.square()
             parts = [powers[own] @ gains for own, gains in zip(note.own, note.gains, strict=True)]
             tone = torch.cat(parts)[torch.cat(note.own).argsort()]
@@ -142,6 +152,13 @@ class AdditiveSound:
             hisses = hisses.index_add(0, note.frames, fall[:, None] * hiss)
         # Tones rise faster than at the channels' best frequencies, of which few are near.
         return (_smeared(tones.T) + _smeared(hisses.sqrt().T).square()).sqrt()
+
+
+def _fallen(after_s: Float[Tensor, " frame"], timbre: Timbre) -> Float[Tensor, " frame"]:
+    """Amplitudes after a note's end, 1 at first. With the curve k and time x as a share of the
+    release: ((exp(-kx) - exp(-k)) / (1 - exp(-k)))^2, as the envelopes of Vital fall."""
+    share, k = (after_s / timbre.release.exp()).clamp(max=1), timbre.release_curve.exp()
+    return (((-k * share).exp() - (-k).exp()) / (1 - (-k).exp())).square()
 
 
 def _smeared(
@@ -186,8 +203,8 @@ def _gains() -> Float[Tensor, "frequency channel=176"]:
 
 
 def _power_gains(
-    partials_hz: Float[Tensor, "pitch partial"], vibrato_cents: float
-) -> Float[Tensor, "pitch partial channel=176"]:
+    partials_hz: Float[Tensor, "pitch component"], vibrato_cents: float
+) -> Float[Tensor, "pitch component channel=176"]:
     """Power gains at frequencies, 0 above `HIGHEST_HZ`; the mean over a sinusoidal vibrato, if
     there is one."""
     gains = _gains()

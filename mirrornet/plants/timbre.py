@@ -4,9 +4,14 @@ A control with the role `harmonics` has the amplitudes of harmonics in dB, by re
 high notes), time since a note's onset, and harmonic; one with the role `noise` those of noise, by
 time and band, in the same dB; one with the role `bend` how far the pitch lies from the key's, in
 semitones, by time: of a kick or a tom it falls. The roles `low_key` and `high_key` are the keys at
-which a register is alone; a linear cross-fade by the key, squared, weights their amplitudes. After
-a note's end they fall exponentially, by a factor of e in the time with the role `release` divided
-by `RELEASE`.
+which a register is alone; a linear cross-fade by the key, squared, weights their amplitudes.
+
+Bells and bars have partials beside the harmonics: the role `partials` has their frequencies over
+the pitch, the role `partial_levels` their amplitudes by time and partial, in the same dB.
+
+After a note's end all amplitudes fall to silence in the time with the role `release`. With the
+role `release_curve`, k, and time x as a share of it, they are ((exp(-kx) - exp(-k)) / (1 -
+exp(-k)))^2: a parabola if k is small, exponential if it is large.
 """
 
 from collections.abc import Sequence
@@ -29,7 +34,8 @@ HARMONICS = (
 BANDS_HZ = tuple(np.geomspace(60.0, 14500.0, 22).tolist())  # centres of the bands of noise
 BAND_HZ = 100.0  # noise is given as its amplitude in bands this wide
 REGISTERS = 2
-RELEASE = 12.0
+PARTIALS = 8
+LOWEST_PARTIAL, HIGHEST_PARTIAL = 0.0625, 16.0
 
 Curve = tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]
 """Times in s, and semitones beside a pitch."""

@@ -3,7 +3,8 @@
 The oscillators play wavetables made for the patch: amplitudes of harmonics over the time since a
 note's onset. A drawn one-shot LFO moves both through their frames. One oscillator holds the low
 register and the other the high one; the key lowers the level of the first and raises that of the
-second. A sample of shaped noise, which belongs to no recording, plays beside them.
+second. A third one, tuned four octaves lower, holds partials beside the harmonics. A sample of
+shaped noise, which belongs to no recording, plays beside them.
 
 The pitch follows another one-shot LFO: the patch's bend, and a note's own glide.
 
@@ -26,6 +27,9 @@ from .timbre import (
     BAND_HZ,
     BANDS_HZ,
     HARMONICS,
+    HIGHEST_PARTIAL,
+    LOWEST_PARTIAL,
+    PARTIALS,
     REGISTERS,
     TIMES_S,
     Curve,
@@ -36,6 +40,8 @@ from .vital_48 import SHORT_S, VOICES, play_all_voices
 from .vital_patch import PATCH, VIBRATO, WAVE_SAMPLES, packed
 
 BEND_SEMITONES = 48.0  # the range of Vital's transposition
+LOWERED_SEMITONES = 48  # of the oscillator of the partials, so that they are harmonics of it
+RELEASE_CURVES = (0.3, 8.0)
 
 WAVETABLE = ControlSpace(
     (
@@ -62,6 +68,27 @@ WAVETABLE = ControlSpace(
             role="noise",
         ),
         Control(
+            "partials",
+            "",
+            LOWEST_PARTIAL,
+            HIGHEST_PARTIAL,
+            "exponential",
+            "frequencies of partials beside the harmonics, over the pitch",
+            scope="patch",
+            shape=(PARTIALS,),
+            role="partials",
+        ),
+        Control(
+            "partial_levels",
+            "dB",
+            -100.0,
+            0.0,
+            meaning="amplitudes of these partials, by time since the onset",
+            scope="patch",
+            shape=(len(TIMES_S), PARTIALS),
+            role="partial_levels",
+        ),
+        Control(
             "bend",
             "semitones",
             -BEND_SEMITONES,
@@ -83,6 +110,15 @@ WAVETABLE = ControlSpace(
             scope="patch",
             role="release",
         ),
+        Control(
+            "release_curve",
+            "",
+            *RELEASE_CURVES,
+            "exponential",
+            "curvature of the fall after a note's end: a parabola if low, exponential if high",
+            scope="patch",
+            role="release_curve",
+        ),
         *(replace(control, scope="patch") for control in VIBRATO),
     ),
     "wavetable",
@@ -91,7 +127,6 @@ WAVETABLE = ControlSpace(
 REMEMBERS = False
 SETTLING_S = 0.1
 KEYS = 128  # Vital's modulation source "note" is the key divided by this
-RELEASE_POWER = -6.0  # of the envelope: nearly exponential, as `timbre.RELEASE` has it
 SAMPLE_GAIN = math.sqrt(2)  # level of an oscillator over that of a sample
 SAMPLE_RATE_HZ = 44100
 PHASE_SEED, NOISE_SEED = 5, 0
@@ -109,6 +144,10 @@ MODULATIONS = (
     ("lfo_1", "osc_2_tune", 0.0),
     ("lfo_3", "osc_1_transpose", 0.0),
     ("lfo_3", "osc_2_transpose", 0.0),
+    ("macro_control_2", "osc_3_tune", 1.0),
+    ("lfo_2", "osc_3_wave_frame", 1.0),
+    ("lfo_1", "osc_3_tune", 0.0),
+    ("lfo_3", "osc_3_transpose", 0.0),
 )
 MOST_POINTS = 80  # of an LFO; Vital reads 100
 FIXED = {
@@ -117,16 +156,22 @@ FIXED = {
     "osc_2_stereo_spread": 0.0,
     "osc_2_tune": -0.5,
     "osc_2_level": 0.0,
+    "osc_3_phase": 0.0,
+    "osc_3_stereo_spread": 0.0,
+    "osc_3_tune": -0.5,
+    "osc_3_level": 1.0,
+    "osc_3_transpose": -LOWERED_SEMITONES,
     "osc_1_destination": 3.0,  # beside the filters
     "osc_2_destination": 3.0,
+    "osc_3_destination": 3.0,
     "sample_destination": 3.0,
     "sample_loop": 0.0,
     "filter_1_on": 0.0,
     "env_1_attack": 0.0,
     "env_1_sustain": 1.0,
-    "env_1_release_power": RELEASE_POWER,
     "modulation_4_bipolar": 0.0,
     "modulation_5_bipolar": 0.0,
+    "modulation_14_bipolar": 0.0,
     "lfo_2_sync": 0.0,
     "lfo_2_sync_type": 2.0,  # once for each note
     "lfo_2_frequency": -math.log2(TIMES_S[-1]),
@@ -155,6 +200,7 @@ def knobs(note: Note) -> dict[str, float]:
     return {
         "macro_control_2": (value["tune"] + 50) / 200,
         "env_1_release": value["release"] ** 0.25,
+        "env_1_release_power": -value["release_curve"],
         "osc_1_level": high / KEYS,
         "modulation_8_amount": -low / KEYS,
         "modulation_9_amount": vibrato,
@@ -163,6 +209,8 @@ def knobs(note: Note) -> dict[str, float]:
         "lfo_1_phase": value["vibrato_phase"],
         "modulation_11_amount": moves,
         "modulation_12_amount": moves,
+        "modulation_15_amount": vibrato,
+        "modulation_16_amount": moves,
         "lfo_3_frequency": -math.log2(times_s[-1]),
     }
 
@@ -191,7 +239,7 @@ def settle(play: Callable[[float, float], Any], handles: Mapping[str, Any], tail
 
 def base_preset(synth: Synth) -> str:
     """The text of a preset with everything that does not depend on the patch."""
-    return patch.base_preset(synth, MODULATIONS, FIXED, oscillators=2)
+    return patch.base_preset(synth, MODULATIONS, FIXED, oscillators=3)
 
 
 def fill(preset: dict[str, Any], note: Note) -> None:
@@ -201,18 +249,21 @@ def fill(preset: dict[str, Any], note: Note) -> None:
     low, high = _keys(value)
     harmonics = _amplitudes(value["harmonics"])
     harmonics = harmonics @ between(np.arange(1.0, HARMONICS[-1] + 1), HARMONICS).T
-    cycles = [_cycles(table) for table in harmonics]
+    beside = _partials(value["partials"], _amplitudes(value["partial_levels"]))
+    cycles = [_cycles(table) for table in (*harmonics, beside)]
     noise = SAMPLE_GAIN * _noise(_amplitudes(value["noise"]))
-    loudest = max(np.abs(cycles).max(), np.abs(noise).max(), 1e-9)
+    loudest = max(*(np.abs(table).max() for table in cycles), np.abs(noise).max(), 1e-9)
     # The levels' law reaches 1 for keys 128 apart; so the data are larger than 1.
-    gain = (KEYS / (high - low)) ** 2 / loudest
-    for number, table in enumerate(cycles):
+    gain = (KEYS / (high - low)) ** 2
+    names = ("Low register", "High register", "Partials")
+    for number, (table, own_gain) in enumerate(zip(cycles, (gain, gain, 1), strict=True)):
         settings["wavetables"][number] |= {
-            "name": ("Low register", "High register")[number],
+            "name": names[number],
             "full_normalize": False,
             "remove_all_dc": False,
-            "groups": [{"components": [_component(gain * table)]}],
+            "groups": [{"components": [_component(own_gain / loudest * table)]}],
         }
+    settings["osc_3_on"] = float(beside.any())
     ways = 1 - np.arange(len(TIMES_S)) / (len(TIMES_S) - 1)
     settings["lfos"][1] = _drawn("Time since onset", np.array(TIMES_S), ways)
     peak = max(np.abs(noise).max(), 1e-9)
@@ -254,6 +305,18 @@ def _amplitudes(level_db: Value) -> Float[np.ndarray, "*table"]:
     level_db = np.asarray(level_db, float)
     lowest = -100.0
     return np.where(level_db > lowest, 10 ** (level_db / 20), 0.0)
+
+
+def _partials(
+    ratios: Value, amplitudes: Float[np.ndarray, "time partial"]
+) -> Float[np.ndarray, "time harmonic"]:
+    """Partials as harmonics of the lowered oscillator: to the nearest sixteenth of the pitch."""
+    lowered = 2 ** (LOWERED_SEMITONES / 12)
+    table = np.zeros((len(TIMES_S), round(HIGHEST_PARTIAL * lowered)))
+    places = np.round(np.asarray(ratios) * lowered).astype(int) - 1
+    for place, course in zip(places, amplitudes.T, strict=True):
+        table[:, place] += course
+    return table
 
 
 def _cycles(table: Float[np.ndarray, "time harmonic"]) -> Float[np.ndarray, "time sample"]:

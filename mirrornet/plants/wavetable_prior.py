@@ -2,7 +2,8 @@
 
 An instrument has a spectrum with a slope, formants and a colour of its own for each harmonic;
 perhaps only odd harmonics, an organ's stops, or hardly a fundamental. Struck, it fades, the higher
-harmonics faster; blown, it swells, and grows brighter. Its noise is a breath or a blow.
+harmonics faster, and perhaps has partials beside the harmonics, as bars and bells have; blown, it
+swells, and grows brighter. Its noise is a breath or a blow.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from ..controls import ControlSpace, Value
 from ..score import Score
 from .prior import PHRASE_S
-from .timbre import BANDS_HZ, HARMONICS, RELEASE, TIMES_S
+from .timbre import BANDS_HZ, HARMONICS, HIGHEST_PARTIAL, PARTIALS, TIMES_S
 from .vital_prior import MANNERS, random_notes
 
 LOW_KEYS = (28.0, 60.0)
@@ -44,14 +45,18 @@ def random_patch(
     spectra = _spectra((low_key, high_key), generator)
     harmonics = spectra[:, None, :] + course
     harmonics -= harmonics.max()
-    fade_s = np.exp(uniform(np.log(0.02), np.log(0.6 if struck else 0.2)))
+    release_s = np.exp(uniform(np.log(0.1), np.log(7.0 if struck else 2.4)))
+    partials, partial_levels = _partials(struck and chance() < 0.15, generator)
     patch: dict[str, Value] = {
         "harmonics": harmonics.clip(QUIET_DB, 0.0),
         "noise": _noise(generator).clip(QUIET_DB, 0.0),
+        "partials": partials,
+        "partial_levels": partial_levels.clip(QUIET_DB, 0.0),
         "bend": _bend(generator) if struck and chance() < 0.1 else np.zeros(len(TIMES_S)),
         "low_key": low_key,
         "high_key": high_key,
-        "release": RELEASE * fade_s,
+        "release": release_s,
+        "release_curve": np.exp(uniform(np.log(0.5), np.log(7.0))),
         "vibrato_rate": float(space.named("vibrato_rate").to_physical(chance())),
         "vibrato_depth": 0.0 if struck or chance() < 0.4 else 100 * chance() ** 2.5,
         "vibrato_phase": chance(),
@@ -114,6 +119,19 @@ def _noise(generator: np.random.Generator) -> Float[np.ndarray, "time band"]:
     breath = uniform(-90, -25) + spectrum() + np.zeros_like(times_s)
     blow = uniform(-80, -15) + spectrum() - uniform(100, 1500) * times_s
     return 10 * np.log10(10 ** (breath / 10) + 10 ** (blow / 10))
+
+
+def _partials(
+    bell: bool, generator: np.random.Generator
+) -> tuple[Float[np.ndarray, " partial"], Float[np.ndarray, "time partial"]]:
+    """Frequencies over the pitch, as far from harmonics as they come, and amplitudes in dB."""
+    uniform = generator.uniform
+    ratios = np.exp(uniform(np.log(0.5), np.log(HIGHEST_PARTIAL), PARTIALS))
+    if not bell:
+        return ratios, np.full((len(TIMES_S), PARTIALS), QUIET_DB)
+    falls = np.exp(uniform(np.log(3), np.log(80), PARTIALS)) * ratios**0.5  # dB per s
+    loud = uniform(-40, -3, PARTIALS)
+    return ratios, loud - np.array(TIMES_S)[:, None] * falls
 
 
 def _bend(generator: np.random.Generator) -> Float[np.ndarray, " time"]:

@@ -13,7 +13,7 @@ from ...score import Score
 
 CYCLES = 12  # in the window whose spectrum is taken
 QUIET_DB = -100.0
-RELEASE_S = 0.1
+RELEASE_S, RELEASE_CURVE = 0.1, 6.0
 
 
 def cut_wavetable(plant: Plant, score: Score, sound: Float[np.ndarray, " sample"]) -> Score:
@@ -37,10 +37,12 @@ def cut_wavetable(plant: Plant, score: Score, sound: Float[np.ndarray, " sample"
         match control.role:
             case "harmonics":
                 patch[control.name] = np.broadcast_to(level_db, control.shape).copy()
-            case "noise":
+            case "noise" | "partial_levels":
                 patch[control.name] = np.full(control.shape, QUIET_DB)
             case "release":
                 patch[control.name] = RELEASE_S
+            case "release_curve":
+                patch[control.name] = RELEASE_CURVE
             case "low_key":
                 patch[control.name] = 40.0
             case "high_key":
@@ -48,5 +50,5 @@ def cut_wavetable(plant: Plant, score: Score, sound: Float[np.ndarray, " sample"
             case "bend":
                 patch[control.name] = np.zeros(control.shape)
             case _:
-                patch[control.name] = control.low
+                patch[control.name] = np.full(control.shape, control.low)
     return Score(score.notes, patch, score.duration_s)
