@@ -70,21 +70,18 @@ def _mixed_at_levels(
     plant: Plant, level: Control, score: Score, target: Sound
 ) -> tuple[Score, Sound]:
     """Levels for a plant whose level is a pure gain: each note is rendered only once."""
-    sounds = [
-        plant.render(
-            Score(
-                [
-                    replace(
-                        note,
-                        onset_s=0.0,
-                        offset_s=note.offset_s - note.onset_s,
-                        controls={**note.controls, level.name: level.high},
-                    )
-                ]
-            )
+    alone = [
+        replace(
+            note,
+            onset_s=0.0,
+            offset_s=note.offset_s - note.onset_s,
+            controls={**note.controls, level.name: level.high},
         )
         for note in score.resolved
     ]
+    by_key = sorted(range(len(alone)), key=lambda number: alone[number].pitch_midi)
+    played = {number: plant.render(Score([alone[number]])) for number in by_key}  # quicker so
+    sounds = [played[number] for number in range(len(alone))]
     for _ in range(ROUNDS):
         audio = _mixed(plant, level, score.notes, sounds, len(target))
         score = with_levels(plant, level, score, target, audio)

@@ -83,7 +83,9 @@ def alike(heard: Spectrogram, notes: Sequence[Note]) -> list[Note]:
     believed = near.max(0) >= UNLIKE * likeness.max(1)
     new = np.where(believed, pitches, np.round(place + shifts))
     new = np.clip(new, PITCHES_MIDI[0], PITCHES_MIDI[-1]).astype(int)
-    return [replace(note, pitch_midi=pitch) for note, pitch in zip(notes, new.tolist(), strict=True)]
+    return [
+        replace(note, pitch_midi=pitch) for note, pitch in zip(notes, new.tolist(), strict=True)
+    ]
 
 
 def _at_onset(heard: Spectrogram, note: Note) -> Float[np.ndarray, " channel=176"]:

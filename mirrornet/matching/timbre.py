@@ -112,7 +112,9 @@ class TimbreFit:
         octaves = torch.log2(torch.tensor(HARMONICS).float())
         self.found = Fitted(
             Timbre(
-                ((START_DB - SLOPE_DB * octaves) / DB).expand(self._control("harmonics").shape).clone(),
+                ((START_DB - SLOPE_DB * octaves) / DB)
+                .expand(self._control("harmonics").shape)
+                .clone(),
                 torch.full(self._control("noise").shape, START_NOISE_DB / DB),
                 torch.full((len(TIMES_S), len(partials)), START_PARTIAL_DB / DB),
                 torch.tensor(START_RELEASE_S).log(),
@@ -258,7 +260,9 @@ def _with_controls(plant: Plant, name: str | None) -> Plant:
     return load_plant(plant.spec.name, **{**plant.spec.options, "controls": name})
 
 
-def fit_notes(plant: Plant, score: Score, target: Sound, target_heard: Spectrogram) -> "TimbreMatch":
+def fit_notes(
+    plant: Plant, score: Score, target: Sound, target_heard: Spectrogram
+) -> "TimbreMatch":
     """The fit of notes as they were read; or, of a bell or a bar, with the pitches at which they are
     alike, if that predicts the sound better."""
     as_read = TimbreMatch(plant, score, target, target_heard)

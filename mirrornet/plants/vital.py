@@ -18,6 +18,7 @@ LEVEL.
 
 import json
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -107,6 +108,7 @@ class Vital(NotePlant):
         self.level_is_gain = self._patch is not None
         self._knobs = self._patch.knobs if self._patch else _knobs
         self._set: dict[str, float] = {}
+        self._settled_at: int | None = None
         self._has_tables = self._patch is vital_wavetable
         # The patch whose tables are loaded, and the preset that has them.
         self._filled: tuple[Float[np.ndarray, " row"], dict[str, Any]] | None = None
@@ -126,6 +128,8 @@ class Vital(NotePlant):
     def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
         if self._patch and self._patch.REMEMBERS:
             self._set = {}  # so that the first note settles
+        if self._has_tables:  # by key, so that levels settle once a key
+            score = replace(score, notes=sorted(score.notes, key=lambda note: note.pitch_midi))
         return super()._render_score(score, duration_s)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
@@ -140,18 +144,23 @@ class Vital(NotePlant):
         strength, tail_s = 1.0, self.note_tail_s(note)
         if self._patch:
             strength = patch.velocity(note) / 127
-            if self._has_tables or not all(name.startswith("macro") for name in changed):
+            smoothed = not all(name.startswith("macro") for name in changed)
+            if self._has_tables:  # levels follow the key
+                smoothed = bool(changed) or pitch != self._settled_at
+            if smoothed:
                 # Parameters that no macro drives are smoothed: inaudible notes let them settle.
                 self._patch.settle(
                     lambda gate_s, after_s: self._render(pitch, gate_s, gate_s + after_s, FAINT),
                     self._handles,
                     tail_s,
                 )
+                self._settled_at = pitch
         # Vital is mono here: both channels are the same.
         sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
         # Successive notes alternate between two SIMD lanes, whose rounding differs by 1e-7. A
         # second, discarded note restores the lane, so that equal notes are equal, bit for bit.
-        self._render(pitch, 0.001, tail_s, FAINT if self._patch else 1.0)
+        after_s = 2 * vital_48.SHORT_S if self._has_tables else tail_s
+        self._render(pitch, 0.001, after_s, FAINT if self._patch else 1.0)
         return sound
 
     def _render(
@@ -231,6 +240,7 @@ class Vital(NotePlant):
             )
         # Handles from before a load no longer affect the synthesizer.
         self._handles, self._set = self._synth.get_controls(), {}
+        self._settled_at = None
         self._render(60, 1.5, 1.5)
 
 
