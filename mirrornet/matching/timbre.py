@@ -38,6 +38,7 @@ RATE, RATE_AGAIN = 0.15, 0.08  # its learning rate for amplitudes, as natural lo
 LEVEL_RATE, RELEASE_RATE = 0.2, 0.33  # those for levels and release, relative to it
 # Weights of what is implausible, beside the error as a share of variance.
 ROUGH_IN_TIME, ROUGH_IN_HARMONICS, ROUGH_NOISE, APART = 1e-3, 3e-4, 3e-4, 1e-4
+HISS = 1.5e-2  # for each neper of noise, which else stays where it is too soft to matter
 START_DB, SLOPE_DB = -13.0, 6.0  # amplitudes at first, and their fall per octave
 START_NOISE_DB, START_PARTIAL_DB = -35.0, -30.0
 START_RELEASE_S, START_CURVE = 0.5, 5.0
@@ -176,8 +177,8 @@ class TimbreFit:
             table[last + 1 :] = table[last] + slope * later_s.view(-1, *(1,) * (table.ndim - 1))
 
     def _implausible(self) -> Float[Tensor, ""]:
-        """Jumps between neighbours, and differences between the registers: what the recording does
-        not tell is smooth."""
+        """Jumps between neighbours, differences between the registers, and noise: what the recording
+        does not tell is smooth, and without noise."""
         harmonics, noise, partials, *_ = self.found.timbre
         return (
             ROUGH_IN_TIME * harmonics.diff(dim=1).square().mean()
@@ -185,6 +186,7 @@ class TimbreFit:
             + ROUGH_IN_TIME * partials.diff(dim=0).square().sum() / (len(TIMES_S) * PARTIALS)
             + ROUGH_NOISE * noise.diff(dim=0).square().mean()
             + APART * harmonics.diff(dim=0).square().mean()
+            + HISS * noise.mean()
         )
 
     def answer(self) -> Score:
@@ -263,8 +265,8 @@ def _with_controls(plant: Plant, name: str | None) -> Plant:
 def fit_notes(
     plant: Plant, score: Score, target: Sound, target_heard: Spectrogram
 ) -> "TimbreMatch":
-    """The fit of notes as they were read; or, of a bell or a bar, with the pitches at which they are
-    alike, if that predicts the sound better."""
+    """The fit of notes as they were read; or, if that predicts a bell or a bar better, with the
+    pitches at which their spectra are alike."""
     as_read = TimbreMatch(plant, score, target, target_heard)
     notes = alike(target_heard, score.notes)
     if notes == list(score.notes):

@@ -1,11 +1,12 @@
 """Additive sound in the auditory spectrogram: a decoder that need not be learned.
 
 A note is a sum of harmonics, of partials beside them and of noise in bands, whose amplitudes change
-with the time since its onset. With linear hair cells a channel of the cochlea is a filter, a rectifier and an average over
-8 ms. The average of a rectified sum of sinusoids is nearly that of a single one of the same power.
-So a channel's value follows from the powers of all partials and the filter's gains, and from how
-the filter rises when a tone starts: for notes from middle C up within 1 % of variance of the
-cochlea's (4 % for very low and bright ones), much faster, and with gradients.
+with the time since its onset. With linear hair cells a channel of the cochlea is a filter, a
+rectifier and an average over 8 ms. The average of a rectified sum of sinusoids is nearly that of a
+single one of the same power. So a channel's value follows from the powers of all partials and the
+filter's gains, and from how the filter rises when a tone starts: for notes from middle C up within
+1 % of variance of the cochlea's (4 % for very low and bright ones), much faster, and with
+gradients.
 
 Two registers, tables of the same form for low and for high notes, are mixed by a note's key: their
 amplitudes are weighted with the squares of a linear cross-fade, as a synthesizer does whose level

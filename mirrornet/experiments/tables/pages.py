@@ -19,7 +19,9 @@ from .experiments import (
     variants_table,
 )
 from .recordings import (
+    bells_table,
     beyond_table,
+    effects_table,
     listening_table,
     notes_summary,
     notes_table,
@@ -81,6 +83,8 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "recordings-differences": lambda: recorded_differences(result("recordings-seed-0")),
         "one-shots": lambda: one_shots_table(result("one-shots-seed-0")),
         "timbre-ablations": lambda: timbre_ablation_table(result("timbre-ablations-seed-0")),
+        "bells": lambda: bells_table(result("timbre-ablations-seed-0")),
+        "effects": lambda: effects_table(result("timbre-ablations-seed-0")),
         "recordings-summary": lambda: recorded_summary(result("recordings-seed-0")),
         "notes": lambda: notes_table(result("notes-seed-0")),
         "notes-summary": lambda: notes_summary(result("notes-seed-0")),

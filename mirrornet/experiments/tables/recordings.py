@@ -197,6 +197,27 @@ def timbre_ablation_table(bench: dict[str, Any]) -> Rows:
     return [[f"{len(rows)} tuning instruments", *columns], *map(list, cells)]
 
 
+def bells_table(bench: dict[str, Any]) -> Rows:
+    """Table of partials beside the harmonics: match error of bells and bars, with and without."""
+    rows = bench["bells"]
+    variants = list(rows[0]["scores"])
+    table = [[MATCH_ERROR, *variants]]
+    for row in rows:
+        table.append([row["source"], *_mean_cells([row], variants, SCORES[MATCH_ERROR])])
+    return [*table, ["mean", *_mean_cells(rows, variants, SCORES[MATCH_ERROR])]]
+
+
+def effects_table(bench: dict[str, Any]) -> Rows:
+    """Table of effects that wavetables do not have: mean match errors."""
+    rows = bench["effects"]
+    answers = list(rows[0]["scores"])
+    table = [[MATCH_ERROR, "phrases", *answers]]
+    for effect in dict.fromkeys(row["effect"] for row in rows):
+        own = [row for row in rows if row["effect"] == effect]
+        table.append([effect, str(len(own)), *_mean_cells(own, answers, SCORES[MATCH_ERROR])])
+    return table
+
+
 def _mean_cells(
     rows: list[dict[str, Any]], answers: list[str], show: Callable[[dict[str, Any]], str]
 ) -> list[str]:
