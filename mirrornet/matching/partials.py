@@ -3,6 +3,7 @@ the pitches of such notes, which are hard to read singly but are known from each
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +19,7 @@ GRID = 16  # places between two harmonics, of which those next to them count as 
 QUIETEST_DB = -29.0  # re the strongest; the remains of other notes are softer
 BLOW_S, SHORTEST_S, LONGEST_S = 0.01, 0.08, 1.0  # of what is heard of a note
 SAMPLES = 1 << 17  # of a spectrum
+MOST_NOTES = 48
 
 NEW_S, OLD_S = (0.024, 0.25), (-0.032, -0.008)  # of a spectrum at an onset, less what rang before
 AROUND = 25  # channels over which a spectrum is levelled
@@ -26,13 +28,15 @@ REACH = 84  # channels by which spectra are moved at most
 REFERENCES = 24
 UNLIKE = 0.6  # share of the greatest correlation below which a pitch is not believed
 
+Item = TypeVar("Item")
+
 
 def find_partials(plant: Plant, sound: Sound, notes: Sequence[Note]) -> list[float]:
     """The frequencies, over the pitch, of partials that most notes have; at most `PARTIALS`, none
     for instruments with harmonics only. `sound` is at the plant's rate."""
     tune = plant.controls.own.of_role("tune")
     powers = []
-    for note in notes:
+    for note in _spread(notes, MOST_NOTES):
         cents = note.controls[tune.name] if tune else 0.0
         pitch_hz = 440 * 2 ** ((note.pitch_midi + plant.transposition + cents / 100 - 69) / 12)
         start = round((note.onset_s + BLOW_S) * plant.sample_rate_hz)
@@ -50,6 +54,12 @@ def find_partials(plant: Plant, sound: Sound, notes: Sequence[Note]) -> list[flo
     beside = places[np.abs((places + GRID // 2) % GRID - GRID // 2) > 1]
     strongest = beside[np.argsort(-level_db[beside])[:PARTIALS]]
     return (np.sort(strongest) / GRID).tolist()
+
+
+def _spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of the items, evenly spread."""
+    places = np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))
+    return [items[place] for place in places]
 
 
 def _powers(part: Sound, pitch: float) -> Float[np.ndarray, " place"]:
@@ -71,8 +81,8 @@ def alike(heard: Spectrogram, notes: Sequence[Note]) -> list[Note]:
     pitches that were read the place.
     """
     spectra = [_at_onset(heard, note) for note in notes]
-    references = np.unique(np.linspace(0, len(notes) - 1, REFERENCES).round().astype(int))
-    found = [np.stack([_by_shift(spectra[one], other) for other in spectra]) for one in references]
+    references = _spread(spectra, REFERENCES)
+    found = [np.stack([_by_shift(one, other) for other in spectra]) for one in references]
     likeness = max(found, key=lambda likeness: likeness.max(1).mean())
     shifts = (likeness.argmax(1) - REACH) / PER_SEMITONE
     pitches = np.array([note.pitch_midi for note in notes])

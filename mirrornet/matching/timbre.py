@@ -177,8 +177,8 @@ class TimbreFit:
             table[last + 1 :] = table[last] + slope * later_s.view(-1, *(1,) * (table.ndim - 1))
 
     def _implausible(self) -> Float[Tensor, ""]:
-        """Jumps between neighbours, differences between the registers, and noise: what the recording
-        does not tell is smooth, and without noise."""
+        """Jumps between neighbours, differences between the registers, and noise: what is not heard
+        is smooth, and without noise."""
         harmonics, noise, partials, *_ = self.found.timbre
         return (
             ROUGH_IN_TIME * harmonics.diff(dim=1).square().mean()
@@ -269,11 +269,9 @@ def fit_notes(
     pitches at which their spectra are alike."""
     as_read = TimbreMatch(plant, score, target, target_heard)
     notes = alike(target_heard, score.notes)
-    if notes == list(score.notes):
+    if notes == list(score.notes) or not find_partials(plant, target, notes):
         return as_read
     by_likeness = TimbreMatch(plant, replace(score, notes=notes), target, target_heard)
-    if not by_likeness.fit.partials:
-        return as_read
     return min(as_read, by_likeness, key=lambda match: match.fit.misses())
 
 
@@ -295,13 +293,13 @@ class TimbreMatch:
             kept[bend.name] = score.patch.get(bend.name, np.zeros(bend.shape))
         rate_hz = plant.sample_rate_hz
         self.whole = len(target) <= WHOLE_S * rate_hz
-        notes, heard, duration_s = score.notes, target_heard, len(target) / rate_hz
-        partials = find_partials(plant, target, notes)
+        notes, part, heard = score.notes, target, target_heard
         if not self.whole:
-            start_s, end_s, notes = excerpt(notes, duration_s)
+            start_s, end_s, notes = excerpt(notes, len(target) / rate_hz)
             part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
-            heard, duration_s = hear_recording(part, rate_hz), len(part) / rate_hz
-        self.fit = TimbreFit(plant, Score(notes, kept, duration_s), heard, partials)
+            heard = hear_recording(part, rate_hz)
+        partials = find_partials(plant, part, notes)
+        self.fit = TimbreFit(plant, Score(notes, kept, len(part) / rate_hz), heard, partials)
 
     def play(self, budget: Budget) -> Played:
         """The best answer after the budget's renders, at least one."""
