@@ -164,10 +164,10 @@ def main() -> None:
             error = spectrogram_error(*(hear_recording(one, RATE_HZ) for one in (wet, again)))
             scores = {
                 "matched without it": matching.scores(wet, (ALL,))[ALL],
-                "the sound itself, the effect drawn again": sound_scores(wet, again, error),
                 "the sound without it, matched": next(
                     row["scores"][ALL] for row in parts if f"({program})" in row["source"]
                 ),
+                "the sound itself, the effect drawn again": sound_scores(wet, again, error),
             }
             effects.append({"effect": name, "source": TUNED_ON[program], "scores": scores})
     result = {"seed": SEED, "rows": parts, "bells": bells, "effects": effects, **provenance()}

@@ -367,3 +367,36 @@ def test_a_saved_timbre_is_played_again(found: Match, tmp_path: Path):
 def test_what_a_timbre_does_not_go_with_is_refused(how, message):
     with pytest.raises(ControlError, match=message):
         match((reed(TUNE[:2]), RATE_HZ), **how)
+
+
+@pytest.mark.parametrize("curve", [0.3, 3.0, 8.0])
+def test_a_note_ends_as_it_is_predicted(curve: float):
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    controls = pure_tone(plant) | {"release": 0.4, "release_curve": curve}
+    audio = plant.play([Note(72, 0.0, 0.5, controls)])
+    share = np.array([0.1, 0.25, 0.5, 0.75])
+    places = np.round(RATE_HZ * (0.5 + 0.4 * share)).astype(int)
+    held = np.abs(audio[RATE_HZ // 4 : RATE_HZ // 2]).max()
+    falls = [np.abs(audio[place - 60 : place + 60]).max() / held for place in places]
+    expected = ((np.exp(-curve * share) - np.exp(-curve)) / (1 - np.exp(-curve))) ** 2
+    np.testing.assert_allclose(20 * np.log10(falls), 20 * np.log10(expected), atol=1.5)
+
+
+def test_a_tone_without_noise_is_played_without_noise():
+    t_s = np.arange(2 * RATE_HZ) / RATE_HZ
+    hull = np.minimum(t_s / 0.02, 1) * np.minimum((2 - t_s) / 0.1, 1)
+    tone = sum(np.sin(2 * np.pi * 330 * n * t_s) / n for n in range(1, 9))
+    patch = match(((0.2 * hull * tone).astype(np.float32), RATE_HZ), timbre="wavetable").score.patch
+    held = slice(5, 12)  # from 65 ms to 0.8 s
+    assert np.max(patch["noise"][held]) < np.max(patch["harmonics"][:, held]) - 40
+
+
+def test_a_repeated_note_sounds_the_same_on_a_used_plant():
+    plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
+    controls = pure_tone(plant) | {"release": 3.0}
+    notes = [Note(key, 0.0, 0.3, controls) for key in (60, 60, 72, 60, 60)]
+    first = plant.play([notes[0]])
+    for note in notes[1:]:
+        again = plant.play([note])
+        if note.pitch_midi == 60:
+            np.testing.assert_allclose(again, first, rtol=0, atol=1e-5)

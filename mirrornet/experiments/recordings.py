@@ -28,7 +28,7 @@ from ..matching.objective import Heard, RecordingObjective
 from ..matching.recordings import TIMBRE_RENDERS, plant_score, read
 from ..matching.refine import refine_recording
 from ..matching.surrogate import PatchSurrogate
-from ..matching.timbre import TimbreMatch, timbre_plant
+from ..matching.timbre import fit_notes, timbre_plant
 from ..metrics import field_metrics
 from ..models.checkpoints import fingerprint, provenance
 from ..models.mirrornet import MirrorNet
@@ -199,7 +199,9 @@ class Matchers:
         score = plant_score(self.plant, read(self.model, heard), len(sound) / RATE_HZ)
         if not score.notes:
             return {}
-        first = play_at_levels(self.plant, score, sound, heard)
+        began_s = time.process_time()
+        fit = fit_notes(self.instrument, score, sound, heard)
+        first = play_at_levels(self.plant, fit.score, sound, heard)
 
         def searched(look_for: Callable[[RecordingObjective], Heard]) -> Score:
             objective = RecordingObjective(self.plant, first.score, sound)
@@ -218,9 +220,7 @@ class Matchers:
                 lambda objective: cma_es(objective, budget, (self.seed, 0))
             ),
         }
-        began_s = time.process_time()
         budget, at_once = Budget(None, TIME_S, clock=time.process_time), Budget(TIMBRE_RENDERS)
-        fit = TimbreMatch(self.instrument, score, sound, heard)
         closer = min(fit.play(at_once), first, key=lambda played: played.error)
         found = {"ours, at once": (closer, at_once.spent + 1)}
         better = min(fit.play(budget), first, key=lambda played: played.error)

@@ -92,13 +92,23 @@ def compare(match: Answer) -> Figure:
 
 def timbre(match: Answer) -> Figure:
     """Plot the tables of a patch over the time since a note's onset: harmonics of each register,
-    and noise. The patch must have controls with these roles."""
-    found = [match.plant.controls.patch.of_role(role) for role in ("harmonics", "noise")]
-    harmonics, noise = (np.asarray(match.score.patch[c.name], float) for c in found if c)
+    noise, and partials beside the harmonics if there are any. The patch must have controls with
+    the roles of `plants/timbre.py`."""
+    roles = ("harmonics", "noise", "partials", "partial_levels")
+    found = [match.plant.controls.patch.of_role(role) for role in roles]
+    harmonics, noise, partials, levels = (
+        np.asarray(match.score.patch[control.name], float) for control in found if control
+    )
     tables = [*harmonics, noise]
     titles = ["Harmonics, low notes", "Harmonics, high notes", f"Noise, per {BAND_HZ:g} Hz"]
     rows = [HARMONICS, HARMONICS, BANDS_HZ]
-    figure = Figure(figsize=(9.0, 3.2), layout="constrained", facecolor="white")
+    heard = levels.max(0) > levels.min()
+    if heard.sum() > 1:  # fewer have no heights
+        order = np.argsort(partials[heard])
+        tables.insert(2, levels[:, heard][:, order])
+        titles.insert(2, "Partials, over the pitch")
+        rows.insert(2, tuple(partials[heard][order].tolist()))
+    figure = Figure(figsize=(3.0 * len(tables), 3.2), layout="constrained", facecolor="white")
     loudest = max(table.max() for table in tables)
     for axis, table, title, heights in zip(
         figure.subplots(1, len(tables)), tables, titles, rows, strict=True

@@ -80,7 +80,8 @@ def _mixed_at_levels(
         for note in score.resolved
     ]
     by_key = sorted(range(len(alone)), key=lambda number: alone[number].pitch_midi)
-    played = {number: plant.render(Score([alone[number]])) for number in by_key}  # quicker so
+    # Some plants settle at each new key, which takes time.
+    played = {number: plant.render(Score([alone[number]])) for number in by_key}
     sounds = [played[number] for number in range(len(alone))]
     for _ in range(ROUNDS):
         audio = _mixed(plant, level, score.notes, sounds, len(target))

@@ -18,14 +18,13 @@ from ..plants.base import PITCHES_MIDI
 from ..plants.timbre import TIMES_S
 from ..score import Note, Score, on_tick
 from .levels import Spectrogram
-from .timbre import TimbreMatch
+from .timbre import CLEARER, TimbreMatch
 
 PITCH_MIDI = 36
 LONGEST_S = 4.0  # of the sound; noise lasts no longer
 FALLEN, RISEN = 0.3, 0.6  # of the greatest loudness: a sound that falls and rises so is hit again
 ONE_SHOT = "No clear pitch was heard; one note plays the whole sound."
 ONSET, END = 0.1, 0.03  # of the greatest loudness
-CLEARER = 0.8  # least ratio of errors at which one note is preferred to those that were read
 # A drum's tone: its band, its share of the sound's power, and the mean deviation of the frequency
 # in a window, as a share of it.
 LOW_HZ, LOW_SHARE, WINDOW_S, MOST_SPREAD = (25.0, 1000.0), 0.3, 0.012, 0.2

@@ -1,5 +1,5 @@
-"""Partials beside the harmonics, as bells and bars have them: their frequencies over the pitch, and
-the pitches of such notes, which are hard to read singly but are known from each other."""
+"""Partials beside the harmonics, as bells and bars have them: their frequencies over the pitch; and
+the pitches of such notes, which are hard to read one by one, but one tells another."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,8 @@ from ..plants.timbre import HIGHEST_PARTIAL, PARTIALS
 from ..score import Note
 from .levels import Sound, Spectrogram
 
-GRID = 16  # places between two harmonics, of which those next to them count as harmonics
+GRID = 16  # places between two harmonics
+MISTUNED = 0.015  # share of a frequency by which a harmonic may be off; a place at least
 QUIETEST_DB = -29.0  # re the strongest; the remains of other notes are softer
 BLOW_S, SHORTEST_S, LONGEST_S = 0.01, 0.08, 1.0  # of what is heard of a note
 SAMPLES = 1 << 17  # of a spectrum
@@ -24,7 +25,7 @@ MOST_NOTES = 48
 NEW_S, OLD_S = (0.024, 0.25), (-0.032, -0.008)  # of a spectrum at an onset, less what rang before
 AROUND = 25  # channels over which a spectrum is levelled
 PER_SEMITONE = 2  # channels
-REACH = 84  # channels by which spectra are moved at most
+REACH = 42  # semitones by which spectra are moved at most
 REFERENCES = 24
 UNLIKE = 0.6  # share of the greatest correlation below which a pitch is not believed
 
@@ -33,15 +34,17 @@ Item = TypeVar("Item")
 
 def find_partials(plant: Plant, sound: Sound, notes: Sequence[Note]) -> list[float]:
     """The frequencies, over the pitch, of partials that most notes have; at most `PARTIALS`, none
-    for instruments with harmonics only. `sound` is at the plant's rate."""
+    for instruments with harmonics only. Notes with a glide are left out. `sound` is at the plant's
+    rate."""
     tune = plant.controls.own.of_role("tune")
     powers = []
-    for note in _spread(notes, MOST_NOTES):
+    for note in _spread([note for note in notes if not note.glide], MOST_NOTES):
         cents = note.controls[tune.name] if tune else 0.0
         pitch_hz = 440 * 2 ** ((note.pitch_midi + plant.transposition + cents / 100 - 69) / 12)
         start = round((note.onset_s + BLOW_S) * plant.sample_rate_hz)
-        length_s = min(note.offset_s - note.onset_s, LONGEST_S)
-        part = sound[start : start + round(length_s * plant.sample_rate_hz)]
+        length_s = min(note.offset_s - note.onset_s - BLOW_S, LONGEST_S)
+        length = min(round(length_s * plant.sample_rate_hz), SAMPLES)
+        part = sound[start : start + max(length, 0)]
         if len(part) >= SHORTEST_S * plant.sample_rate_hz and part.any():
             powers.append(_powers(part, pitch_hz / plant.sample_rate_hz))
     if not powers:
@@ -51,15 +54,15 @@ def find_partials(plant: Plant, sound: Sound, notes: Sequence[Note]) -> list[flo
     inner = level_db[1:-1]
     peaks = (inner >= level_db[:-2]) & (inner >= level_db[2:]) & (inner > QUIETEST_DB)
     places = np.flatnonzero(peaks) + 1
-    beside = places[np.abs((places + GRID // 2) % GRID - GRID // 2) > 1]
+    from_harmonic = np.abs((places + GRID // 2) % GRID - GRID // 2)
+    beside = places[from_harmonic > np.maximum(1, MISTUNED * places)]
     strongest = beside[np.argsort(-level_db[beside])[:PARTIALS]]
     return (np.sort(strongest) / GRID).tolist()
 
 
 def _spread(items: Sequence[Item], most: int) -> list[Item]:
     """At most so many of the items, evenly spread."""
-    places = np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))
-    return [items[place] for place in places]
+    return [items[len(items) * n // most] for n in range(most)] if len(items) > most else [*items]
 
 
 def _powers(part: Sound, pitch: float) -> Float[np.ndarray, " place"]:
@@ -82,17 +85,17 @@ def alike(heard: Spectrogram, notes: Sequence[Note]) -> list[Note]:
     """
     spectra = [_at_onset(heard, note) for note in notes]
     references = _spread(spectra, REFERENCES)
-    found = [np.stack([_by_shift(one, other) for other in spectra]) for one in references]
+    found = [np.stack([_by_interval(one, other) for other in spectra]) for one in references]
     likeness = max(found, key=lambda likeness: likeness.max(1).mean())
-    shifts = (likeness.argmax(1) - REACH) / PER_SEMITONE
+    intervals = likeness.argmax(1) - REACH
     pitches = np.array([note.pitch_midi for note in notes])
-    places, votes = np.unique(np.round(pitches - shifts), return_counts=True)
+    places, votes = np.unique(pitches - intervals, return_counts=True)
+    if 2 * votes.max() <= len(notes):
+        return [*notes]
     place = places[votes.argmax()]
-    moved = np.clip(PER_SEMITONE * (pitches - place).astype(int) + REACH, 1, 2 * REACH - 1)
-    near = np.stack([likeness[np.arange(len(notes)), moved + step] for step in (-1, 0, 1)])
-    believed = near.max(0) >= UNLIKE * likeness.max(1)
-    new = np.where(believed, pitches, np.round(place + shifts))
-    new = np.clip(new, PITCHES_MIDI[0], PITCHES_MIDI[-1]).astype(int)
+    as_read = likeness[np.arange(len(notes)), np.clip(pitches - place, -REACH, REACH) + REACH]
+    believed = as_read >= UNLIKE * likeness.max(1)
+    new = np.where(believed, pitches, place + intervals).clip(PITCHES_MIDI[0], PITCHES_MIDI[-1])
     return [
         replace(note, pitch_midi=pitch) for note, pitch in zip(notes, new.tolist(), strict=True)
     ]
@@ -111,8 +114,12 @@ def _at_onset(heard: Spectrogram, note: Note) -> Float[np.ndarray, " channel=176
     return came / max(float(np.linalg.norm(came)), 1e-9)
 
 
-def _by_shift(
+def _by_interval(
     one: Float[np.ndarray, " channel=176"], other: Float[np.ndarray, " channel=176"]
-) -> Float[np.ndarray, " shift"]:
-    """The correlation of two spectra, the second one lying higher by -`REACH`..`REACH` channels."""
-    return np.correlate(np.pad(other, REACH), one, "valid")
+) -> Float[np.ndarray, " interval"]:
+    """The correlation of two spectra, the second one lying higher by -`REACH`..`REACH` semitones:
+    the greatest within half a semitone."""
+    reach = PER_SEMITONE * REACH + 1
+    by_channel = np.correlate(np.pad(other, reach), one, "valid")
+    near = np.stack([by_channel[step : len(by_channel) - 2 + step] for step in range(3)]).max(0)
+    return near[::PER_SEMITONE]

@@ -1,8 +1,8 @@
-"""Timbre: the amplitudes of harmonics and noise with which a plant sounds like a recording.
+"""Timbre: the amplitudes of harmonics, partials and noise with which a plant sounds as a recording.
 
-For plants that have them as controls (roles `harmonics` and `noise`, a low and a high register). No
-network is needed: additive sound is predicted by `models.additive`, with gradients, and fitted with
-Adam so that the notes that were read sound as the recording.
+For plants that have them as controls, with the roles of `plants/timbre.py`. No network is needed:
+additive sound is predicted by `models.additive`, with gradients, and fitted with Adam so that the
+notes that were read sound as the recording.
 
 Then the plant plays it. What it plays differs a little from the prediction; so the fit is repeated
 with that difference added to its aim (output space mapping, J. Bandler et al. 2004), a render each.
@@ -21,13 +21,14 @@ from torch import Tensor
 
 from ..budget import Budget
 from ..controls import Control, Value
+from ..errors import PlantError
 from ..events import Best
 from ..features import hear_recording
 from ..metrics import spectrogram_error
 from ..models.additive import ENDING_S, AdditiveSound, Timbre
 from ..plants import Plant, load_plant, usual_controls
 from ..plants.timbre import HARMONICS, PARTIALS, TIMES_S, pitch_curve
-from ..score import Score
+from ..score import Note, Score
 from .levels import Played, Sound, Spectrogram, play_at_levels
 from .objective import excerpt
 from .partials import alike, find_partials
@@ -38,7 +39,7 @@ RATE, RATE_AGAIN = 0.15, 0.08  # its learning rate for amplitudes, as natural lo
 LEVEL_RATE, RELEASE_RATE = 0.2, 0.33  # those for levels and release, relative to it
 # Weights of what is implausible, beside the error as a share of variance.
 ROUGH_IN_TIME, ROUGH_IN_HARMONICS, ROUGH_NOISE, APART = 1e-3, 3e-4, 3e-4, 1e-4
-HISS = 1.5e-2  # for each neper of noise, which else stays where it is too soft to matter
+HISS = 1.5e-2  # for each neper of noise; without it, soft noise stays where it began
 START_DB, SLOPE_DB = -13.0, 6.0  # amplitudes at first, and their fall per octave
 START_NOISE_DB, START_PARTIAL_DB = -35.0, -30.0
 START_RELEASE_S, START_CURVE = 0.5, 5.0
@@ -46,6 +47,7 @@ AROUND = 0.25  # of the notes' range, by which the registers lie outside it
 LEAST_RANGE = 8.0  # semitones
 WHOLE_S = 10.0  # longer recordings are fitted in an excerpt
 VIBRATO = ("vibrato_rate", "vibrato_depth", "vibrato_start")
+CLEARER = 0.8  # least ratio of errors at which other notes are preferred to those that were read
 SMALLEST_STEP = 0.1  # share of the plant's difference that is corrected, below which it ends
 DB = 20 / math.log(10)
 
@@ -126,7 +128,11 @@ class TimbreFit:
 
     def _control(self, role: str) -> Control:
         control = self.plant.controls.patch.of_role(role)
-        assert control is not None
+        if control is None:
+            name = self.plant.controls.name
+            raise PlantError(
+                f"the control set {name} has no control of the patch with role {role}."
+            )
         return control
 
     def expected(self) -> Float[Tensor, "channel=176 frame"]:
@@ -150,7 +156,7 @@ class TimbreFit:
         rates |= {release: RELEASE_RATE, curve: RELEASE_RATE, levels: LEVEL_RATE}
         places = [place.requires_grad_() for place in rates]
         adams = [Adam(place) for place in places]
-        curves = self._control("release_curve")
+        bounds = {release: self._control("release"), curve: self._control("release_curve")}
         for step in range(steps):
             cost = (self.expected() - aim).square().mean() / variance + self._implausible()
             slopes = torch.autograd.grad(cost, places)
@@ -158,7 +164,8 @@ class TimbreFit:
             for adam, slope, own in zip(adams, slopes, rates.values(), strict=True):
                 adam.step(slope, rate * share * own)
             with torch.no_grad():
-                curve.clamp_(math.log(curves.low), math.log(curves.high))
+                for place, control in bounds.items():
+                    place.clamp_(math.log(control.low), math.log(control.high))
         for place in places:
             place.requires_grad_(False)
         self._extend()
@@ -265,14 +272,29 @@ def _with_controls(plant: Plant, name: str | None) -> Plant:
 def fit_notes(
     plant: Plant, score: Score, target: Sound, target_heard: Spectrogram
 ) -> "TimbreMatch":
-    """The fit of notes as they were read; or, if that predicts a bell or a bar better, with the
-    pitches at which their spectra are alike."""
+    """The fit of notes as they were read; or, if that predicts a bell or a bar clearly better, with
+    the pitches at which their spectra are alike."""
     as_read = TimbreMatch(plant, score, target, target_heard)
-    notes = alike(target_heard, score.notes)
+    notes = _tuned_alike(plant, score.notes, alike(target_heard, score.notes))
     if notes == list(score.notes) or not find_partials(plant, target, notes):
         return as_read
     by_likeness = TimbreMatch(plant, replace(score, notes=notes), target, target_heard)
-    return min(as_read, by_likeness, key=lambda match: match.fit.misses())
+    clearer = by_likeness.fit.misses() < CLEARER * as_read.fit.misses()
+    return by_likeness if clearer else as_read
+
+
+def _tuned_alike(plant: Plant, as_read: Sequence[Note], notes: Sequence[Note]) -> list[Note]:
+    """Notes of which some have another pitch than was read: these get the tune of the others, and
+    no glide."""
+    tune = plant.controls.own.of_role("tune")
+    stayed = [new for old, new in zip(as_read, notes, strict=True) if old == new]
+    usual = {}
+    if tune and stayed:
+        usual = {tune.name: float(np.median([note.controls[tune.name] for note in stayed]))}
+    return [
+        new if new == old else replace(new, controls={**new.controls, **usual}, glide=())
+        for old, new in zip(as_read, notes, strict=True)
+    ]
 
 
 class TimbreMatch:
@@ -298,7 +320,8 @@ class TimbreMatch:
             start_s, end_s, notes = excerpt(notes, len(target) / rate_hz)
             part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
             heard = hear_recording(part, rate_hz)
-        partials = find_partials(plant, part, notes)
+        bends = bend is not None and np.any(kept[bend.name])
+        partials = [] if bends else find_partials(plant, part, notes)
         self.fit = TimbreFit(plant, Score(notes, kept, len(part) / rate_hz), heard, partials)
 
     def play(self, budget: Budget) -> Played:

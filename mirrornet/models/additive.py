@@ -157,7 +157,7 @@ class AdditiveSound:
 
 def _fallen(after_s: Float[Tensor, " frame"], timbre: Timbre) -> Float[Tensor, " frame"]:
     """Amplitudes after a note's end, 1 at first. With the curve k and time x as a share of the
-    release: ((exp(-kx) - exp(-k)) / (1 - exp(-k)))^2, as the envelopes of Vital fall."""
+    release: ((exp(-kx) - exp(-k)) / (1 - exp(-k)))^2, as `plants/timbre.py` has it."""
     share, k = (after_s / timbre.release.exp()).clamp(max=1), timbre.release_curve.exp()
     return (((-k * share).exp() - (-k).exp()) / (1 - (-k).exp())).square()
 

@@ -66,7 +66,7 @@ class Plant(ABC):
     """Whether the control with the role `level` (dB) only scales a note's sound, as its MIDI
     velocity does: by (velocity / 127) squared. (See `score.midi_velocity`.)"""
     timbre_set: str | None = None
-    """Its control set with the roles `harmonics` and `noise`, if it can play any timbre."""
+    """Its control set with the roles of `plants/timbre.py`, if it can play any timbre."""
     own_rate_hz: int | None = None
     """The sample rate at which it is to be played, if it sounds different at others."""
     foreign: bool = False

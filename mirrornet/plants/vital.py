@@ -142,6 +142,10 @@ class Vital(NotePlant):
         self._set = knobs
         pitch, gate_s = int(note.pitch_midi), note.offset_s - note.onset_s
         strength, tail_s = 1.0, self.note_tail_s(note)
+
+        def quietly(gate_s: float, after_s: float) -> np.ndarray:
+            return self._render(pitch, gate_s, gate_s + after_s, FAINT)
+
         if self._patch:
             strength = patch.velocity(note) / 127
             smoothed = not all(name.startswith("macro") for name in changed)
@@ -149,18 +153,16 @@ class Vital(NotePlant):
                 smoothed = bool(changed) or pitch != self._settled_at
             if smoothed:
                 # Parameters that no macro drives are smoothed: inaudible notes let them settle.
-                self._patch.settle(
-                    lambda gate_s, after_s: self._render(pitch, gate_s, gate_s + after_s, FAINT),
-                    self._handles,
-                    tail_s,
-                )
+                self._patch.settle(quietly, self._handles, tail_s)
                 self._settled_at = pitch
         # Vital is mono here: both channels are the same.
         sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
         # Successive notes alternate between two SIMD lanes, whose rounding differs by 1e-7. A
         # second, discarded note restores the lane, so that equal notes are equal, bit for bit.
-        after_s = 2 * vital_48.SHORT_S if self._has_tables else tail_s
-        self._render(pitch, 0.001, after_s, FAINT if self._patch else 1.0)
+        if self._has_tables:  # which have long releases
+            vital_48.play_all_voices(quietly, self._handles, 1)
+        else:
+            self._render(pitch, 0.001, tail_s, FAINT if self._patch else 1.0)
         return sound
 
     def _render(

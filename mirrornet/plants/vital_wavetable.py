@@ -1,7 +1,7 @@
 """The control set `wavetable` of Vital, for recordings: the sound itself as controls.
 
 The oscillators play wavetables made for the patch: amplitudes of harmonics over the time since a
-note's onset. A drawn one-shot LFO moves both through their frames. One oscillator holds the low
+note's onset. A drawn one-shot LFO moves all through their frames. One oscillator holds the low
 register and the other the high one; the key lowers the level of the first and raises that of the
 second. A third one, tuned four octaves lower, holds partials beside the harmonics. A sample of
 shaped noise, which belongs to no recording, plays beside them.

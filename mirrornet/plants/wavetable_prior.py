@@ -124,7 +124,7 @@ def _noise(generator: np.random.Generator) -> Float[np.ndarray, "time band"]:
 def _partials(
     bell: bool, generator: np.random.Generator
 ) -> tuple[Float[np.ndarray, " partial"], Float[np.ndarray, "time partial"]]:
-    """Frequencies over the pitch, as far from harmonics as they come, and amplitudes in dB."""
+    """Frequencies over the pitch, at random, and amplitudes in dB."""
     uniform = generator.uniform
     ratios = np.exp(uniform(np.log(0.5), np.log(HIGHEST_PARTIAL), PARTIALS))
     if not bell:

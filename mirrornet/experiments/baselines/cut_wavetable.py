@@ -50,5 +50,6 @@ def cut_wavetable(plant: Plant, score: Score, sound: Float[np.ndarray, " sample"
             case "bend":
                 patch[control.name] = np.zeros(control.shape)
             case _:
-                patch[control.name] = np.full(control.shape, control.low)
+                low = control.low
+                patch[control.name] = np.full(control.shape, low) if control.shape else low
     return Score(score.notes, patch, score.duration_s)
