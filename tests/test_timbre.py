@@ -399,4 +399,4 @@ def test_a_repeated_note_sounds_the_same_on_a_used_plant():
     for note in notes[1:]:
         again = plant.play([note])
         if note.pitch_midi == 60:
-            np.testing.assert_allclose(again, first, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(again, first, rtol=0, atol=1e-6)

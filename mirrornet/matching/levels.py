@@ -79,10 +79,7 @@ def _mixed_at_levels(
         )
         for note in score.resolved
     ]
-    by_key = sorted(range(len(alone)), key=lambda number: alone[number].pitch_midi)
-    # Some plants settle at each new key, which takes time.
-    played = {number: plant.render(Score([alone[number]])) for number in by_key}
-    sounds = [played[number] for number in range(len(alone))]
+    sounds = [plant.render(Score([note])) for note in alone]
     for _ in range(ROUNDS):
         audio = _mixed(plant, level, score.notes, sounds, len(target))
         score = with_levels(plant, level, score, target, audio)

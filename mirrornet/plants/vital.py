@@ -18,7 +18,6 @@ LEVEL.
 
 import json
 import math
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -108,7 +107,6 @@ class Vital(NotePlant):
         self.level_is_gain = self._patch is not None
         self._knobs = self._patch.knobs if self._patch else _knobs
         self._set: dict[str, float] = {}
-        self._settled_at: int | None = None
         self._has_tables = self._patch is vital_wavetable
         # The patch whose tables are loaded, and the preset that has them.
         self._filled: tuple[Float[np.ndarray, " row"], dict[str, Any]] | None = None
@@ -128,8 +126,6 @@ class Vital(NotePlant):
     def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
         if self._patch and self._patch.REMEMBERS:
             self._set = {}  # so that the first note settles
-        if self._has_tables:  # by key, so that levels settle once a key
-            score = replace(score, notes=sorted(score.notes, key=lambda note: note.pitch_midi))
         return super()._render_score(score, duration_s)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
@@ -148,13 +144,9 @@ class Vital(NotePlant):
 
         if self._patch:
             strength = patch.velocity(note) / 127
-            smoothed = not all(name.startswith("macro") for name in changed)
-            if self._has_tables:  # levels follow the key
-                smoothed = bool(changed) or pitch != self._settled_at
-            if smoothed:
+            if self._has_tables or not all(name.startswith("macro") for name in changed):
                 # Parameters that no macro drives are smoothed: inaudible notes let them settle.
                 self._patch.settle(quietly, self._handles, tail_s)
-                self._settled_at = pitch
         # Vital is mono here: both channels are the same.
         sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
         # Successive notes alternate between two SIMD lanes, whose rounding differs by 1e-7. A
@@ -242,7 +234,6 @@ class Vital(NotePlant):
             )
         # Handles from before a load no longer affect the synthesizer.
         self._handles, self._set = self._synth.get_controls(), {}
-        self._settled_at = None
         self._render(60, 1.5, 1.5)
 
 
