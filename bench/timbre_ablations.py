@@ -65,6 +65,7 @@ LESS: dict[str, Callable[[Timbre], Timbre]] = {
     "steady tables": lambda sung: sung._replace(
         harmonics=sung.harmonics.mean(1, keepdim=True).expand_as(sung.harmonics),
         noise=sung.noise.mean(0, keepdim=True).expand_as(sung.noise),
+        partials=sung.partials.mean(0, keepdim=True).expand_as(sung.partials),
     ),
     "no noise": lambda sung: sung._replace(noise=torch.full_like(sung.noise, SILENT)),
 }

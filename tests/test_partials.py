@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mirrornet import match
+from mirrornet.experiments.material import instrument_phrases
+from mirrornet.experiments.reading import note_scores
 from mirrornet.features import hear_recording
 from mirrornet.matching.partials import alike, find_partials
 from mirrornet.matching.timbre import fit_notes, timbre_plant
@@ -125,3 +127,12 @@ def test_partials_follow_the_key_and_the_bend(plant: Plant, key: int):
         spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), RATE_HZ))
         expected_hz = 2.75 * 440 * 2 ** ((key + semitones - 69) / 12)
         np.testing.assert_allclose(spectrum.argmax(), expected_hz, rtol=0.01, atol=1)
+
+
+@pytest.mark.slow
+def test_tubular_bells_are_read_and_played():
+    phrase = next(instrument_phrases(14, 0))
+    answer = match((phrase.sound, RATE_HZ), timbre="wavetable")
+    assert answer.distances["spectrogram_error"] < 0.08
+    assert note_scores(phrase.notes, answer.score.notes)["note_f1"] > 0.8
+    assert any("bells" in warning for warning in answer.warnings)

@@ -94,16 +94,25 @@ def match_recording(
     locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
     instrument = timbre_plant(plant) if timbre != "knobs" else None
-    fits, is_shot = [], False
+    fits, is_shot, by_likeness = [], False, 0
     if instrument and score.notes:
         fit = TimbreMatch if known else fit_notes
         fits = [fit(instrument, score, target, target_heard)]
+        by_likeness = sum(
+            note.pitch_midi != old.pitch_midi
+            for note, old in zip(fits[0].score.notes, score.notes, strict=True)
+        )
         score = fits[0].score
     if instrument and _certainty(transcript) < DOUBTFUL and may_be_one_shot(target_heard):
         scores = one_shots(instrument, target, target_heard, duration_s)
         shots = [TimbreMatch(instrument, one, target, target_heard) for one in scores]
         if is_shot := is_one_shot(fits[0] if fits else None, shots):
             score, fits = scores[0], shots
+    if by_likeness and not is_shot:
+        warnings.append(
+            f"{by_likeness} of {len(score.notes)} pitches were taken from other notes that sound "
+            "alike, as those of bells and bars are hard to read."
+        )
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
     if unplayed and not is_shot:
         warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
