@@ -27,6 +27,7 @@ AROUND = 25  # channels over which a spectrum is levelled
 PER_SEMITONE = 2  # channels
 REACH = 42  # semitones by which spectra are moved at most
 REFERENCES = 24
+AGREED = 1 / 3  # share of the pitches that were read whose intervals must be those of the spectra
 UNLIKE = 0.6  # share of the greatest correlation below which a pitch is not believed
 
 Item = TypeVar("Item")
@@ -80,8 +81,8 @@ def alike(heard: Spectrogram, notes: Sequence[Note]) -> list[Note]:
     """The notes, with other pitches where their spectra are alike at others.
 
     On the cochlea's axis the spectra of one instrument's notes are the same, moved by the interval,
-    be it harmonic or not. The note that is most like the others tells the intervals, and most
-    pitches that were read the place.
+    be it harmonic or not. The note that is most like the others tells the intervals, and the
+    pitches that were read the place, if enough of them agree.
     """
     spectra = [_at_onset(heard, note) for note in notes]
     references = _spread(spectra, REFERENCES)
@@ -90,7 +91,7 @@ def alike(heard: Spectrogram, notes: Sequence[Note]) -> list[Note]:
     intervals = likeness.argmax(1) - REACH
     pitches = np.array([note.pitch_midi for note in notes])
     places, votes = np.unique(pitches - intervals, return_counts=True)
-    if 2 * votes.max() <= len(notes):
+    if votes.max() < max(2, AGREED * len(notes)):
         return [*notes]
     place = places[votes.argmax()]
     as_read = likeness[np.arange(len(notes)), np.clip(pitches - place, -REACH, REACH) + REACH]
