@@ -27,7 +27,7 @@ AROUND = 25  # channels over which a spectrum is levelled
 PER_SEMITONE = 2  # channels
 REACH = 42  # semitones by which spectra are moved at most
 REFERENCES = 24
-AGREED = 1 / 3  # share of the pitches that were read whose intervals must be those of the spectra
+AGREED = 1 / 4  # share of the pitches that were read whose intervals must be those of the spectra
 UNLIKE = 0.6  # share of the greatest correlation below which a pitch is not believed
 
 Item = TypeVar("Item")
