@@ -30,6 +30,7 @@ MOST_FRAMES = 5000  # shown side by side; longer sounds are averaged
 MOST_NAMED = 60  # notes; more are not labelled
 TIMBRE_MARKS = (1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000, 4000, 8000)
 RANGE_DB = 70.0  # of a timbre's colour scale
+QUIETEST_DB = -100.0  # of a partial that is not played
 MARKS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 PANELS = (
     "(a) input melody",
@@ -101,18 +102,17 @@ def timbre(match: Answer) -> Figure:
     )
     tables = [*harmonics, noise]
     titles = ["Harmonics, low notes", "Harmonics, high notes", f"Noise, per {BAND_HZ:g} Hz"]
-    rows = [HARMONICS, HARMONICS, BANDS_HZ]
-    heard = levels.max(0) > levels.min()
-    if heard.sum() > 1:  # fewer have no heights
-        order = np.argsort(partials[heard])
-        tables.insert(2, levels[:, heard][:, order])
-        titles.insert(2, "Partials, over the pitch")
-        rows.insert(2, tuple(partials[heard][order].tolist()))
+    rows: list[Sequence[float]] = [HARMONICS, HARMONICS, BANDS_HZ]
+    heard = np.flatnonzero(levels.max(0) > QUIETEST_DB)
+    if len(heard):  # a row each, whatever lies between them
+        heard = heard[np.argsort(partials[heard])]
+        tables.append(levels[:, heard])
+        titles.append("Other partials")
+        rows.append(range(len(heard)))
     figure = Figure(figsize=(3.0 * len(tables), 3.2), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, len(tables))
     loudest = max(table.max() for table in tables)
-    for axis, table, title, heights in zip(
-        figure.subplots(1, len(tables)), tables, titles, rows, strict=True
-    ):
+    for axis, table, title, heights in zip(axes, tables, titles, rows, strict=True):
         image = axis.pcolormesh(
             np.arange(len(TIMES_S)),
             heights,
@@ -122,16 +122,20 @@ def timbre(match: Answer) -> Figure:
             vmax=loudest,
             shading="nearest",
         )
-        axis.set_yscale("log")
-        marks = [mark for mark in TIMBRE_MARKS if heights[0] <= mark <= heights[-1]]
-        axis.set_yticks(marks, [f"{mark:g}" for mark in marks], minor=False)
-        axis.minorticks_off()
+        if isinstance(heights, range):
+            axis.set_yticks(heights, [f"{partials[one]:.3g}" for one in heard])
+        else:
+            axis.set_yscale("log")
+            marks = [mark for mark in TIMBRE_MARKS if heights[0] <= mark <= heights[-1]]
+            axis.set_yticks(marks, [f"{mark:g}" for mark in marks], minor=False)
+            axis.minorticks_off()
         shown = range(0, len(TIMES_S), 4)
         axis.set_xticks(shown, [f"{TIMES_S[n]:g}" for n in shown])
         axis.set_xlabel("time since the onset (s)", color=QUIET, fontsize=8)
         _clean(axis, title)
-    figure.axes[0].set_ylabel("harmonic", color=QUIET, fontsize=8)
-    figure.axes[-1].set_ylabel("frequency (Hz)", color=QUIET, fontsize=8)
+    names = ("harmonic", "", "frequency (Hz)", "frequency over the pitch")
+    for axis, name in zip(axes, names, strict=False):
+        axis.set_ylabel(name, color=QUIET, fontsize=8)
     _colour_bar(figure.colorbar(image, ax=figure.axes, aspect=24, pad=0.015), "amplitude (dB)")
     return figure
 

@@ -50,9 +50,11 @@ difference, the closer the match.</figcaption>
 TIMBRE = Template("""\
 <figure>
 <div class="card picture" tabindex="0"><img src="$picture" alt="Amplitudes of the harmonics of low
-and of high notes, and of noise, over the time since a note's onset"></div>
+and of high notes, of other partials if there are any, and of noise,
+over the time since a note's onset"></div>
 <figcaption class="quiet">The timbre: how loud each harmonic is, from a note’s onset on, for low and
-for high notes; and the noise beside them.</figcaption>
+for high notes; the partials beside the harmonics, if it is a bell or a bar; and the
+noise.</figcaption>
 </figure>
 """)
 PICTURE_FILE = """\
