@@ -113,18 +113,14 @@ def timbre(match: Answer) -> Figure:
     axes = figure.subplots(1, len(tables))
     loudest = max(table.max() for table in tables)
     for axis, table, title, heights in zip(axes, tables, titles, rows, strict=True):
-        image = axis.pcolormesh(
-            np.arange(len(TIMES_S)),
-            heights,
-            table.T,
-            cmap="magma",
-            vmin=loudest - RANGE_DB,
-            vmax=loudest,
-            shading="nearest",
-        )
+        colours = {"cmap": "magma", "vmin": loudest - RANGE_DB, "vmax": loudest}
         if isinstance(heights, range):
+            image = axis.imshow(table.T, origin="lower", aspect="auto", **colours)
             axis.set_yticks(heights, [f"{partials[one]:.3g}" for one in heard])
         else:
+            image = axis.pcolormesh(
+                np.arange(len(TIMES_S)), heights, table.T, shading="nearest", **colours
+            )
             axis.set_yscale("log")
             marks = [mark for mark in TIMBRE_MARKS if heights[0] <= mark <= heights[-1]]
             axis.set_yticks(marks, [f"{mark:g}" for mark in marks], minor=False)
