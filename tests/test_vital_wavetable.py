@@ -1,4 +1,4 @@
-"""The control set `wavetable` of Vital plays what its controls say: bends, glides, ends of notes."""
+"""The control set `wavetable` of Vital plays what its controls say: bends, glides, ends."""
 
 from collections.abc import Sequence
 from pathlib import Path
