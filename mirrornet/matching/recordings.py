@@ -108,11 +108,6 @@ def match_recording(
         shots = [TimbreMatch(instrument, one, target, target_heard) for one in scores]
         if is_shot := is_one_shot(fits[0] if fits else None, shots):
             score, fits = scores[0], shots
-    if by_likeness and not is_shot:
-        warnings.append(
-            f"{by_likeness} of {len(score.notes)} pitches were taken from other notes that sound "
-            "alike, as those of bells and bars are hard to read."
-        )
     unplayed = sum(not _has_key(plant, note) for note in transcript.notes)
     if unplayed and not is_shot:
         warnings.append(f"{unplayed} notes that were heard lie beyond the keys of {plant.name}.")
@@ -136,6 +131,11 @@ def match_recording(
         warnings.append(ONE_SHOT)
     else:
         warnings += _warnings(transcript, score.notes, target, rate_hz)
+    if by_likeness and not is_shot:
+        warnings.append(
+            f"{by_likeness} of {len(score.notes)} pitches were taken from other notes that sound "
+            "alike, as those of bells and bars are hard to read."
+        )
     first: Played | None = None
     table: Match | None = None
     if instrument:
