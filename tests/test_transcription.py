@@ -19,6 +19,7 @@ from mirrornet.models.transcriber import UNSURE, Opinions, Transcriber
 from mirrornet.plants.vital_patch import PATCH
 
 FRAMES = 300
+LOUDNESS = np.ones(FRAMES)
 PERIOD = 484  # frames; as the network pools them, whole fours
 TWO = ControlSpace((Control("wave", scope="patch"), Control("cutoff", scope="patch")))
 
@@ -38,7 +39,9 @@ def played(*notes: tuple[int, float, float], tune: float = 0.0) -> Frames:
 
 
 def test_notes_are_found_where_they_are_played():
-    notes = find_notes(played((60, 10.0, 50), (72, 80.5, 120), (24, 200.25, 299), tune=-0.3))
+    notes = find_notes(
+        played((60, 10.0, 50), (72, 80.5, 120), (24, 200.25, 299), tune=-0.3), LOUDNESS
+    )
     assert [note.pitch_midi for note in notes] == [60, 72, 24]
     onsets = [note.onset_s / FRAME_S for note in notes]
     np.testing.assert_allclose(onsets, [10, 80.5, 200.25], atol=0.05)
@@ -51,10 +54,20 @@ def test_notes_are_found_where_they_are_played():
 def test_a_note_said_again_is_two_and_a_moment_missed_is_none():
     frames = played((60, 10.0, 100), (60, 60.0, 100))
     frames.pitch_logits[:, :, 80:82] = played().pitch_logits[:, :, 80:82]
-    notes = find_notes(frames)
+    dipping = LOUDNESS.copy()
+    dipping[58:61] = 0.9
+    notes = find_notes(frames, dipping)
     assert [note.pitch_midi for note in notes] == [60, 60]
     assert notes[0].offset_s == pytest.approx(60 * FRAME_S, abs=FRAME_S)
     assert notes[1].offset_s == pytest.approx(100 * FRAME_S, abs=FRAME_S)
+
+
+def test_another_vowel_of_a_note_is_no_other_note():
+    """A voice sings on, softer or louder, without a dip."""
+    louder = LOUDNESS + (np.arange(FRAMES) > 60)
+    for loudness in (LOUDNESS, louder, louder[::-1]):
+        (note,) = find_notes(played((60, 10.0, 100), (60, 60.0, 100)), loudness)
+        assert note.offset_s == pytest.approx(100 * FRAME_S, abs=FRAME_S)
 
 
 def moved(frames: Frames, semitones: np.ndarray, first: int, midi: int = 60) -> Frames:
@@ -69,7 +82,7 @@ def moved(frames: Frames, semitones: np.ndarray, first: int, midi: int = 60) -> 
 
 def test_a_glide_into_a_note_is_no_other_note():
     frames = played((60, 10.0, 110))
-    notes = find_notes(moved(frames, np.linspace(-3, 0, 25), 10))
+    notes = find_notes(moved(frames, np.linspace(-3, 0, 25), 10), LOUDNESS)
     assert [note.pitch_midi for note in notes] == [60]
     (first_s, first), *_, (last_s, last) = notes[0].glide
     assert first < -1
@@ -81,14 +94,14 @@ def test_a_glide_into_a_note_is_no_other_note():
 @pytest.mark.parametrize("cents", [28, 80, 120])
 def test_vibrato_is_one_note_in_tune_without_a_glide(cents):
     swing = 0.01 * cents * np.sin(2 * np.pi * 5.7 * FRAME_S * np.arange(150))
-    (note,) = find_notes(moved(played((60, 10.0, 160)), swing, 10))
+    (note,) = find_notes(moved(played((60, 10.0, 160)), swing, 10), LOUDNESS)
     assert note.pitch_midi == 60
     assert abs(note.tune) < 0.3
     assert note.glide == ()
 
 
 def test_silence_holds_no_notes():
-    assert find_notes(played()) == []
+    assert find_notes(played(), LOUDNESS) == []
     silent = transcribe(load_model(controls="patch"), np.zeros((176, 300), np.float32))
     assert silent.notes == []
     assert (silent.confidence == 0).all()
@@ -100,7 +113,7 @@ def test_a_doubtful_note_says_so():
         :, 60 - LOWEST_MIDI, 10:50
     ]
     frames = frames._replace(pitch_logits=frames.pitch_logits.log_softmax(1))
-    assert find_notes(frames)[0].confidence < 0.6
+    assert find_notes(frames, LOUDNESS)[0].confidence < 0.6
 
 
 def test_a_long_recording_is_read_in_parts_as_if_it_were_whole():

@@ -30,9 +30,14 @@ APART = 7  # least distance between two onsets, in frames
 # frames before and after, `PASSING` from the change, the pitch moves by less than `FLAT`.
 STEADY, PASSING, FLAT, STEP = 6, 2, 0.25, 0.7
 SLURRED = 8  # least distance of a slur from the nearest onset, in frames
-# An onset less probable than this counts as none if the note before goes on: if it is held in all
-# frames around (`GOES_ON` before and 2 after), and the pitch `BESIDE` it stays within `SAME`.
+# An onset counts as none if the note before goes on: if it is held in all frames around (`GOES_ON`
+# before and 2 after), and the pitch `BESIDE` it stays within `SAME`; and if the onset is less
+# probable than `AGAIN`, or nothing dips in loudness, as where a voice sings on with another vowel.
 AGAIN, GOES_ON, BESIDE, SAME = 0.4, 6, 12, 0.5
+DIP, BEFORE_DIP = (
+    3,
+    6,
+)  # frames on either side in which a dip is sought, and those beyond to compare
 # One with another pitch counts as none, too, if the pitch slides to it, by less than `LEAP` in
 # `LEAP_FRAMES`, and does not rest for `RESTING` frames before it or after it.
 LEAP, LEAP_FRAMES, RESTING = 0.85, 8, 10
@@ -96,7 +101,7 @@ def transcribe(
     """
     encoder: Transcriber = model.encoder
     frames = _frames(shipped_finder(), heard)
-    notes = known_notes(frames, known) if known else find_notes(frames)
+    notes = known_notes(frames, known) if known else find_notes(frames, heard.sum(0))
     if not notes:
         rows = encoder.code.rows
         return Transcript([], np.full(rows, 0.5), np.zeros(rows))
@@ -158,11 +163,12 @@ def _opinions(
     return Opinions(*(torch.cat(part, -1) for part in zip(*parts, strict=True)))
 
 
-def find_notes(frames: Frames) -> list[HeardNote]:
-    """Segment the frames of one recording into the notes of one voice."""
+def find_notes(frames: Frames, loudness: Float[np.ndarray, " frame"]) -> list[HeardNote]:
+    """Segment the frames of one recording into the notes of one voice; `loudness` is the sum of its
+    spectrogram's channels."""
     classes = frames.pitch_logits[0]
     held = 1 - classes[SILENT].exp()
-    starts, likely = _starts(frames)
+    starts, likely = _starts(frames, loudness)
     if not starts:
         return []
     onsets = centroid(frames.onset_logits, torch.tensor([starts]))[0]
@@ -269,7 +275,9 @@ def voice_share(frames: Frames, notes: list[HeardNote]) -> float:
     return float(own / pitches.sum()) if held.any() else 1.0
 
 
-def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
+def _starts(
+    frames: Frames, loudness: Float[np.ndarray, " frame"]
+) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
     """The frames in which notes start, and the probability of a start in each frame: by a detected
     onset or, in a slur, by a change of pitch."""
     onset = frames.onset_logits[0].sigmoid()
@@ -297,7 +305,7 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
     starts: list[int] = []
     held = (1 - classes[SILENT].exp() > HELD).numpy()
     for start, end in pairwise([*sorted({*heard, *slurs}), len(onset)]):
-        if not starts or not _goes_on(moving, held, likely, starts[-1], start, end):
+        if not starts or not _goes_on(moving, held, loudness, likely, starts[-1], start, end):
             starts.append(start)
     return starts, likely
 
@@ -305,13 +313,14 @@ def _starts(frames: Frames) -> tuple[list[int], Float[torch.Tensor, " frame"]]:
 def _goes_on(
     pitch: Float[np.ndarray, " frame"],
     held: Bool[np.ndarray, " frame"],
+    loudness: Float[np.ndarray, " frame"],
     likely: Float[torch.Tensor, " frame"],
     begun: int,
     start: int,
     end: int,
 ) -> bool:
     """Whether the note from `begun` goes on beyond `start`, where another one seems to start, until
-    `end`: held at the same pitch, if the start is doubtful, or sliding."""
+    `end`: held at the same pitch, if the start is doubtful or no dip, or sliding."""
     if not held[max(start - GOES_ON, 0) : start + 3].all():
         return False
     before = pitch[max(begun + 2, start - BESIDE) : start - 1]
@@ -321,10 +330,17 @@ def _goes_on(
     if not len(before) or not len(after):
         return False
     if abs(np.median(after) - np.median(before)) < SAME:
-        return float(likely[start]) < AGAIN
+        return float(likely[start]) < AGAIN or not _dips(loudness, start)
     leaps = np.abs(around[LEAP_FRAMES:] - around[:-LEAP_FRAMES])
     slides = not (leaps > LEAP).any() and not np.isnan(around).any()
     return slides and not (_rests(pitch[begun + 3 : start]) and _rests(pitch[start:end]))
+
+
+def _dips(loudness: Float[np.ndarray, " frame"], start: int) -> bool:
+    """Whether it is softer around `start` than before and than after."""
+    before = loudness[max(start - DIP - BEFORE_DIP, 0) : start - DIP].mean()
+    after = loudness[start + DIP : start + DIP + BEFORE_DIP].mean()
+    return bool(loudness[start - DIP : start + DIP].min() < min(before, after))
 
 
 def _rests(pitch: Float[np.ndarray, " frame"]) -> bool:
