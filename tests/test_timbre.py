@@ -85,11 +85,17 @@ def test_auto_takes_the_closer(found: Match, monkeypatch: pytest.MonkeyPatch):
     assert match((reed(), RATE_HZ), timbre="auto").plant.controls.name == "patch"
 
 
-def test_a_long_recording_is_fitted_in_an_excerpt():
+def test_a_long_recording_is_fitted_in_an_excerpt(monkeypatch: pytest.MonkeyPatch):
     sound = reed((*TUNE, *TUNE[::-1], *TUNE, *TUNE[::-1], *TUNE[:2]))
-    whole = match((sound, RATE_HZ), timbre="wavetable")
+    whole = match((sound, RATE_HZ))
     assert len(whole.notes) == 22
+    assert whole.plant.controls.name == "wavetable"
     assert whole.distances["spectrogram_error"] < 0.1
+    monkeypatch.setattr(timbre.TimbreFit, "fit", lambda *given: None)  # knobs are closer
+    knobs = match((sound, RATE_HZ))
+    assert len(knobs.notes) == 22
+    assert knobs.plant.controls.name == "patch"
+    assert len(knobs.audio) == len(sound)
 
 
 @pytest.mark.parametrize("note_s", [0.02, 0.3])
