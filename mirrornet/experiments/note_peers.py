@@ -110,12 +110,17 @@ def _swift_f0(sound: Sound) -> list[ReadNote]:
     return [ReadNote(69 + 12 * np.log2(n.pitch_hz / 440), n.start, n.end) for n in found]
 
 
-def _crepe(sound: Sound) -> list[ReadNote]:
+@lru_cache(maxsize=1)
+def _torchcrepe() -> Any:
     if not find_spec("torchaudio"):  # needed only to load files; it has no build for every torch
         sys.modules["torchaudio"] = ModuleType("torchaudio")
+    return bench_module("torchcrepe")
+
+
+def _crepe(sound: Sound) -> list[ReadNote]:
     given = resample(np.asarray(sound, np.float32), RATE_HZ, CREPE_RATE_HZ)
     with torch.inference_mode():
-        pitch_hz, sure = bench_module("torchcrepe").predict(
+        pitch_hz, sure = _torchcrepe().predict(
             torch.from_numpy(given)[None],
             CREPE_RATE_HZ,
             CREPE_HOP,
