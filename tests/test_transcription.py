@@ -10,7 +10,7 @@ from mirrornet.controls import Control, ControlSpace
 from mirrornet.errors import CheckpointError
 from mirrornet.experiments.material import RATE_HZ, plant_phrases
 from mirrornet.features import FRAME_S, hear_recording
-from mirrornet.matching.transcribe import WINDOW, find_notes, transcribe
+from mirrornet.matching.transcribe import LATE, WINDOW, find_notes, transcribe
 from mirrornet.models.mirrornet import MirrorNet, load_model
 from mirrornet.models.notes import SILENT, Frames, NoteFinder
 from mirrornet.models.rows import RowCode
@@ -43,7 +43,7 @@ def test_notes_are_found_where_they_are_played():
         played((60, 10.0, 50), (72, 80.5, 120), (24, 200.25, 299), tune=-0.3), LOUDNESS
     )
     assert [note.pitch_midi for note in notes] == [60, 72, 24]
-    onsets = [note.onset_s / FRAME_S for note in notes]
+    onsets = [note.onset_s / FRAME_S + LATE for note in notes]
     np.testing.assert_allclose(onsets, [10, 80.5, 200.25], atol=0.05)
     ends = [note.offset_s / FRAME_S for note in notes]
     np.testing.assert_allclose(ends, [50, 120, 299], atol=1)

@@ -23,7 +23,8 @@ from ..models.transcriber import UNSURE, Opinions, Transcriber
 from ..runtime import own_settings
 from ..score import Note
 
-ONSET = 0.2  # least probability of an onset
+ONSET = 0.15  # least probability of an onset
+LATE = 0.5  # frames by which onsets are found too late, on average
 AROUND = 6  # frames on either side over which a soft onset is spread: 50 ms
 APART = 7  # least distance between two onsets, in frames
 # A slur is a change of pitch without an onset: by `STEP` semitones at least, where for `STEADY`
@@ -33,7 +34,7 @@ SLURRED = 8  # least distance of a slur from the nearest onset, in frames
 # An onset counts as none if the note before goes on: if it is held in all frames around (`GOES_ON`
 # before and 2 after), and the pitch `BESIDE` it stays within `SAME`; and if the onset is less
 # probable than `AGAIN`, or nothing dips in loudness, as where a voice sings on with another vowel.
-AGAIN, GOES_ON, BESIDE, SAME = 0.4, 6, 12, 0.5
+AGAIN, GOES_ON, BESIDE, SAME = 0.3, 6, 12, 0.5
 DIP, BEFORE_DIP = (
     3,
     6,
@@ -183,7 +184,7 @@ def find_notes(frames: Frames, loudness: Float[np.ndarray, " frame"]) -> list[He
             HeardNote(
                 round(pitch),
                 2 * (pitch - round(pitch)),
-                float(onset) * FRAME_S,
+                max(float(onset) - LATE, 0.0) * FRAME_S,
                 (stop - 0.5) * FRAME_S,
                 0.0,
                 float(likely[start].clamp(max=1)) * sure,
