@@ -16,7 +16,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
 
 test-all: test
-	$(BIN)/python -m pytest --numprocesses auto -m slow
+	$(BIN)/python -m pytest --numprocesses auto -m slow --durations 20
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
