@@ -18,6 +18,7 @@ LEVEL.
 
 import json
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -108,6 +109,7 @@ class Vital(NotePlant):
         self._knobs = self._patch.knobs if self._patch else _knobs
         self._set: dict[str, float] = {}
         self._has_tables = self._patch is vital_wavetable
+        self._settled: int | None = None  # the key on which all voices have settled, with tables
         # The patch whose tables are loaded, and the preset that has them.
         self._filled: tuple[Float[np.ndarray, " row"], dict[str, Any]] | None = None
         self._synth = Synth()
@@ -126,6 +128,8 @@ class Vital(NotePlant):
     def _render_score(self, score: Score, duration_s: float) -> Float[np.ndarray, " sample"]:
         if self._patch and self._patch.REMEMBERS:
             self._set = {}  # so that the first note settles
+        if self._has_tables:  # settles on each key once
+            score = replace(score, notes=sorted(score.notes, key=lambda note: note.pitch_midi))
         return super()._render_score(score, duration_s)
 
     def note_sound(self, note: Note) -> Float[np.ndarray, " sample"]:
@@ -144,9 +148,11 @@ class Vital(NotePlant):
 
         if self._patch:
             strength = patch.velocity(note) / 127
-            if self._has_tables or not all(name.startswith("macro") for name in changed):
+            other_key = self._has_tables and pitch != self._settled
+            if other_key or not all(name.startswith("macro") for name in changed):
                 # Parameters that no macro drives are smoothed: inaudible notes let them settle.
                 self._patch.settle(quietly, self._handles, tail_s)
+                self._settled = pitch
         # Vital is mono here: both channels are the same.
         sound = self._render(pitch, gate_s, gate_s + tail_s, strength)
         # Successive notes alternate between two SIMD lanes, whose rounding differs by 1e-7. A
@@ -233,7 +239,7 @@ class Vital(NotePlant):
                 "vita refused its own preset; reinstall it with: pip install vita>=0.1.0"
             )
         # Handles from before a load no longer affect the synthesizer.
-        self._handles, self._set = self._synth.get_controls(), {}
+        self._handles, self._set, self._settled = self._synth.get_controls(), {}, None
         self._render(60, 1.5, 1.5)
 
 
