@@ -144,21 +144,17 @@ def match_recording(
             with budgeted(progress, TIMBRE_RENDERS, None, "Fitting the timbre") as budget:
                 tried.append((fit.play(budget), fit))
         played, fit = min(tried, key=lambda one: one[0].error)
-        lead = math.inf
         if timbre == "auto" and not is_shot:
-            by_knobs = fit.play_knobs(plant, score)
-            lead = by_knobs.error / played.error
-            first = by_knobs if fit.whole else None
+            first = play_at_levels(plant, score, target, target_heard)
+        lead = first.error / played.error if first else math.inf
         renders = limited and 0 not in (refine, seconds) and not progress.cancelled
         if renders and lead > 1 / NEAR:
             share = (refine, seconds) if lead > NEAR else _halves(refine, seconds)
             with budgeted(progress, *share, "Refining the timbre") as budget:
                 played = fit.play(budget)
             refine, seconds = budget.left_of(refine, seconds)
-        if lead > (1 / NEAR if renders else 1):
-            whole = fit.play_whole(played)
-            table = _answer(instrument, whole, target, target_heard, about | {"confidence": {}})
-        if table is not None and (lead > NEAR or not renders):
+        table = _answer(instrument, played, target, target_heard, about | {"confidence": {}})
+        if lead > (NEAR if renders else 1):
             return table
     searched = patch == "shared" and not given.start.keys() >= {*plant.controls.patch.names}
     if searched and limited and (search or len(model.encoder.memory)):

@@ -318,31 +318,21 @@ class TimbreMatch:
             kept[bend.name] = score.patch.get(bend.name, np.zeros(bend.shape))
         rate_hz = plant.sample_rate_hz
         self.whole = len(target) <= WHOLE_S * rate_hz
-        notes, self.part, self.part_heard = score.notes, target, target_heard
+        notes, part, heard = score.notes, target, target_heard
         if not self.whole:
             start_s, end_s, notes = excerpt(notes, len(target) / rate_hz)
-            self.part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
-            self.part_heard = hear_recording(self.part, rate_hz)
+            part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
+            heard = hear_recording(part, rate_hz)
         bends = bend is not None and np.any(kept[bend.name])
-        partials = [] if bends else find_partials(plant, self.part, notes)
-        fitted = Score(notes, kept, len(self.part) / rate_hz)
-        self.fit = TimbreFit(plant, fitted, self.part_heard, partials)
+        partials = [] if bends else find_partials(plant, part, notes)
+        self.fit = TimbreFit(plant, Score(notes, kept, len(part) / rate_hz), heard, partials)
 
     def play(self, budget: Budget) -> Played:
-        """The best answer to what is fitted after the budget's renders, at least one."""
+        """The best answer after the budget's renders, at least one."""
         self.fit.play(budget)
         assert self.fit.best is not None
-        return self.fit.best.played
-
-    def play_whole(self, played: Played) -> Played:
-        """The whole recording with the timbre of `played`, an answer to what is fitted."""
+        played = self.fit.best.played
         if self.whole:
             return played
         found = replace(self.score, patch=played.score.patch)
         return play_at_levels(self.plant, found, self.target, self.target_heard)
-
-    def play_knobs(self, plant: Plant, score: Score) -> Played:
-        """What is fitted, played by a plant that has knobs, with the patch of `score`."""
-        fitted = self.fit.score
-        score = replace(score, notes=fitted.notes, duration_s=fitted.duration_s)
-        return play_at_levels(plant, score, self.part, self.part_heard)
