@@ -230,9 +230,9 @@ def _keys(controls: Mapping[str, Value]) -> tuple[float, float]:
 
 
 def settle(play: Callable[[float, float], Any], handles: Mapping[str, Any], tail_s: float) -> None:
-    """Let the levels, which follow the key, settle in both lanes, then in all voices; and leave them
-    as a note on this key does, so that the next one need not settle. The notes are too faint to be
-    heard in the next one, so their ends are not awaited."""
+    """Let the levels, which follow the key, settle in both lanes, then in all voices; and leave
+    these as a note on this key does, so that the next one need not settle. The notes are too faint
+    to be heard in the next one, so their ends are not awaited."""
     play(SETTLING_S, SHORT_S)
     play(SETTLING_S, SHORT_S)
     play_all_voices(play, handles, VOICES)
