@@ -57,9 +57,11 @@ def sounds(name: str, order: list[int]) -> dict[int, np.ndarray]:
 def test_a_plant_plays_the_same_in_any_order_and_process(name: str):
     forwards = [*range(PATCHES)]
     shuffled = [int(seed) for seed in np.random.default_rng(0).permutation(PATCHES)]
-    with multiprocessing.get_context("spawn").Pool(2) as workers:
-        first, other = workers.map(partial(sounds, name), [forwards, shuffled], chunksize=1)
+    with multiprocessing.get_context("spawn").Pool(3) as workers:
+        orders = [forwards, forwards[::-1], shuffled]
+        first, *others = workers.map(partial(sounds, name), orders, chunksize=1)
     loud = sum(bool(np.abs(sound).max() > 1e-3) for sound in first.values())
     assert loud > 0.7 * PATCHES
     for seed, sound in first.items():
-        np.testing.assert_allclose(other[seed], sound, rtol=0, atol=1e-6, err_msg=str(seed))
+        for other in others:
+            np.testing.assert_allclose(other[seed], sound, rtol=0, atol=1e-6, err_msg=str(seed))

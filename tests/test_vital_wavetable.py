@@ -131,11 +131,14 @@ def test_a_note_ends_as_it_is_predicted(curve: float):
     np.testing.assert_allclose(20 * np.log10(falls), 20 * np.log10(expected), atol=1.5)
 
 
-def test_a_note_sounds_the_same_on_a_used_plant():
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_note_sounds_the_same_on_a_used_plant(drawn: bool):
     """Whatever was played before: on the same key or on another, louder or longer."""
     plant = load_plant("vital", controls="wavetable", sample_rate_hz=RATE_HZ)
-    controls = pure_tone(plant) | {"release": 3.0}
     chance = np.random.default_rng(0)
+    controls = pure_tone(plant) | {"release": 3.0}
+    if drawn:
+        controls = plant.sample(chance).resolved[0].controls
     notes = [
         Note(key, 0.0, float(chance.uniform(0.05, 0.4)), controls | {"level": level, "tune": tune})
         for key in (60, 60, 72)

@@ -80,9 +80,9 @@ def _mixed_at_levels(
         for note in score.resolved
     ]
     # One key after another, as a plant may have to settle on each.
-    order = sorted(range(len(alone)), key=lambda number: alone[number].pitch_midi)
-    rendered = {number: plant.render(Score([alone[number]])) for number in order}
-    sounds = [rendered[number] for number in range(len(alone))]
+    order = np.argsort([note.pitch_midi for note in alone], kind="stable")
+    rendered = [plant.render(Score([alone[number]])) for number in order]
+    sounds = [rendered[place] for place in np.argsort(order)]
     for _ in range(ROUNDS):
         audio = _mixed(plant, level, score.notes, sounds, len(target))
         score = with_levels(plant, level, score, target, audio)

@@ -35,10 +35,7 @@ SLURRED = 8  # least distance of a slur from the nearest onset, in frames
 # before and 2 after), and the pitch `BESIDE` it stays within `SAME`; and if the onset is less
 # probable than `AGAIN`, or nothing dips in loudness, as where a voice sings on with another vowel.
 AGAIN, GOES_ON, BESIDE, SAME = 0.3, 6, 12, 0.5
-DIP, BEFORE_DIP = (
-    3,
-    6,
-)  # frames on either side in which a dip is sought, and those beyond to compare
+DIP, BESIDE_DIP = 3, 6  # frames on either side in which a dip is sought; those beyond, to compare
 # One with another pitch counts as none, too, if the pitch slides to it, by less than `LEAP` in
 # `LEAP_FRAMES`, and does not rest for `RESTING` frames before it or after it.
 LEAP, LEAP_FRAMES, RESTING = 0.85, 8, 10
@@ -321,7 +318,7 @@ def _goes_on(
     end: int,
 ) -> bool:
     """Whether the note from `begun` goes on beyond `start`, where another one seems to start, until
-    `end`: held at the same pitch, if the start is doubtful or no dip, or sliding."""
+    `end`: held at the same pitch, if the start is doubtful or does not dip, or sliding."""
     if not held[max(start - GOES_ON, 0) : start + 3].all():
         return False
     before = pitch[max(begun + 2, start - BESIDE) : start - 1]
@@ -339,8 +336,8 @@ def _goes_on(
 
 def _dips(loudness: Float[np.ndarray, " frame"], start: int) -> bool:
     """Whether it is softer around `start` than before and than after."""
-    before = loudness[max(start - DIP - BEFORE_DIP, 0) : start - DIP].mean()
-    after = loudness[start + DIP : start + DIP + BEFORE_DIP].mean()
+    before = loudness[max(start - DIP - BESIDE_DIP, 0) : start - DIP].mean()
+    after = loudness[start + DIP : start + DIP + BESIDE_DIP].mean()
     return bool(loudness[start - DIP : start + DIP].min() < min(before, after))
 
 
