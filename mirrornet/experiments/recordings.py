@@ -47,7 +47,8 @@ from .reading import OURS, Scores, read_scores
 
 KNOBS, NEAREST = "ours, knobs", "nearest in the babble"
 SAVED = (OURS, NEAREST)  # on the page, beside the target
-MATCHED = 2  # recordings per source whose sound is matched; real recordings are all matched
+MATCHED = 2  # recordings per source whose sound is matched; of these kinds, all:
+ALL_MATCHED = ("instrument", "real")
 SHOWN = 6  # real recordings on the page; of each other source, one is shown
 SHOWN_RATE_HZ = 22050
 TIME_S = 5.0  # CPU time per method and sound, after transcription
@@ -125,7 +126,7 @@ def row_of(source: Source, matchers: "Matchers", sounds_folder: Path) -> dict:
     real = source.kind == "real"
     for number, recording in enumerate(source.recordings()):
         notes.append(read_scores(matchers.model, recording))
-        if real or number < MATCHED:
+        if source.kind in ALL_MATCHED or number < MATCHED:
             shown = number < (SHOWN if real else 1)
             name = f"{source.name} {number + 1}" if real else source.name
             place = sounds_folder / name if shown else None
