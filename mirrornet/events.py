@@ -4,7 +4,7 @@ Long work takes a `Progress`: it reports events to it and asks it whether it was
 nothing and handles no signals, so it runs on any thread. A listener (e.g. a console) is optional.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -29,13 +29,13 @@ class Best:
     sample_rate_hz: int
 
 
-Kind = Literal["begin", "advance", "end", "say"]
+Kind = Literal["begin", "advance", "end", "say", "notes"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """The state of a stage of the work, or a sentence for the user (`say`). `number` distinguishes
-    stages of the same name."""
+    """The state of a stage of the work, a sentence for the user (`say`), or the notes that were
+    found (`notes`). `number` distinguishes stages of the same name."""
 
     kind: Kind
     text: str = ""
@@ -48,6 +48,7 @@ class Event:
     best: Best | None = None
     ends_well: bool = False
     """Whether the stage, when cancelled, ends with the result so far."""
+    notes: Sequence[Note] = ()
 
 
 Listener = Callable[[Event], None]
@@ -82,6 +83,10 @@ class Progress:
     def say(self, text: str) -> None:
         """Report a sentence for the user."""
         self._tell(Event("say", text))
+
+    def found(self, notes: Sequence[Note]) -> None:
+        """Report the notes that were found, before the controls that play them."""
+        self._tell(Event("notes", notes=notes))
 
     @contextmanager
     def stage(self, name: str, total: float, ends_well: bool = False) -> Iterator["Stage"]:

@@ -101,8 +101,16 @@ def hear_recording(
     long, have no effect. Babbled phrases, on which the networks were trained, are scaled to a mean
     of 1, silences included; their `sounding_mean` is then about `SOUNDING_MEAN`.
     """
-    S = hear_wide(audio, sample_rate_hz)
-    return np.log1p(S * np.float32(4 * SOUNDING_MEAN / sounding_mean(S))) / 4
+    return compressed(hear_wide(audio, sample_rate_hz))
+
+
+def compressed(
+    S: Float[np.ndarray, "channel=176 frame"], mean: float | None = None
+) -> Float[np.ndarray, "channel=176 frame"]:
+    """Compress a spectrogram of `hear_wide` as in `hear_recording`. It is divided by its
+    `sounding_mean`, or by that of another sound."""
+    mean = sounding_mean(S) if mean is None else mean
+    return np.log1p(S * np.float32(4 * SOUNDING_MEAN / mean)) / 4
 
 
 def sounding_mean(S: Float[np.ndarray, "channel=176 frame"]) -> float:

@@ -17,7 +17,7 @@ from mirrornet.errors import PlantError
 from mirrornet.features import hear
 from mirrornet.plants import load_plant
 from mirrornet.plants.pool import Pool
-from mirrornet.plants.worker import _SAFE_PATH
+from mirrornet.plants.worker import SAFE_PATH
 
 MELODIES = np.random.default_rng(0).random((12, 7, 5))
 MELODIES[::2] = MELODIES[::2].round()
@@ -154,8 +154,8 @@ def test_the_environment_is_as_before_when_all_workers_have_started(monkeypatch)
     """Threads that start pools at once change it for each other."""
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     first, second = ExitStack(), ExitStack()
-    first.enter_context(_SAFE_PATH)
-    second.enter_context(_SAFE_PATH)
+    first.enter_context(SAFE_PATH)
+    second.enter_context(SAFE_PATH)
     first.close()
     assert os.environ["PYTHONSAFEPATH"] == "1"
     second.close()

@@ -15,6 +15,7 @@ from .commands.experiments import bench, experiment
 from .commands.learn import learn
 from .commands.match import demo, match, render
 from .commands.plants import plants, plants_map
+from .commands.studio import studio
 from .interrupts import endings_interrupt
 from .options import PlantToExamine
 from .streams import GONE, forgiving_output
@@ -40,6 +41,7 @@ def doctor(plant: PlantToExamine = None) -> int:
 COMMANDS: dict[str, Callable[..., int | None]] = {
     "demo": demo,
     "match": match,
+    "studio": studio,
     "learn": learn,
     "experiment": experiment,
     "bench": bench,

@@ -219,6 +219,16 @@ Where = Annotated[
         "(docs/scale.md)",
     ),
 ]
+Port = Annotated[int, arg(metavar="PORT", help="the port of the page; 0: any that is free")]
+NoOpen = Annotated[bool, arg(help="do not open the page in a browser")]
+PlantsFolder = Annotated[
+    Path | None,
+    _explained(
+        "FOLDER",
+        "plants of your own that the page offers, too: Python files, control maps and Faust "
+        "programs; they are run, so name only what you trust",
+    ),
+]
 Resume = Annotated[bool, arg(help="continue an interrupted run")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="auto: a CUDA GPU if there is one")]
 Seed = Annotated[

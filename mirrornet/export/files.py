@@ -18,7 +18,7 @@ from ..audio import peak, save_audio
 from ..errors import MirrorNetError, OutputError
 from ..plants.base import Artifact
 from ..runtime import own_settings
-from ..score import note_name
+from ..score import Score, note_name
 from ..storage import write_atomically
 from . import report
 from .answer import Answer
@@ -131,25 +131,32 @@ def controls_json(match: Answer) -> str:
             "midi_controllers": controllers(match),
             "warnings": match.warnings,
             "controls": [control.as_json() for control in match.plant.controls],
-            "patch": {name: as_json(value) for name, value in match.score.patch.items()},
-            "notes": [
-                {
-                    "pitch_midi": int(note.pitch_midi),
-                    "name": note_name(note.pitch_midi),
-                    "onset_s": float(note.onset_s),
-                    "offset_s": float(note.offset_s),
-                    "confidence": note.confidence,
-                    "glide": [list(point) for point in note.glide],
-                    "controls": {name: as_json(value) for name, value in note.controls.items()},
-                }
-                for note in match.score.notes
-            ],
+            **score_json(match.score),
             "controls_0_to_1": array,
         },
         indent=2,
         ensure_ascii=False,
         allow_nan=False,
     )
+
+
+def score_json(score: Score) -> dict[str, Any]:
+    """The patch and the notes of a score, JSON-ready; `playing.score_of` is the inverse."""
+    return {
+        "patch": {name: as_json(value) for name, value in score.patch.items()},
+        "notes": [
+            {
+                "pitch_midi": int(note.pitch_midi),
+                "name": note_name(note.pitch_midi),
+                "onset_s": float(note.onset_s),
+                "offset_s": float(note.offset_s),
+                "confidence": note.confidence,
+                "glide": [list(point) for point in note.glide],
+                "controls": {name: as_json(value) for name, value in note.controls.items()},
+            }
+            for note in score.notes
+        ],
+    }
 
 
 def as_json(value: Any) -> Any:

@@ -16,6 +16,8 @@ from ..plants.base import Artifact
 from ..score import Note, Score, as_score
 
 LONGEST_S = 600.0
+# What parsed JSON raises that does not have the expected form.
+MALFORMED = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -38,36 +40,41 @@ def read_score(path: str | Path) -> ScoreFile:
         raise ControlError(f"there is no file {path}; give a controls.json.")
     try:
         card = json.loads(path.read_bytes())
-        notes = [
-            Note(
-                note["pitch_midi"],
-                float(note["onset_s"]),
-                float(note["offset_s"]),
-                dict(note["controls"].items()),
-                glide=tuple((float(s), float(semitones)) for s, semitones in note.get("glide", ())),
-            )
-            for note in card["notes"]
-        ]
-        patch, options = card.get("patch", {}), card.get("plant_options", {})
-        if not isinstance(patch, dict) or not isinstance(options, dict):
-            raise TypeError("a patch and options are objects")
+        score, options = score_of(card), card.get("plant_options", {})
+        if not isinstance(options, dict):
+            raise TypeError("options are an object")
         if not all(isinstance(value, str | int | float | None) for value in options.values()):
             raise TypeError("an option of a plant is a number or a text")
-        return ScoreFile(Score(notes, patch), str(card["plant"]), options)
+        return ScoreFile(score, str(card["plant"]), options)
     except OSError as error:
         raise ControlError(f"{path} cannot be read ({error.strerror}).") from error
-    except (
-        AttributeError,
-        KeyError,
-        OverflowError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except MALFORMED as error:
         raise ControlError(
             f"{path} is not a controls.json as `mirrornet match` writes it: it needs a plant and "
             f"notes, each with pitch_midi, onset_s, offset_s and controls."
         ) from error
+
+
+def score_of(card: Mapping[str, Any]) -> Score:
+    """The score in parsed JSON, as `files.score_json` makes it; its values are not validated.
+
+    Raises one of `MALFORMED` for anything else.
+    """
+    notes = [
+        Note(
+            note["pitch_midi"],
+            float(note["onset_s"]),
+            float(note["offset_s"]),
+            dict(note["controls"].items()),
+            note.get("confidence"),
+            tuple((float(s), float(semitones)) for s, semitones in note.get("glide", ())),
+        )
+        for note in card["notes"]
+    ]
+    patch = card.get("patch", {})
+    if not isinstance(patch, dict):
+        raise TypeError("a patch is an object")
+    return Score(notes, patch)
 
 
 def play(file: ScoreFile, plant: str | None, sample_rate_hz: int) -> Float[np.ndarray, " sample"]:

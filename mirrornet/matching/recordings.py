@@ -93,6 +93,7 @@ def match_recording(
         transcript = read(model, target_heard, given=given, known=known)
     locked = given.locked(plant.controls.patch)
     score = plant_score(plant, transcript, duration_s, patch)
+    progress.found(score.notes)
     instrument = timbre_plant(plant) if timbre != "knobs" else None
     fits, is_shot, by_likeness = [], False, 0
     if instrument and score.notes:

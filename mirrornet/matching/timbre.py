@@ -9,18 +9,18 @@ with that difference added to its aim (output space mapping, J. Bandler et al. 2
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..budget import Budget
-from ..controls import Control, Value
+from ..controls import Control, ControlSpace, Value
 from ..errors import PlantError
 from ..events import Best
 from ..features import hear_recording
@@ -65,6 +65,28 @@ class Fitted(NamedTuple):
         return Fitted(Timbre(*(part.clone() for part in self.timbre)), self.levels.clone())
 
 
+def fitted_of(space: ControlSpace, score: Score) -> Fitted:
+    """The timbre of a score's patch, and its notes' levels: the inverse of `TimbreFit.answer`."""
+    patch = {control.role: score.patch[control.name] for control in space.patch if control.role}
+    level = space.own.of_role("level")
+    partial_levels = np.asarray(patch["partial_levels"], float)[:, played_partials(space, score)]
+    tables = (
+        torch.tensor(np.asarray(table, np.float32)) / DB
+        for table in (patch["harmonics"], patch["noise"], partial_levels)
+    )
+    ends = (torch.tensor(math.log(patch[role])) for role in ("release", "release_curve"))
+    levels_db = [note.controls[level.name] if level else 0.0 for note in score.resolved]
+    return Fitted(Timbre(*tables, *ends), torch.tensor(levels_db) / DB)
+
+
+def played_partials(space: ControlSpace, score: Score) -> Bool[np.ndarray, " partial"]:
+    """Which partials beside the harmonics are played: those at their lowest level are not."""
+    control = space.patch.of_role("partial_levels")
+    if control is None:
+        return np.zeros(PARTIALS, bool)
+    return np.asarray(score.patch[control.name], float).max(0) > control.low
+
+
 class Rendered(NamedTuple):
     """A render of the plant."""
 
@@ -76,12 +98,21 @@ class Rendered(NamedTuple):
 
 class TimbreFit:
     """The fit of a timbre to a recording, for a score whose notes have their levels and tunes; of
-    its patch only the vibrato and the bend stay. `partials` are as `find_partials` has them."""
+    its patch only the vibrato and the bend stay. `partials` are as `find_partials` has them.
+
+    With `locked`, names of controls, it begins at the timbre of the score, and these stay.
+    """
 
     def __init__(
-        self, plant: Plant, score: Score, heard: Spectrogram, partials: Sequence[float] = ()
+        self,
+        plant: Plant,
+        score: Score,
+        heard: Spectrogram,
+        partials: Sequence[float] = (),
+        locked: Collection[str] | None = None,
     ):
         self.plant, self.score, self.partials = plant, score, partials
+        self.locked = locked or ()
         self.best: Rendered | None = None
         self._part = 1.0  # of the difference that is corrected
         self._fitted = False
@@ -103,6 +134,12 @@ class TimbreFit:
         reach = max(high - low, LEAST_RANGE) * (0.5 + AROUND)
         middle = (low + high) / 2
         self.keys = max(middle - reach, 0.0), min(middle + reach, 128.0)
+        if locked is not None:
+            low, high = (
+                score.patch[self._control(role).name] + plant.transposition
+                for role in ("low_key", "high_key")
+            )
+            self.keys = low, high
         self.sound = AdditiveSound(
             pitches,
             [note.onset_s for note in notes],
@@ -127,6 +164,8 @@ class TimbreFit:
             ),
             torch.tensor([note.controls[level.name] / DB if level else 0.0 for note in notes]),
         )
+        if locked is not None:
+            self.found, self._fitted = fitted_of(plant.controls, score), True
 
     def _control(self, role: str) -> Control:
         control = self.plant.controls.patch.of_role(role)
@@ -157,12 +196,18 @@ class TimbreFit:
         (harmonics, noise, partials, release, curve), levels = self.found
         rates = {harmonics: 1.0, noise: 1.0, partials: 1.0}
         rates |= {release: RELEASE_RATE, curve: RELEASE_RATE, levels: LEVEL_RATE}
+        stays = {harmonics: "harmonics", noise: "noise", partials: "partial_levels"}
+        stays |= {release: "release", curve: "release_curve"}
+        for place, role in stays.items():
+            if self._control(role).name in self.locked:
+                del rates[place]
         places = [place.requires_grad_() for place in rates]
         adams = [Adam(place) for place in places]
         bounds = {release: self._control("release"), curve: self._control("release_curve")}
+        bounds = {place: control for place, control in bounds.items() if place in rates}
         for step in range(steps):
             cost = (self.expected() - aim).square().mean() / variance + self._implausible()
-            slopes = torch.autograd.grad(cost, places)
+            slopes = torch.autograd.grad(cost, places, materialize_grads=True)
             share = 0.55 + 0.45 * math.cos(math.pi * step / steps)
             for adam, slope, own in zip(adams, slopes, rates.values(), strict=True):
                 adam.step(slope, rate * share * own)
@@ -205,6 +250,8 @@ class TimbreFit:
         space, own = self.plant.controls.patch, self.plant.controls.own
         amplitudes = (timbre.harmonics, timbre.noise, timbre.partials)
         loudest = torch.cat([table.flatten() for table in amplitudes]).max()
+        if self.locked:  # tables that stay are not moved against others
+            loudest = torch.tensor(0.0)
         ratios, partial_levels = np.ones(PARTIALS), np.full((len(TIMES_S), PARTIALS), -np.inf)
         ratios[: len(self.partials)] = self.partials
         partial_levels[:, : len(self.partials)] = DB * (timbre.partials - loudest).numpy()
@@ -220,7 +267,8 @@ class TimbreFit:
         }
         patch = dict(self.score.patch)
         for control in space:
-            if (value := values.get(control.role or "")) is not None:
+            value = values.get(control.role or "")
+            if value is not None and control.name not in self.locked:
                 value = control.check(np.clip(value, control.low, control.high))
                 patch[control.name] = np.round(value, 2) if control.shape else value
         level = own.of_role("level")
@@ -303,9 +351,17 @@ def _tuned_alike(plant: Plant, as_read: Sequence[Note], notes: Sequence[Note]) -
 class TimbreMatch:
     """The fit of a recording, of an excerpt if it is long, for a plant that has the timbre. `score`
     has the notes, and perhaps a vibrato and a bend in its patch; `target` is at the plant's rate.
+    With `locked` it begins at the whole patch of the score, of which these controls stay.
     """
 
-    def __init__(self, plant: Plant, score: Score, target: Sound, target_heard: Spectrogram):
+    def __init__(
+        self,
+        plant: Plant,
+        score: Score,
+        target: Sound,
+        target_heard: Spectrogram,
+        locked: Collection[str] | None = None,
+    ):
         self.plant, self.score = plant, score
         self.target, self.target_heard = target, target_heard
         kept: dict[str, Value] = {
@@ -324,8 +380,16 @@ class TimbreMatch:
             part = target[round(start_s * rate_hz) : round(end_s * rate_hz)]
             heard = hear_recording(part, rate_hz)
         bends = bend is not None and np.any(kept[bend.name])
-        partials = [] if bends else find_partials(plant, part, notes)
-        self.fit = TimbreFit(plant, Score(notes, kept, len(part) / rate_hz), heard, partials)
+        if locked is None:
+            partials = [] if bends else find_partials(plant, part, notes)
+        else:
+            kept = dict(score.patch)
+            control = plant.controls.patch.of_role("partials")
+            ratios = np.asarray(score.patch[control.name] if control else [], float)
+            partials = ratios[played_partials(plant.controls, score)].tolist()
+        self.fit = TimbreFit(
+            plant, Score(notes, kept, len(part) / rate_hz), heard, partials, locked
+        )
 
     def play(self, budget: Budget) -> Played:
         """The best answer after the budget's renders, at least one."""

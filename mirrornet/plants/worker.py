@@ -100,7 +100,7 @@ class Process:
         self.used = False
         self._timeout_s = self._deadline_s = math.inf  # the machine may be slow to start a process
         self._process = SPAWN.Process(target=_serve, args=(theirs, make), daemon=True)
-        with _SAFE_PATH, _interrupts_held():
+        with SAFE_PATH, interrupts_held():
             self._process.start()
         theirs.close()
 
@@ -153,11 +153,11 @@ def _safe_path() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
-_SAFE_PATH = Shared(_safe_path)  # the environment belongs to the process
+SAFE_PATH = Shared(_safe_path)  # the environment belongs to the process
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """A process started within never receives SIGINT (Ctrl-C), which the pool handles."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -180,7 +180,7 @@ class Player:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool handles Ctrl-C
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # standard output is the caller's
         torch.set_num_threads(1)
-        _limit_memory()
+        limit_memory()
         self._make = make
         self._plant: Plant | None = None
 
@@ -208,7 +208,7 @@ def _serve(pipe: connection.Connection, make: Callable[..., Plant]) -> None:
             pipe.send(player.do(*pipe.recv()))
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
     """Let allocations of more than `MEMORY_BYTES` from here on fail, where the system can."""
     used = Path("/proc/self/statm")
     if not used.is_file():

@@ -1,0 +1,1 @@
+"""The studio: a local web page on which a sound is matched, heard, seen and shaped."""

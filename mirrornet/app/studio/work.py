@@ -1,0 +1,364 @@
+"""The jobs of the studio: what its worker processes do. See `workshop.py`.
+
+A job is a function of the worker's desk, a progress and arguments. Arrays of sounds stay in files
+of the visitor's folder; jobs return what is ready for JSON, or bytes as `wire.py` packs them.
+"""
+
+import math
+import shutil
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ...audio import take_sound
+from ...budget import budgeted
+from ...errors import ControlError
+from ...events import Event, Progress
+from ...export.answer import Answer
+from ...export.files import as_json, save_match, score_json
+from ...export.playing import LONGEST_S, MALFORMED, score_of
+from ...export.report import in_words, percent
+from ...features import (
+    FRAME_S,
+    compressed,
+    hear_recording,
+    hear_wide,
+    sounding_mean,
+    uncompressed,
+)
+from ...matching.forward import ForwardModel
+from ...matching.match import EXPORT_RATE_HZ
+from ...matching.match import match as find
+from ...matching.refine import refine_recording
+from ...matching.surrogate import PatchSurrogate
+from ...matching.timbre import TimbreMatch
+from ...metrics import spectrogram_error
+from ...models.mirrornet import ships
+from ...plants import Plant, find_plant, load_plant, plant_kinds, usual_controls
+from ...plants.base import PlantSpec
+from ...plants.worker import limit_memory
+from ...score import Score, knob_controls
+from .wire import packed
+
+MOST_PLANTS, MOST_GAINS = 4, 64  # that a worker keeps
+TARGET, HEARD, AUDIO = "target.npy", "heard.npy", "audio.npy"  # in folders of sounds and matches
+FIRST_S = 0.4  # of the sound with which a worker gets ready
+LOUDEST = 1.6  # of compressed spectrograms that are shown
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Desk:
+    """What a worker keeps loaded, as plants and networks take a second to load."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        limit_memory()
+        self._plants: OrderedDict[str, tuple[Plant, ForwardModel | None]] = OrderedDict()
+        self._gains: OrderedDict[Path, float] = OrderedDict()
+
+    def plant(self, spec: PlantSpec) -> tuple[Plant, ForwardModel | None]:
+        """A plant and its forward model."""
+        key = repr((spec.name, sorted(spec.options.items())))
+        if key not in self._plants:
+            plant = load_plant(spec.name, **spec.options)
+            self._plants[key] = plant, ForwardModel.of(plant)
+            while len(self._plants) > MOST_PLANTS:
+                self._plants.popitem(last=False)
+        self._plants.move_to_end(key)
+        return self._plants[key]
+
+    def gain(self, folder: Path) -> float:
+        """The gain that the sound of a match has in its spectrogram."""
+        if folder not in self._gains:
+            audio = np.load(folder / AUDIO)
+            self._gains[folder] = sounding_mean(hear_wide(audio, EXPORT_RATE_HZ))
+            while len(self._gains) > MOST_GAINS:
+                self._gains.popitem(last=False)
+        return self._gains[folder]
+
+
+def progress_of(tell: Tell) -> Progress:
+    """A progress whose events are told as JSON-ready objects."""
+
+    def hear(event: Event) -> None:
+        if event.kind == "say":
+            tell({"kind": "say", "text": event.text})
+        elif event.kind == "notes":
+            tell({"kind": "notes", "notes": score_json(Score(event.notes))["notes"]})
+        else:
+            found = {"kind": event.kind, "stage": event.stage, "number": event.number}
+            found |= {"done": event.done, "total": event.total, "note": event.note}
+            if event.best is not None and event.kind == "advance":
+                best = event.best
+                first = best.notes[0].controls if best.notes else {}
+                found["best"] = {
+                    "error": best.error,
+                    "controls": {name: as_json(value) for name, value in first.items()},
+                }
+            tell(found)
+
+    return Progress(hear)
+
+
+def get_ready_to_play(desk: Desk) -> None:
+    """Load what playing and predicting need."""
+    for controls in (usual_controls("vital"), find_plant("vital").timbre_set):
+        if controls:
+            desk.plant(PlantSpec("vital", {"controls": controls, "sample_rate_hz": EXPORT_RATE_HZ}))
+    hear_recording(np.zeros(EXPORT_RATE_HZ, np.float32), EXPORT_RATE_HZ)
+
+
+def get_ready_to_match(desk: Desk) -> None:
+    """Load what a match needs, by a short one."""
+    times_s = np.arange(round(FIRST_S * EXPORT_RATE_HZ)) / EXPORT_RATE_HZ
+    find((0.1 * np.sin(2 * np.pi * 440 * times_s), EXPORT_RATE_HZ))
+
+
+def list_plants(desk: Desk, progress: Progress, files: Sequence[str]) -> list[dict[str, Any]]:
+    """The plants that can match recordings: those that are installed, and those of `files`."""
+    found = []
+    for name, kind in plant_kinds().items():
+        if all(space.is_melody for space in kind.control_sets.values()):
+            continue
+        controls = usual_controls(name)
+        found.append(
+            {
+                "name": name,
+                "label": name,
+                "weights": ships(kind.control_sets[controls], kind.name),
+                "to_install": kind.to_install(),
+            }
+        )
+    for file in files:
+        found.append({"name": file, "label": Path(file).name, "weights": False, "to_install": ""})
+    return found
+
+
+def hear(desk: Desk, progress: Progress, upload: str, folder: str) -> dict[str, Any]:
+    """Decode an uploaded file; its sound and spectrogram are written to the folder."""
+    target, warnings = take_sound(upload, EXPORT_RATE_HZ)
+    heard = hear_recording(target, EXPORT_RATE_HZ)
+    np.save(Path(folder) / TARGET, target)
+    np.save(Path(folder) / HEARD, heard)
+    return {"duration_s": len(target) / EXPORT_RATE_HZ, "warnings": warnings}
+
+
+def target(desk: Desk, progress: Progress, folder: str) -> bytes:
+    """The sound and the spectrogram of a target."""
+    return _shown({}, np.load(Path(folder) / TARGET), np.load(Path(folder) / HEARD))
+
+
+def match(
+    desk: Desk, progress: Progress, sound: str, folder: str, plant: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Match a sound that was heard; the answer's sound and spectrogram are written to `folder`."""
+    target = np.load(Path(sound) / TARGET)
+    found = find((target, EXPORT_RATE_HZ), plant, progress=progress, **options)
+    np.save(Path(folder) / AUDIO, found.audio)
+    np.save(Path(folder) / HEARD, found.heard)
+    about = _about(found)
+    about["others"] = [_about(other) for other in found.others]
+    return about
+
+
+def matched(desk: Desk, progress: Progress, folder: str) -> bytes:
+    """The sound and the spectrogram of a match as it was found."""
+    return _shown({}, np.load(Path(folder) / AUDIO), np.load(Path(folder) / HEARD))
+
+
+def play(
+    desk: Desk,
+    progress: Progress,
+    sound: str,
+    folder: str,
+    plant: PlantSpec,
+    score: dict[str, Any],
+    start_s: float,
+    end_s: float,
+) -> bytes:
+    """The plant's sound of a part of a score, and its spectrogram, with the gain of the match."""
+    player, _ = desk.plant(plant)
+    audio = played(player, checked(player, score), start_s, end_s)
+    S = hear_wide(audio, player.sample_rate_hz)
+    return _shown({"start_s": start_s}, audio, compressed(S, desk.gain(Path(folder))))
+
+
+def predict(
+    desk: Desk,
+    progress: Progress,
+    sound: str,
+    folder: str,
+    plant: PlantSpec,
+    score: dict[str, Any],
+    start_s: float,
+    end_s: float,
+    every: int,
+) -> bytes:
+    """The spectrogram that the forward model expects of a part of a score, as loud as the target
+    there."""
+    player, forward = desk.plant(plant)
+    if forward is None:
+        raise ControlError(f"no weights ship for {player.name}, so nothing is predicted.")
+    frames = max(round((end_s - start_s) / FRAME_S), 1)
+    energies = forward.expected(checked(player, score), start_s, frames, every)
+    first = round(start_s / FRAME_S)
+    target = uncompressed(np.load(Path(sound) / HEARD, mmap_mode="r")[:, first : first + frames])
+    louder = float(target.mean()) if target.size else 1.0
+    shown = np.log1p(4 * louder * energies) / 4
+    return packed({"start_s": start_s, "every": every}, heard=_bytes(shown))
+
+
+def refine(
+    desk: Desk,
+    progress: Progress,
+    sound: str,
+    folder: str,
+    plant: PlantSpec,
+    score: dict[str, Any],
+    locked: Sequence[str],
+    renders: int | None,
+    seconds: float | None,
+) -> dict[str, Any]:
+    """Refine the patch of a score, with the locked controls as they are."""
+    player, forward = desk.plant(plant)
+    target = np.load(Path(sound) / TARGET)
+    start = checked(player, score)
+    if player.controls.name == player.timbre_set:
+        fit = TimbreMatch(player, start, target, np.load(Path(sound) / HEARD), locked)
+        with budgeted(progress, renders, seconds, "Refining the timbre") as budget:
+            better = fit.play(budget).score
+        return _answered(player, better, Path(sound), Path(folder))
+    space = player.controls.patch
+    rows = np.array([control.name in locked for control in space.rows])
+    model = forward.model if forward else None
+    surrogate = partial(PatchSurrogate, model) if model and start.one_patch else None
+    with budgeted(progress, renders, seconds) as budget:
+        better = refine_recording(player, start, target, budget, surrogate, 0, rows)
+    return _answered(player, better, Path(sound), Path(folder))
+
+
+def save(
+    desk: Desk,
+    progress: Progress,
+    sound: str,
+    folder: str,
+    plant: PlantSpec,
+    score: dict[str, Any],
+    name: str,
+) -> dict[str, Any]:
+    """Write all files of a score to the folder `name` in `folder`, and to a zip."""
+    player, _ = desk.plant(plant)
+    answer = _answer(player, checked(player, score), Path(sound))
+    place = Path(folder) / name
+    shutil.rmtree(place, ignore_errors=True)
+    save_match(answer, place)
+    archive = place.with_suffix(".zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(place.rglob("*")):
+            if path.is_file():
+                file.write(path, Path(name) / path.relative_to(place))
+    shared = [one.path for one in player.artifacts(answer.score) if one.note is None]
+    return {"zip": str(archive), "folder": str(place), "preset": shared[0] if shared else None}
+
+
+def checked(plant: Plant, score: Mapping[str, Any]) -> Score:
+    """A score from the page, which the plant can play.
+
+    Raises ControlError if it is malformed, or the plant refuses it.
+    """
+    try:
+        found = score_of(score)
+    except MALFORMED as error:
+        raise ControlError(
+            "the notes that the page sent are malformed; reload the page."
+        ) from error
+    if any(note.offset_s > LONGEST_S for note in found.notes):
+        raise ControlError(f"the notes last longer than {LONGEST_S:g} s.")
+    plant.check(found)
+    notes = sorted(found.notes, key=lambda note: (note.onset_s, note.pitch_midi))
+    return replace(found, notes=notes)
+
+
+def played(
+    plant: Plant, score: Score, start_s: float, end_s: float
+) -> Float[np.ndarray, " sample"]:
+    """The sound of a score from one time to another, with what still rings at its start."""
+    notes = [
+        note
+        for note in score.resolved
+        if note.onset_s < end_s and note.offset_s + plant.note_tail_s(note) > start_s
+    ]
+    rate_hz = plant.sample_rate_hz
+    samples = max(round((end_s - start_s) * rate_hz), 1)
+    if not notes:
+        return np.zeros(samples, np.float32)
+    begin_s = min(start_s, notes[0].onset_s)
+    moved = [
+        replace(note, onset_s=note.onset_s - begin_s, offset_s=note.offset_s - begin_s)
+        for note in notes
+    ]
+    audio = plant.render(Score(moved, {}, end_s - begin_s))
+    return audio[-samples:]
+
+
+def _answer(plant: Plant, score: Score, sound: Path) -> Answer:
+    target, target_heard = np.load(sound / TARGET), np.load(sound / HEARD)
+    audio = plant.render(replace(score, duration_s=len(target) / plant.sample_rate_hz))
+    heard = hear_recording(audio, plant.sample_rate_hz)
+    error = spectrogram_error(target_heard, heard)
+    return Answer(
+        plant,
+        knob_controls(plant.controls, score.resolved),
+        score,
+        audio,
+        target,
+        plant.sample_rate_hz,
+        target_heard,
+        heard,
+        {"spectrogram_error": error},
+    )
+
+
+def _answered(plant: Plant, score: Score, sound: Path, folder: Path) -> dict[str, Any]:
+    found = _answer(plant, score, sound)
+    np.save(folder / AUDIO, found.audio)
+    np.save(folder / HEARD, found.heard)
+    return _about(found)
+
+
+def _about(found: Answer) -> dict[str, Any]:
+    """What the page shows of an answer."""
+    error = found.distances["spectrogram_error"]
+    return {
+        "plant": found.plant.spec,
+        "transposition": found.plant.transposition,
+        "controls": [control.as_json() for control in found.plant.controls],
+        "predicts": ForwardModel.known(found.plant),
+        "score": score_json(found.score),
+        "error": error if math.isfinite(error) else None,
+        "verdict": f"{percent(error)}: {in_words(error)}",
+        "warnings": found.warnings,
+        "tempo": found.tempo and found.tempo._asdict(),
+    }
+
+
+def _shown(
+    head: dict[str, Any],
+    audio: Float[np.ndarray, " sample"],
+    heard: Float[np.ndarray, "channel frame"],
+) -> bytes:
+    return packed(head, audio=audio.astype(np.float32, copy=False), heard=_bytes(heard))
+
+
+def _bytes(heard: Float[np.ndarray, "channel frame"]) -> np.ndarray:
+    """A compressed spectrogram as bytes, a frame after another."""
+    return np.clip(np.rint(heard.T * (255 / LOUDEST)), 0, 255).astype(np.uint8)
