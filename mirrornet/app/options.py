@@ -229,6 +229,17 @@ PlantsFolder = Annotated[
         "programs; they are run, so name only what you trust",
     ),
 ]
+RunsFolder = Annotated[
+    Path, arg(metavar="FOLDER", help="the folder of runs of learning that the page shows")
+]
+CompareFolders = Annotated[
+    tuple[Path, ...],
+    _explained(
+        "FOLDER",
+        "sounds for the listening test: a folder of trials (folders with target.wav and others), "
+        "or several that `mirrornet match FOLDER` wrote, of the same sounds by different methods",
+    ),
+]
 Resume = Annotated[bool, arg(help="continue an interrupted run")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="auto: a CUDA GPU if there is one")]
 Seed = Annotated[

@@ -1,13 +1,21 @@
 """`mirrornet studio`: the page on which sounds are matched, heard, seen and shaped."""
 
+from pathlib import Path
+
 from ...errors import MirrorNetError
-from ..options import NoOpen, PlantsFolder, Port
+from ..options import CompareFolders, NoOpen, PlantsFolder, Port, RunsFolder
 from ..terminal import say
 
 TO_INSTALL = 'pip install "mirrornet[studio]"'
 
 
-def studio(port: Port = 8765, no_open: NoOpen = False, plants: PlantsFolder = None) -> None:
+def studio(
+    port: Port = 8765,
+    no_open: NoOpen = False,
+    plants: PlantsFolder = None,
+    runs: RunsFolder = Path("runs"),
+    compare: CompareFolders = (),
+) -> None:
     """Open a page in the browser: drop a recording, hear and see its match, and shape it.
 
     The page is served on this machine only, at http://127.0.0.1:PORT, and needs no network.
@@ -28,4 +36,8 @@ def studio(port: Port = 8765, no_open: NoOpen = False, plants: PlantsFolder = No
             for path in sorted(plants.iterdir())
             if path.suffix in (".py", ".toml", ".dsp")
         )
-    serve(Settings(port, files), open_page=not no_open, ready=say)
+    for folder in compare:
+        if not folder.is_dir():
+            raise MirrorNetError(f"{folder} is no folder; give one of sounds to compare.")
+    compared = tuple(folder.resolve() for folder in compare)
+    serve(Settings(port, files, runs.resolve(), compared), open_page=not no_open, ready=say)

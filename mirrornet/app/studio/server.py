@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,22 @@ from starlette.staticfiles import StaticFiles
 
 from ...errors import CancelledError, MirrorNetError
 from ...runtime import usable_cores
+from ..batch import SUFFIXES
+from .learning import SOUNDS, about_run, log_of, runs_in
+from .listening import ANCHOR, Trial, trials_of
 from .visitors import (
     MOST_MATCHES,
     MOST_SOUNDS,
     Matched,
+    Running,
     Upload,
     Visitor,
     Visitors,
+    sentence,
     shown_name,
 )
 from .wire import MEDIA_TYPE
-from .workshop import Workshop
+from .workshop import Job, Workshop
 
 PAGE = Path(__file__).parent / "page"
 DATA = Path(__file__).parents[2] / "data"
@@ -41,8 +47,10 @@ COOKIE = "mirrornet-studio"
 LARGEST_UPLOAD = 200 << 20  # bytes
 LARGEST_BODY = 4 << 20  # of other requests: a score
 LONGEST_PART_S = 60.0  # of a part that is played or predicted at once
+MOST_LEARNED_FROM = 200  # sounds of a run that is begun here
 MOST_RENDERS, MOST_SECONDS = 2000, 600.0
 MOST_EVERY = 16
+SHIPPED_TEST = DATA / "listening"
 EXAMPLES = {"Electric piano melody": DATA / "demo-melody.flac"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' "
@@ -68,6 +76,10 @@ class Settings:
     port: int = 8765
     plants: tuple[str, ...] = ()
     """Files of plants beside the installed ones."""
+    runs: Path = Path("runs")
+    """The folder of runs of learning."""
+    compare: tuple[Path, ...] = ()
+    """Folders of sounds for a listening test beside the one that ships."""
 
 
 class Studio:
@@ -81,6 +93,15 @@ class Studio:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self._school: Workshop | None = None
+        self._learning: Running | None = None
+        self._learning_name = ""
+        self._tests: list[tuple[str, list[Trial]]] = []
+        if settings.compare:
+            names = " and ".join(folder.name for folder in settings.compare)
+            self._tests.append((names, trials_of(settings.compare)))
+        if SHIPPED_TEST.is_dir():
+            self._tests.append(("The benchmark's sounds", trials_of([SHIPPED_TEST])))
         self.app = Starlette(
             routes=[
                 Route("/", self.page),
@@ -95,6 +116,14 @@ class Studio:
                 Route("/api/matches/{key}/predict", self.predict, methods=["POST"]),
                 Route("/api/matches/{key}/refine", self.refine, methods=["POST"]),
                 Route("/api/matches/{key}/files/{kind}", self.download),
+                Route("/api/runs", self.runs),
+                Route("/api/runs/{name}", self.run),
+                Route("/api/runs/{name}", self.learn, methods=["POST"]),
+                Route("/api/runs/{name}", self.stop, methods=["DELETE"]),
+                Route("/api/runs/{name}/sounds", self.add_sound, methods=["POST"]),
+                Route("/api/runs/{name}/panels", self.panels),
+                Route("/api/compare", self.tests),
+                Route("/api/compare/{test:int}/{trial:int}/{sound:int}", self.graded),
                 Route("/api/jobs/{key}", self.events),
                 Route("/api/jobs/{key}", self.cancel, methods=["DELETE"]),
                 Mount("/page", StaticFiles(directory=PAGE)),
@@ -119,6 +148,8 @@ class Studio:
                 self._plants.cancel()
                 self.live.close()
                 self.jobs.close()
+                if self._school:
+                    self._school.close()
 
     def _visitor(self, request: Request) -> Visitor:
         """The visitor whose cookie a request has. Raises RequestError if it is not known."""
@@ -150,6 +181,11 @@ class Studio:
         name = request.query_params.get("name", "")
         folder = visitor.new_folder()
         place = folder / "upload"
+        await self._receive(request, place)
+        return await self._heard(visitor, name, folder, place)
+
+    async def _receive(self, request: Request, place: Path) -> None:
+        """Write the body of a request to a file."""
         size = 0
         try:
             with place.open("wb") as file:
@@ -164,7 +200,6 @@ class Studio:
                     file.write(part)
         except ClientDisconnect:
             raise RequestError("the upload ended early.") from None
-        return await self._heard(visitor, name, folder, place)
 
     async def example(self, request: Request) -> Response:
         visitor = self._visitor(request)
@@ -292,6 +327,117 @@ class Studio:
         }[kind]
         return FileResponse(path, filename=f"{name}{path.suffix}")
 
+    # Learning
+
+    async def runs(self, request: Request) -> Response:
+        self._visitor(request)
+        return JSONResponse({"runs": await asyncio.to_thread(runs_in, self.settings.runs)})
+
+    def _run(self, request: Request) -> Path:
+        name = request.path_params["name"]
+        if name != shown_name(f"{name}.") or name.endswith(SOUNDS):
+            raise RequestError("a run's name is letters, digits, blanks, '-' and '_'.")
+        return self.settings.runs / name
+
+    async def run(self, request: Request) -> Response:
+        self._visitor(request)
+        run = self._run(request)
+        if not (run / "run.json").is_file() and run.name != self._learning_name:
+            raise RequestError("there is no such run.", 404)
+        first = request.query_params.get("first", "")
+        log = await asyncio.to_thread(log_of, run, int(first) if first.isdecimal() else 0)
+        about = await asyncio.to_thread(about_run, run)
+        if run.name == self._learning_name and self._learning and not self._learning.over:
+            about |= {"state": "running", "ours": True}
+            about["event"] = next(
+                (e for e in reversed(self._learning.events) if e["kind"] in ("advance", "begin")),
+                None,
+            )
+        elif run.name == self._learning_name and self._learning:
+            last = self._learning.events[-1]
+            about["problem"] = last.get("text") if last["kind"] == "failed" else None
+        return JSONResponse({**about, "log": log})
+
+    async def add_sound(self, request: Request) -> Response:
+        """Receive one of the sounds from which a new run is to learn."""
+        self._visitor(request)
+        run = self._run(request)
+        folder = run.with_name(run.name + SOUNDS)
+        if (run / "run.json").is_file():
+            raise RequestError("there is a run with this name; choose another one.")
+        name = request.query_params.get("name", "")
+        suffix = Path(name).suffix.lower()
+        if suffix not in SUFFIXES:
+            raise RequestError(f"{shown_name(name)} is no sound file.")
+        folder.mkdir(parents=True, exist_ok=True)
+        if len(list(folder.iterdir())) >= MOST_LEARNED_FROM:
+            raise RequestError(f"a run here learns from {MOST_LEARNED_FROM} sounds at most.")
+        place = folder / f"{shown_name(name)}{suffix}"
+        try:
+            await self._receive(request, place)
+        except RequestError:
+            place.unlink(missing_ok=True)
+            raise
+        return Response(status_code=204)
+
+    async def learn(self, request: Request) -> Response:
+        """Begin a run on the sounds it was given, or go on with one."""
+        visitor, run = self._visitor(request), self._run(request)
+        if self._learning and not self._learning.over:
+            raise RequestError(f"the run {self._learning_name} is learning; stop it first.")
+        sounds = run.with_name(run.name + SOUNDS)
+        if not sounds.is_dir():
+            raise RequestError("this run was not begun here; go on with it on the command line.")
+        if self._school is None:
+            self._school = Workshop(1, "get_ready_to_play")
+        arguments: dict[str, Any] = {"plant": "vital", "sounds": str(sounds), "run": str(run)}
+        arguments["resume"] = (run / "run.json").is_file()
+        self._learning, self._learning_name = Running(stays=True), run.name
+        self._learning.job = Job("learn", arguments, visitor.key, self._learning.tell)
+        self._school.submit(self._learning.job).result.add_done_callback(
+            partial(self._learning.end, lambda result: {})
+        )
+        return Response(status_code=204)
+
+    async def stop(self, request: Request) -> Response:
+        self._visitor(request)
+        if self._run(request).name != self._learning_name or not self._learning:
+            raise RequestError("this run was not begun here, so it cannot be stopped here.")
+        if self._school and self._learning.job and not self._learning.over:
+            self._school.cancel(self._learning.job)
+        return Response(status_code=204)
+
+    async def panels(self, request: Request) -> Response:
+        visitor, run = self._visitor(request), self._run(request)
+        sounds = run.with_name(run.name + SOUNDS)
+        first = min(sounds.iterdir(), default=None) if sounds.is_dir() else None
+        sound = first or next(iter(EXAMPLES.values()))
+        how = {"run": str(run), "sound": str(sound)}
+        return _binary(await self.live.run("learned_so_far", visitor.key, **how))
+
+    # Listening tests
+
+    async def tests(self, request: Request) -> Response:
+        found = [
+            {
+                "name": name,
+                "trials": [{"name": one.name, "sounds": list(one.graded)} for one in trials],
+            }
+            for name, trials in self._tests
+        ]
+        return JSONResponse({"tests": found})
+
+    async def graded(self, request: Request) -> Response:
+        visitor = self._visitor(request)
+        test, trial, sound = (request.path_params[name] for name in ("test", "trial", "sound"))
+        try:
+            chosen = self._tests[test][1][trial]
+            name, path = [("", chosen.reference), *chosen.graded.items()][sound]
+        except IndexError:
+            raise RequestError("there is no such sound.", 404) from None
+        how = {"path": str(path), "anchor": name == ANCHOR}
+        return _binary(await self.live.run("graded", visitor.key, **how))
+
     # Jobs
 
     async def events(self, request: Request) -> Response:
@@ -400,5 +546,4 @@ def _told(text: str, status: int) -> Response:
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
-    text = str(error) or "it was cancelled."
-    return _told(text[:1].upper() + text[1:], getattr(error, "status", 400))
+    return _told(sentence(error), getattr(error, "status", 400))

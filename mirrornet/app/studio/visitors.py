@@ -10,8 +10,9 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,23 @@ class Running:
     events: list[dict[str, Any]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     listeners: int = 0
+    stays: bool = False
+    """Whether it goes on when nobody listens."""
 
     def tell(self, event: dict[str, Any]) -> None:
         self.events.append(event)
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def end(self, finish: Callable[[Any], dict[str, Any]], result: asyncio.Future) -> None:
+        """Tell how the job ended; `finish` makes what is told of what it returned."""
+        error = result.exception()
+        if error is None:
+            self.tell({"kind": "done", **finish(result.result())})
+        elif isinstance(error, CancelledError):
+            self.tell({"kind": "cancelled"})
+        else:
+            self.tell({"kind": "failed", "text": sentence(error)})
 
     @property
     def over(self) -> bool:
@@ -135,16 +148,7 @@ class Visitors:
         running.job = Job(work, arguments, visitor.key, running.tell)
         self._workshop.submit(running.job)
 
-        def ended(result: asyncio.Future) -> None:
-            error = result.exception()
-            if error is None:
-                running.tell({"kind": "done", **finish(result.result())})
-            elif isinstance(error, CancelledError):
-                running.tell({"kind": "cancelled"})
-            else:
-                running.tell({"kind": "failed", "text": str(error)})
-
-        running.job.result.add_done_callback(ended)
+        running.job.result.add_done_callback(partial(running.end, finish))
         return visitor.keep("jobs", running, MOST_JOBS)
 
     async def follow(self, running: Running, first: int = 0) -> AsyncIterator[str]:
@@ -166,8 +170,14 @@ class Visitors:
             loop.call_later(LEFT_S, self._cancel_if_left, running)
 
     def _cancel_if_left(self, running: Running) -> None:
-        if running.job and not running.listeners and not running.over:
+        if running.job and not (running.listeners or running.stays or running.over):
             self._workshop.cancel(running.job)
+
+
+def sentence(error: BaseException) -> str:
+    """An error for the page."""
+    text = str(error) or "it was cancelled."
+    return text[:1].upper() + text[1:]
 
 
 def shown_name(name: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ...audio import take_sound
+from ...audio import resample, take_sound
 from ...budget import budgeted
 from ...errors import ControlError
 from ...events import Event, Progress
@@ -41,11 +41,14 @@ from ...matching.refine import refine_recording
 from ...matching.surrogate import PatchSurrogate
 from ...matching.timbre import TimbreMatch
 from ...metrics import spectrogram_error
-from ...models.mirrornet import ships
+from ...models.mirrornet import MirrorNet, shipped, ships
 from ...plants import Plant, find_plant, load_plant, plant_kinds, usual_controls
 from ...plants.base import PlantSpec
 from ...plants.worker import limit_memory
 from ...score import Score, knob_controls
+from ..fine_tuning import adapt, split_folder
+from .learning import model_so_far
+from .listening import ANCHOR_HZ
 from .wire import packed
 
 MOST_PLANTS, MOST_GAINS = 4, 64  # that a worker keeps
@@ -268,6 +271,49 @@ def save(
                 file.write(path, Path(name) / path.relative_to(place))
     shared = [one.path for one in player.artifacts(answer.score) if one.note is None]
     return {"zip": str(archive), "folder": str(place), "preset": shared[0] if shared else None}
+
+
+def learn(
+    desk: Desk, progress: Progress, plant: str, sounds: str, run: str, resume: bool
+) -> dict[str, Any]:
+    """Fine-tune the weights that ship for a plant on a folder of recordings."""
+    controls = usual_controls(plant)
+    player = load_plant(plant, controls=controls, sample_rate_hz=EXPORT_RATE_HZ)
+    if not ships(player.controls, player.name):
+        raise ControlError(f"no weights ship for {plant}; learn some on the command line first.")
+    start = MirrorNet.load(shipped(player.controls.name, player.name))
+    split = split_folder(Path(sounds), Path(run), 0, progress)
+    adapt(start, plant, Path(sounds), split, Path(run), progress, resume=resume)
+    return {}
+
+
+def learned_so_far(desk: Desk, progress: Progress, run: str, sound: str) -> bytes:
+    """What the model that a run saved last makes of a sound: spectrograms of the target, of what
+    the decoder expects and of what the plant plays."""
+    model = model_so_far(Path(run))
+    if model is None:
+        raise ControlError("this run has saved no model for recordings yet.")
+    target = take_sound(sound, EXPORT_RATE_HZ)[0]
+    found = find((target, EXPORT_RATE_HZ), model.plant, model, progress=progress)
+    energies = ForwardModel(found.plant, model).expected(found.score, 0.0, found.heard.shape[-1])
+    spectrograms = {
+        "target": found.target_heard,
+        "belief": compressed(energies),
+        "heard": found.heard,
+    }
+    shown = {name: _bytes(heard) for name, heard in spectrograms.items()}
+    error = found.distances["spectrogram_error"]
+    head = {"verdict": f"{percent(error)}: {in_words(error)}", "notes": len(found.notes)}
+    return packed(head, **shown)
+
+
+def graded(desk: Desk, progress: Progress, path: str, anchor: bool) -> bytes:
+    """A sound of a listening test; of an anchor what is below `ANCHOR_HZ`."""
+    audio = take_sound(path, EXPORT_RATE_HZ)[0]
+    if anchor:
+        low = resample(audio, EXPORT_RATE_HZ, round(2 * ANCHOR_HZ))
+        audio = resample(low, round(2 * ANCHOR_HZ), EXPORT_RATE_HZ)[: len(audio)]
+    return packed({}, audio=audio.astype(np.float32, copy=False))
 
 
 def checked(plant: Plant, score: Mapping[str, Any]) -> Score:

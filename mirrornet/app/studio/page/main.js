@@ -1,5 +1,7 @@
 // The page: which part is shown, and messages.
 
+import { ComparePage } from "./compare.js";
+import { LearnPage } from "./learn.js";
 import { MatchPage } from "./match.js";
 
 const notice = document.getElementById("notice");
@@ -13,4 +15,24 @@ function tell(error) {
   hiding = setTimeout(() => (notice.hidden = true), 9000);
 }
 
-new MatchPage(tell).open().catch(tell);
+const pages = { match: new MatchPage(tell), learn: new LearnPage(tell), compare: new ComparePage(tell) };
+const opened = new Set();
+let current = null;
+
+// Shows the part that the address names.
+function show() {
+  const name = location.hash.slice(1) in pages ? location.hash.slice(1) : "match";
+  if (current && current !== name) pages[current].leave();
+  current = name;
+  for (const one of Object.keys(pages)) document.getElementById(one).hidden = one !== name;
+  for (const link of document.querySelectorAll("#tabs a")) {
+    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (!opened.has(name)) pages[name].open().catch(tell);
+  opened.add(name);
+  pages[name].enter?.();
+}
+
+window.addEventListener("hashchange", show);
+show();

@@ -44,6 +44,10 @@ export class MatchPage {
     });
   }
 
+  leave() {
+    this.player.pause();
+  }
+
   notePlant() {
     const plant = this.plants.find((one) => one.name === $("plant").value);
     if (!plant) return;
@@ -91,10 +95,13 @@ export class MatchPage {
       event.preventDefault();
       $("drop").classList.remove("over");
       const [file] = event.dataTransfer.files;
-      if (file) this.give(file.name, file);
+      if (file && !$("match").hidden) this.give(file.name, file);
     });
     document.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe($("roll"));
+    $("roll").addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    on("zoom-in", "click", () => this.zoom(0.5));
+    on("zoom-out", "click", () => this.zoom(2));
     this.player.addEventListener("change", () => this.showTransport());
     this.roll.addEventListener("select", () => this.showNote());
     this.roll.addEventListener("seek", ({ detail }) => this.player.seek(detail));
@@ -105,7 +112,7 @@ export class MatchPage {
 
   key(event) {
     const typing = event.target.closest("select, input:not([type=range]), textarea");
-    if ($("work").hidden || typing || event.metaKey) return;
+    if ($("match").hidden || $("work").hidden || typing || event.metaKey) return;
     const { key, shiftKey, altKey, ctrlKey } = event;
     const onRoll = event.target === $("roll");
     const button = event.target.closest("button, a");
@@ -213,10 +220,7 @@ export class MatchPage {
   }
 
   clear() {
-    this.player.loop = null;
-    this.player.at = 0;
-    this.player.set("a", null);
-    this.player.set("b", null);
+    this.player.clear();
     this.versions = [];
     this.version = this.score = this.history = null;
     this.locked.clear();
@@ -508,6 +512,31 @@ export class MatchPage {
     place.replaceChildren(head, ...rows.map((one) => one.element));
   }
 
+  // The time that is shown
+
+  wheel(event) {
+    event.preventDefault();
+    const { left, width } = $("roll").getBoundingClientRect();
+    const seconds = view.end - view.start;
+    if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
+      this.look(view.start + ((event.deltaX || event.deltaY) / width) * seconds, seconds);
+    } else {
+      const at = view.start + ((event.clientX - left) / width) * seconds;
+      this.zoom(1.2 ** Math.sign(event.deltaY), at);
+    }
+  }
+
+  zoom(factor, at = (view.start + view.end) / 2) {
+    const seconds = Math.min(Math.max((view.end - view.start) * factor, 0.25), view.duration);
+    this.look(at - ((at - view.start) * seconds) / (view.end - view.start), seconds);
+  }
+
+  look(start, seconds) {
+    view.start = Math.min(Math.max(start, 0), view.duration - seconds);
+    view.end = view.start + seconds;
+    this.draw();
+  }
+
   // Listening
 
   setRegion(region) {
@@ -540,6 +569,8 @@ export class MatchPage {
 
   drawTime() {
     const at = this.player.position;
+    const seconds = view.end - view.start;
+    if (this.player.playing && (at < view.start || at > view.end)) this.look(at, seconds);
     $("clock").textContent = `${at.toFixed(2)} of ${view.duration.toFixed(2)} s`;
     this.roll.draw();
     const canvas = $("roll");

@@ -1,7 +1,8 @@
-// Plays two sounds in sync, of which one is heard: A/B listening without a gap or a click.
+// Plays sounds in sync, of which one is heard: A/B listening without a gap or a click.
 //
-// Both are Web Audio sources that start at the same time and loop over the same region. Switching
-// cross-fades their gains; so does replacing a sound while it plays. B is as loud as A (RMS).
+// All are Web Audio sources that start at the same time and loop over the same region. Switching
+// cross-fades their gains; so does replacing a sound while it plays. All are as loud as the first
+// one (RMS).
 
 const FADE_S = 0.012;
 const HIGHEST_PEAK = 0.99;
@@ -21,8 +22,10 @@ const peak = (samples) => {
 export class Player extends EventTarget {
   constructor() {
     super();
-    this.sounds = { a: null, b: null }; // {samples, rate}
+    this.sounds = {}; // by name: {samples, rate}
     this.heard = "a";
+    this.gains = {};
+    this.nodes = {};
     this.loop = null; // [start, end] in s; null: the whole
     this.playing = false;
     this.volume = 1;
@@ -30,8 +33,8 @@ export class Player extends EventTarget {
   }
 
   get duration() {
-    const longest = (sound) => (sound ? sound.samples.length / sound.rate : 0);
-    return Math.max(longest(this.sounds.a), longest(this.sounds.b));
+    const lengths = Object.values(this.sounds).map(({ samples, rate }) => samples.length / rate);
+    return Math.max(0, ...lengths);
   }
 
   // The position in s.
@@ -48,20 +51,26 @@ export class Player extends EventTarget {
     return this.loop || [0, this.duration || 0.01];
   }
 
-  // Replaces a sound: while it plays, at the same place.
-  set(which, samples, rate) {
-    this.sounds[which] = samples ? { samples, rate } : null;
+  // Adds a sound, or replaces it: while it plays, at the same place.
+  set(name, samples, rate) {
+    this.sounds[name] = { samples, rate, rms: rms(samples), peak: peak(samples) };
     this.level();
-    if (this.playing) this.restart(which);
+    if (this.playing) this.restart(name);
+  }
+
+  clear() {
+    this.pause();
+    this.sounds = {};
+    this.loop = null;
+    this.at = 0;
   }
 
   level() {
-    const { a, b } = this.sounds;
-    const loud = { a: a ? rms(a.samples) : 0, b: b ? rms(b.samples) : 0 };
-    const louder = loud.a && loud.b ? loud.a / loud.b : 1;
-    const highest = Math.max(a ? peak(a.samples) : 0, louder * (b ? peak(b.samples) : 0));
-    const gain = highest > HIGHEST_PEAK ? HIGHEST_PEAK / highest : 1;
-    this.gains = { a: gain, b: gain * louder };
+    const [first] = Object.values(this.sounds);
+    const louder = (sound) => (sound.rms && first.rms ? first.rms / sound.rms : 1);
+    const peaks = Object.values(this.sounds).map((sound) => louder(sound) * sound.peak);
+    const gain = Math.min(1, HIGHEST_PEAK / Math.max(...peaks, HIGHEST_PEAK));
+    for (const [name, sound] of Object.entries(this.sounds)) this.gains[name] = gain * louder(sound);
   }
 
   play() {
@@ -74,7 +83,7 @@ export class Player extends EventTarget {
     this.from = this.at;
     this.playing = true;
     this.nodes = {};
-    for (const which of ["a", "b"]) this.begin(which, this.began, this.from);
+    for (const name of Object.keys(this.sounds)) this.begin(name, this.began, this.from);
     this.dispatchEvent(new Event("change"));
   }
 
@@ -109,7 +118,7 @@ export class Player extends EventTarget {
 
   hear(which) {
     this.heard = which;
-    for (const [name, node] of Object.entries(this.nodes || {})) this.aim(node, this.target(name));
+    for (const [name, node] of Object.entries(this.nodes)) this.aim(node, this.target(name));
     this.dispatchEvent(new Event("change"));
   }
 
@@ -122,17 +131,26 @@ export class Player extends EventTarget {
     return which === this.heard ? this.volume * this.gains[which] : 0;
   }
 
-  // The buffer of a sound, as long as the longer of the two, so that both loop alike.
+  // The buffer of a sound, as long as the longest, so that all loop alike. Before the end of the
+  // loop it fades into what comes before its start, so that the joint is not heard.
   buffer({ samples, rate }) {
     const whole = Math.max(Math.round(this.duration * rate), 1);
     const buffer = this.context.createBuffer(1, whole, rate);
     buffer.copyToChannel(samples.subarray(0, whole), 0);
+    const data = buffer.getChannelData(0);
+    const [start, end] = this.region().map((time) => Math.round(time * rate));
+    const fading = Math.min(Math.round(FADE_S * rate), end - start);
+    for (let n = 0; n < fading; n++) {
+      const share = (n + 1) / fading;
+      const before = start - fading + n;
+      const [from, to] = [data[end - fading + n] || 0, before < 0 ? 0 : samples[before] || 0];
+      data[end - fading + n] = from * (1 - share) + to * share;
+    }
     return buffer;
   }
 
   begin(which, when, place) {
     const sound = this.sounds[which];
-    if (!sound) return;
     const source = this.context.createBufferSource();
     const gain = this.context.createGain();
     const [start, end] = this.region();

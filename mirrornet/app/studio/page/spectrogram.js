@@ -32,6 +32,10 @@ export function picture(heard, other = null) {
   return image;
 }
 
+const MARKS_HZ = [125, 250, 500, 1000, 2000, 4000, 8000];
+const STEPS_S = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120];
+const MARK_PX = 90;
+
 // A spectrogram in a canvas, whose time axis is that of a view.
 export class Spectrogram {
   constructor(canvas, view) {
@@ -67,6 +71,30 @@ export class Spectrogram {
     const [low, high] = this.view.channels;
     const top = CHANNELS - high;
     context.drawImage(this.whole, left, top, frames, high - low, 0, 0, width, height);
+    this.marks(context, width, height);
+  }
+
+  // Frequencies at the left, and times at the bottom.
+  marks(context, width, height) {
+    const [low, high] = this.view.channels;
+    const { start, end } = this.view;
+    context.font = "10px system-ui, sans-serif";
+    context.fillStyle = "#fff";
+    context.strokeStyle = "rgba(0, 0, 0, 0.7)";
+    context.lineWidth = 2.5;
+    const write = (text, x, y) => {
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+    };
+    for (const hz of height > 200 ? MARKS_HZ : [250, 1000, 4000]) {
+      const y = (1 - (channelOfHz(hz) - low) / (high - low)) * height;
+      write(hz < 1000 ? `${hz} Hz` : `${hz / 1000} kHz`, 4, y + 3);
+    }
+    const step = STEPS_S.find((one) => one * width > MARK_PX * (end - start)) || 300;
+    for (let time = Math.ceil(start / step) * step; time < end; time += step) {
+      const x = ((time - start) / (end - start)) * width;
+      if (x > 40 && x < width - 30) write(`${Number(time.toFixed(2))} s`, x, height - 4);
+    }
   }
 }
 
