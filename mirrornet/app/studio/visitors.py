@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CancelledError
+from .answers import sentence
 from .workshop import Job, Workshop
 
 MOST_VISITORS = 32
 MOST_SOUNDS, MOST_MATCHES, MOST_JOBS = 12, 24, 48  # of a visitor; the oldest go
+MOST_BYTES = 8 << 30  # of the files of all visitors
 IDLE_S = 2 * 3600.0  # after which a visitor is forgotten
 LEFT_S = 10.0  # after the last listener of a job left, until it is cancelled
 
@@ -42,8 +44,6 @@ class Matched:
     folder: Path
     about: dict[str, Any]
     score: dict[str, Any]
-    files: dict[str, Any] | None = None
-    """Those of the present score, once they were asked for."""
 
 
 @dataclass(eq=False)
@@ -129,6 +129,19 @@ class Visitors:
         self._all[visitor.key] = visitor
         return visitor
 
+    def make_room(self, visitor: Visitor) -> None:
+        """Forget other visitors, idle for longest first, and then the oldest sounds of this one,
+        until the files of all are small enough."""
+        others = [key for key in self._all if key != visitor.key]
+        while _size(self._folder) > MOST_BYTES:
+            if others:
+                self._forget(others.pop(0))
+            elif len(visitor.sounds) > 1:
+                old = visitor.sounds.pop(next(iter(visitor.sounds)))
+                shutil.rmtree(old.folder, ignore_errors=True)
+            else:
+                return
+
     def _forget_idle(self) -> None:
         late_s = time.monotonic() - IDLE_S
         for key in [key for key, one in self._all.items() if one.used_s < late_s]:
@@ -174,10 +187,8 @@ class Visitors:
             self._workshop.cancel(running.job)
 
 
-def sentence(error: BaseException) -> str:
-    """An error for the page."""
-    text = str(error) or "it was cancelled."
-    return text[:1].upper() + text[1:]
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def shown_name(name: str) -> str:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-MEDIA_TYPE = "application/octet-stream"
-
 
 def packed(head: Mapping[str, Any], **arrays: np.ndarray) -> bytes:
     """A head and arrays, float32 or uint8, as bytes. The sizes of all but the last are multiples of

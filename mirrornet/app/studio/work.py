@@ -6,7 +6,7 @@ of the visitor's folder; jobs return what is ready for JSON, or bytes as `wire.p
 
 import math
 import shutil
-import zipfile
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,10 +20,11 @@ from jaxtyping import Float
 
 from ...audio import resample, take_sound
 from ...budget import budgeted
-from ...errors import ControlError
+from ...errors import AudioError, ControlError, MirrorNetError
 from ...events import Event, Progress
 from ...export.answer import Answer
 from ...export.files import as_json, save_match, score_json
+from ...export.midi import midi
 from ...export.playing import LONGEST_S, MALFORMED, score_of
 from ...export.report import in_words, percent
 from ...features import (
@@ -46,6 +47,7 @@ from ...plants import Plant, find_plant, load_plant, plant_kinds, usual_controls
 from ...plants.base import PlantSpec
 from ...plants.worker import limit_memory
 from ...score import Score, knob_controls
+from ...tempo import Tempo
 from ..fine_tuning import adapt, split_folder
 from .learning import model_so_far
 from .listening import ANCHOR_HZ
@@ -55,6 +57,8 @@ MOST_PLANTS, MOST_GAINS = 4, 64  # that a worker keeps
 TARGET, HEARD, AUDIO = "target.npy", "heard.npy", "audio.npy"  # in folders of sounds and matches
 FIRST_S = 0.4  # of the sound with which a worker gets ready
 LOUDEST = 1.6  # of compressed spectrograms that are shown
+
+NOTHING: Mapping[str, Any] = {}
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -146,13 +150,17 @@ def list_plants(desk: Desk, progress: Progress, files: Sequence[str]) -> list[di
     return found
 
 
-def hear(desk: Desk, progress: Progress, upload: str, folder: str) -> dict[str, Any]:
+def hear(desk: Desk, progress: Progress, upload: str, folder: str, name: str) -> dict[str, Any]:
     """Decode an uploaded file; its sound and spectrogram are written to the folder."""
-    target, warnings = take_sound(upload, EXPORT_RATE_HZ)
+    try:
+        target, warnings = take_sound(upload, EXPORT_RATE_HZ)
+    except MirrorNetError as error:  # a visitor need not know where the file is
+        raise AudioError(str(error).replace(upload, name)) from error
     heard = hear_recording(target, EXPORT_RATE_HZ)
     np.save(Path(folder) / TARGET, target)
     np.save(Path(folder) / HEARD, heard)
-    return {"duration_s": len(target) / EXPORT_RATE_HZ, "warnings": warnings}
+    said = [warning.replace(upload, name) for warning in warnings]
+    return {"duration_s": len(target) / EXPORT_RATE_HZ, "warnings": said}
 
 
 def target(desk: Desk, progress: Progress, folder: str) -> bytes:
@@ -254,23 +262,31 @@ def save(
     progress: Progress,
     sound: str,
     folder: str,
-    plant: PlantSpec,
-    score: dict[str, Any],
     name: str,
-) -> dict[str, Any]:
-    """Write all files of a score to the folder `name` in `folder`, and to a zip."""
-    player, _ = desk.plant(plant)
-    answer = _answer(player, checked(player, score), Path(sound))
-    place = Path(folder) / name
-    shutil.rmtree(place, ignore_errors=True)
-    save_match(answer, place)
-    archive = place.with_suffix(".zip")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(place.rglob("*")):
-            if path.is_file():
-                file.write(path, Path(name) / path.relative_to(place))
-    shared = [one.path for one in player.artifacts(answer.score) if one.note is None]
-    return {"zip": str(archive), "folder": str(place), "preset": shared[0] if shared else None}
+    score: dict[str, Any],
+    about: dict[str, Any],
+    kind: str,
+) -> str:
+    """Write files of a score: its MIDI file, its preset, or a zip of all; returns the path."""
+    player, _ = desk.plant(about["plant"])
+    checked_score = checked(player, score)
+    if kind == "zip":
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            place = Path(scratch) / name
+            save_match(_answer(player, checked_score, Path(sound), about), place)
+            archive = shutil.make_archive(str(Path(folder) / name), "zip", scratch, name)
+        return archive
+    if kind == "midi":
+        answer = _unplayed(player, checked_score, Path(sound), about)
+        made, suffix = midi(answer, [("melody", answer.notes)], True), ".mid"
+    else:
+        shared = [one for one in player.artifacts(checked_score) if one.note is None]
+        if not shared:
+            raise ControlError(f"{player.name} has no preset for all notes; take the zip.")
+        made, suffix = shared[0].make(), Path(shared[0].path).suffix
+    path = Path(folder) / f"{name}{suffix}"
+    path.write_bytes(made)
+    return str(path)
 
 
 def learn(
@@ -356,22 +372,36 @@ def played(
     return audio[-samples:]
 
 
-def _answer(plant: Plant, score: Score, sound: Path) -> Answer:
+def _unplayed(
+    plant: Plant, score: Score, sound: Path, about: Mapping[str, Any] = NOTHING
+) -> Answer:
+    """An answer without a sound; `about` has what was found of the notes."""
     target, target_heard = np.load(sound / TARGET), np.load(sound / HEARD)
-    audio = plant.render(replace(score, duration_s=len(target) / plant.sample_rate_hz))
-    heard = hear_recording(audio, plant.sample_rate_hz)
-    error = spectrogram_error(target_heard, heard)
+    tempo = about.get("tempo")
     return Answer(
         plant,
         knob_controls(plant.controls, score.resolved),
         score,
-        audio,
+        np.zeros(0, np.float32),
         target,
         plant.sample_rate_hz,
         target_heard,
-        heard,
-        {"spectrogram_error": error},
+        np.zeros_like(target_heard),
+        {},
+        one_voice=about.get("one_voice"),
+        warnings=list(about.get("warnings", ())),
+        tempo=Tempo(**tempo) if tempo else None,
     )
+
+
+def _answer(plant: Plant, score: Score, sound: Path, about: Mapping[str, Any] = NOTHING) -> Answer:
+    """The answer with the sound that the plant plays."""
+    found = _unplayed(plant, score, sound, about)
+    duration_s = len(found.target) / plant.sample_rate_hz
+    audio = plant.render(replace(score, duration_s=duration_s))
+    heard = hear_recording(audio, plant.sample_rate_hz)
+    error = spectrogram_error(found.target_heard, heard)
+    return replace(found, audio=audio, heard=heard, distances={"spectrogram_error": error})
 
 
 def _answered(plant: Plant, score: Score, sound: Path, folder: Path) -> dict[str, Any]:
@@ -393,6 +423,7 @@ def _about(found: Answer) -> dict[str, Any]:
         "error": error if math.isfinite(error) else None,
         "verdict": f"{percent(error)}: {in_words(error)}",
         "warnings": found.warnings,
+        "one_voice": found.one_voice,
         "tempo": found.tempo and found.tempo._asdict(),
     }
 

@@ -162,7 +162,7 @@ export class Player extends EventTarget {
     source.connect(gain).connect(this.context.destination);
     source.start(when, place);
     this.nodes[which] = { source, gain };
-    this.aim(this.nodes[which], this.target(which));
+    this.aim(this.nodes[which], this.target(which), when);
   }
 
   restart(which) {
@@ -172,19 +172,21 @@ export class Player extends EventTarget {
     let place = this.from + (when - this.began);
     if (place >= end) place = start + ((place - start) % Math.max(end - start, 0.01));
     this.begin(which, Math.max(when, this.began), place);
-    if (old) this.fade(old);
-    for (const [name, node] of Object.entries(this.nodes)) this.aim(node, this.target(name));
+    if (old) this.fade(old, when);
+    for (const [name, node] of Object.entries(this.nodes)) {
+      if (name !== which) this.aim(node, this.target(name)); // the common gain may be another now
+    }
   }
 
-  aim({ gain }, value) {
-    const now = this.context.currentTime;
-    gain.gain.cancelScheduledValues(now);
-    gain.gain.setValueAtTime(gain.gain.value, now);
-    gain.gain.linearRampToValueAtTime(value, now + FADE_S);
+  // Fades to a gain from a time on.
+  aim({ gain }, value, when = this.context.currentTime) {
+    gain.gain.cancelScheduledValues(when);
+    gain.gain.setValueAtTime(gain.gain.value, when);
+    gain.gain.linearRampToValueAtTime(value, when + FADE_S);
   }
 
-  fade(node) {
-    this.aim(node, 0);
-    node.source.stop(this.context.currentTime + 2 * FADE_S);
+  fade(node, when = this.context.currentTime) {
+    this.aim(node, 0, when);
+    node.source.stop(when + 2 * FADE_S);
   }
 }
