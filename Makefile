@@ -1,4 +1,4 @@
-# `make demo` and `make test` work from a fresh clone: they install into .venv first, once.
+# `make demo`, `make studio` and `make test` work from a fresh clone: they install into .venv first, once.
 # Nothing needs root, and nothing is written outside this folder (but for pip's own cache).
 
 PYTHON := $(shell for python in python3.11 python3; do \
@@ -7,10 +7,13 @@ PYTHON := $(shell for python in python3.11 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo studio test test-all lint clean
 
 demo: .venv/installed
 	$(BIN)/mirrornet demo
+
+studio: .venv/installed-studio
+	$(BIN)/mirrornet studio
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
@@ -35,7 +38,11 @@ clean:
 	$(INSTALL) --editable .
 	@touch $@
 
+.venv/installed-studio: .venv/installed
+	$(INSTALL) --editable ".[studio]"
+	@touch $@
+
 .venv/installed-dev: .venv/installed
-	$(INSTALL) --editable ".[dev,bench,dx7,vst,ray]"
+	$(INSTALL) --editable ".[dev,bench,dx7,vst,ray,studio]"
 	$(INSTALL) --no-deps tinysoundfont pretty_midi
 	@touch $@

@@ -16,3 +16,9 @@ class Match(Answer):
         from .files import save_match  # imported late, since plotting takes long to load
 
         return save_match(self, folder)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sounds, the picture, the notes and the patch."""
+        from .cell import cell
+
+        return cell(self)

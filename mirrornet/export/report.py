@@ -134,7 +134,7 @@ def render_report(
     """
     look, picture_file = "", ""
     if figure_png is not None:
-        look = LOOK.substitute(picture=_embedded("image/png", figure_png))
+        look = LOOK.substitute(picture=embedded("image/png", figure_png))
         picture_file = PICTURE_FILE
     template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
     error = match.distances["spectrogram_error"]
@@ -151,7 +151,7 @@ def render_report(
         match=_sound("match.wav", match_wav),
         look=look,
         picture_file=picture_file + (TIMBRE_FILE if timbre_png else ""),
-        table=_table(match, artifacts),
+        table=notes_table(match, artifacts),
         meanings="".join(
             _entry(
                 control.name,
@@ -217,15 +217,31 @@ def _reach(control: Control) -> str:
 
 def _sound(name: str, wav: bytes | None) -> str:
     """Source of a sound: embedded, or a file for a long one, which would make the page slow."""
-    return name if wav is None else _embedded("audio/wav", wav)
+    return name if wav is None else embedded("audio/wav", wav)
 
 
-def _embedded(kind: str, content: bytes) -> str:
+def embedded(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _patch(match: Answer, timbre_png: bytes | None) -> str:
-    """Table of the patch, with the confidence of each knob, if it was read, and its timbre."""
+    """The patch, and its timbre."""
+    about = (
+        "How sure: what was heard of a knob, from nothing (it makes no difference here, or could "
+        "not be told) to all."
+        if match.confidence
+        else "They were found without reading, so nothing is known of how sure each is."
+    )
+    picture = embedded("image/png", timbre_png) if timbre_png else ""
+    return (
+        f'<h2>The patch</h2><div class="card scroll" tabindex="0">{patch_table(match)}</div>'
+        f'<p class="quiet">All notes share these. {about}</p>'
+        + (TIMBRE.substitute(picture=picture) if picture else "")
+    )
+
+
+def patch_table(match: Answer) -> str:
+    """Table of the patch, with the confidence of each knob, if it was read."""
     rows, sure = [], match.confidence
     for control in match.plant.controls.patch:
         value = match.score.patch[control.name]
@@ -237,18 +253,7 @@ def _patch(match: Answer, timbre_png: bytes | None) -> str:
         )
     head = '<th scope="col">knob</th><th scope="col">value</th>'
     head += '<th scope="col">how sure</th>' if sure else ""
-    about = (
-        "How sure: what was heard of a knob, from nothing (it makes no difference here, or could "
-        "not be told) to all."
-        if sure
-        else "They were found without reading, so nothing is known of how sure each is."
-    )
-    return (
-        '<h2>The patch</h2><div class="card scroll" tabindex="0"><table><thead><tr>'
-        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="quiet">All notes share these. {about}</p>'
-        + (TIMBRE.substitute(picture=_embedded("image/png", timbre_png)) if timbre_png else "")
-    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def _candidates(match: Answer) -> str:
@@ -299,7 +304,7 @@ def _scale(error: float) -> str:
     return f'<ol class="scale">{"".join(steps)}</ol>'
 
 
-def _table(match: Answer, artifacts: Sequence[Artifact]) -> str:
+def notes_table(match: Answer, artifacts: Sequence[Artifact] = ()) -> str:
     """Table with a row per note; a bar shows each control's position in its range."""
     space = match.plant.controls
     knobs = space.own if match.one_patch else space.knobs

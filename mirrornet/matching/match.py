@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from .. import notebook
 from ..audio import Sound
 from ..budget import budgeted
 from ..controls import ControlSpace, Value
@@ -104,7 +105,7 @@ def match(
         quantize: "1/4", "1/8", "1/12", "1/16", "1/24" or "1/32" of a whole note, to whose multiples
             notes move in the MIDI file.
         progress: receives reports; `progress.cancel()`, from any thread, ends refinement with the
-            best answer so far.
+            best answer so far. None: bars in a notebook, else nothing.
 
     Raises AudioError, PlantError, CheckpointError or ControlError; the message says what to do.
     """
@@ -152,7 +153,7 @@ def match(
         check_plays(model, plant.name, plant.controls)
     if search and patch == "per-note":
         raise ControlError("without weights for the plant, one patch is searched; leave out patch.")
-    progress = progress or Progress()
+    progress = progress or notebook.progress()
     with ONE_THREAD:
         if model.architecture == "recording":
             given = given_of(plant, start, lock)

@@ -17,7 +17,7 @@ RATE_HZ = 22050
 def settings(tmp_path_factory) -> Settings:
     folder = tmp_path_factory.mktemp("studio")
     plants = Path(__file__).parents[1] / "crashing_plant.py"
-    return Settings(0, (str(plants),), folder / "runs")
+    return Settings(0, (str(plants),), folder / "runs", workers=1)
 
 
 @pytest.fixture(scope="module")

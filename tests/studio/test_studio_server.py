@@ -256,7 +256,7 @@ def test_requests_that_make_no_sense_are_refused(visitor, sung, body):
 
 
 def test_temporary_files_go_with_the_studio(sung):
-    with served(Settings(0)) as (studio, port):
+    with served(Settings(0, workers=1)) as (studio, port):
         client = Client(port)
         client.ask("GET", "/")
         client.give(sung(60))

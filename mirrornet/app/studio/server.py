@@ -9,7 +9,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Settings:
     """The folder of runs of learning."""
     compare: tuple[Path, ...] = ()
     """Folders of sounds for a listening test beside the one that ships."""
+    workers: int = field(default_factory=usable_cores)
+    """How many matches run at once, each in a process."""
 
 
 class Studio:
@@ -94,8 +96,8 @@ class Studio:
     async def _open(self, app: Starlette) -> AsyncIterator[None]:
         with tempfile.TemporaryDirectory(prefix="mirrornet-studio-") as folder:
             self.predicting = Workshop(1, "get_ready_to_play")
-            self.playing = Workshop(max(usable_cores() // 2, 1), "get_ready_to_play")
-            self.matching = Workshop(usable_cores(), "get_ready_to_match")
+            self.playing = Workshop(max(self.settings.workers // 2, 1), "get_ready_to_play")
+            self.matching = Workshop(self.settings.workers, "get_ready_to_match")
             self.visitors = Visitors(Path(folder), self.matching)
             listing = self.predicting.run("list_plants", files=list(self.settings.plants))
             self.plants = asyncio.ensure_future(listing)
