@@ -2,16 +2,20 @@
 
 import base64
 import dataclasses
+import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
 from mirrornet.controls import Control, ControlSpace
 from mirrornet.export.report import CLOSENESS, in_words, render_report, verdict
+from mirrornet.export.views import LOUDEST
 from mirrornet.matching.match import Match
 from mirrornet.plants import load_plant
 from mirrornet.plants.base import Artifact
@@ -59,14 +63,48 @@ def page(saved: Path) -> Page:
     return Page((saved / "report.html").read_text("utf-8"))
 
 
-def test_both_sounds_and_the_picture_are_inside(page: Page, saved: Path):
+def test_both_sounds_and_their_spectrograms_are_inside(page: Page, saved: Path, match: Match):
     inside = [
         base64.b64decode(attrs["src"].split(",")[1])
         for tag, attrs in page.tags
-        if tag in ("audio", "img") and attrs["src"]
+        if tag == "audio" and attrs["src"]
     ]
-    names = ("target.wav", "match.wav", "compare.png")
-    assert inside == [(saved / name).read_bytes() for name in names]
+    assert inside == [(saved / name).read_bytes() for name in ("target.wav", "match.wav")]
+    text = (saved / "report.html").read_text("utf-8")
+    data = json.loads(re.findall(r'type="application/json" id="data">(.*?)</script>', text)[0])
+    for name, heard in {"target": match.target_heard, "heard": match.heard}.items():
+        frames = np.frombuffer(base64.b64decode(data[name]), np.uint8).reshape(-1, len(heard))
+        np.testing.assert_allclose(frames.T * LOUDEST / 255, heard, atol=0.6 * LOUDEST / 255)
+    assert [note["pitch_midi"] for note in data["notes"]] == [n.pitch_midi for n in match.notes]
+
+
+@pytest.mark.slow
+def test_its_views_work_without_a_server(saved: Path):
+    """In a browser, from the file: the scripts are inside."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or pytest.skip("chromium is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    flags.append("--autoplay-policy=no-user-gesture-required")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto((saved / "report.html").as_uri())
+        page.click("#play")
+        page.wait_for_selector("#play:has-text('Pause')")
+        page.keyboard.press("Tab")
+        page.click("#hear-b")
+        assert page.get_attribute("#hear-b", "aria-pressed") == "true"
+        box = page.locator("#view-notes").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 50, box["y"] + 50)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 250, box["y"] + 50, steps=3)
+        page.mouse.up()
+        page.wait_for_selector("#whole:not([disabled])")
+        browser.close()
+    assert not problems
 
 
 def test_the_page_needs_no_network_and_its_links_are_files_beside_it(page: Page, saved: Path):
@@ -127,7 +165,7 @@ def test_names_cannot_become_markup(match: Match):
     assert "<em>fault" in page.text
     links = [unquote(link) for link in page.values("href")]
     assert {f'presets/"><b>{n}.vital' for n in range(5)} <= set(links)
-    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert [tag for tag, _ in page.tags].count("script") == 3
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,12 @@ from ..audio import peak, save_audio
 from ..errors import MirrorNetError, OutputError
 from ..plants.base import Artifact
 from ..runtime import own_settings
-from ..score import Score, note_name
+from ..score import note_name
 from ..storage import write_atomically
 from . import report
 from .answer import Answer
 from .midi import MPE_FILE, controllers, midi, mpe
+from .score_json import as_json, score_json
 from .spreadsheet import csv_text
 
 HIGHEST_PEAK = 0.99  # 1 is full scale
@@ -138,30 +139,6 @@ def controls_json(match: Answer) -> str:
         ensure_ascii=False,
         allow_nan=False,
     )
-
-
-def score_json(score: Score) -> dict[str, Any]:
-    """The patch and the notes of a score, JSON-ready; `playing.score_of` is the inverse."""
-    return {
-        "patch": {name: as_json(value) for name, value in score.patch.items()},
-        "notes": [
-            {
-                "pitch_midi": int(note.pitch_midi),
-                "name": note_name(note.pitch_midi),
-                "onset_s": float(note.onset_s),
-                "offset_s": float(note.offset_s),
-                "confidence": note.confidence,
-                "glide": [list(point) for point in note.glide],
-                "controls": {name: as_json(value) for name, value in note.controls.items()},
-            }
-            for note in score.notes
-        ],
-    }
-
-
-def as_json(value: Any) -> Any:
-    """Convert a value of a control for JSON and tables: numpy types to Python types."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def controls_csv(match: Answer) -> str:

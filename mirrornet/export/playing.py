@@ -13,11 +13,10 @@ from ..controls import ControlSpace
 from ..errors import ControlError, PlantError
 from ..plants import Plant, find_plant, is_file, load_plant
 from ..plants.base import Artifact
-from ..score import Note, Score, as_score
+from ..score import Score, as_score
+from .score_json import MALFORMED, score_of
 
 LONGEST_S = 600.0
-# What parsed JSON raises that does not have the expected form.
-MALFORMED = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -53,28 +52,6 @@ def read_score(path: str | Path) -> ScoreFile:
             f"{path} is not a controls.json as `mirrornet match` writes it: it needs a plant and "
             f"notes, each with pitch_midi, onset_s, offset_s and controls."
         ) from error
-
-
-def score_of(card: Mapping[str, Any]) -> Score:
-    """The score in parsed JSON, as `files.score_json` makes it; its values are not validated.
-
-    Raises one of `MALFORMED` for anything else.
-    """
-    notes = [
-        Note(
-            note["pitch_midi"],
-            float(note["onset_s"]),
-            float(note["offset_s"]),
-            dict(note["controls"].items()),
-            note.get("confidence"),
-            tuple((float(s), float(semitones)) for s, semitones in note.get("glide", ())),
-        )
-        for note in card["notes"]
-    ]
-    patch = card.get("patch", {})
-    if not isinstance(patch, dict):
-        raise TypeError("a patch is an object")
-    return Score(notes, patch)
 
 
 def play(file: ScoreFile, plant: str | None, sample_rate_hz: int) -> Float[np.ndarray, " sample"]:

@@ -23,6 +23,8 @@ from ..score import note_name
 from ..tempo import Tempo
 from .answer import Answer
 from .midi import CONTROLLERS, MPE_FILE, without_controllers
+from .score_json import score_json
+from .views import data_of, import_map
 
 # Largest `spectrogram_error` (share of the target's variance) of each grade of closeness.
 CLOSENESS = (
@@ -37,6 +39,26 @@ CLOSENESS = (
 
 LARGEST_EMBEDDED = 20_000_000  # bytes of a sound that is embedded in the page
 MOST_DIFFERENT = 4  # knobs that are named as differences of two patches
+VIEWS = Template("""\
+<h2>Hear and see</h2>
+<p class="transport"><button type="button" id="play">Play</button>
+<span class="switch"><button type="button" id="hear-a" aria-pressed="true">Target</button
+><button type="button" id="hear-b" aria-pressed="false">Match</button></span>
+<button type="button" id="whole" disabled>Loop the whole</button></p>
+<figure class="view"><figcaption>Target, and the notes of the match</figcaption>
+<div class="stack"><canvas id="view-target"></canvas><canvas id="view-notes" role="img"
+aria-label="Auditory spectrogram of the target, and the notes of the match"></canvas></div></figure>
+<figure class="view"><figcaption>Match</figcaption><canvas id="view-heard" role="img"
+aria-label="Auditory spectrogram of the match"></canvas></figure>
+<figure class="view"><figcaption>Match − target: red is louder, blue is quieter</figcaption>
+<canvas id="view-difference" role="img" aria-label="Difference of the two"></canvas></figure>
+<p class="quiet">What the ear gets from both sounds, over time and frequency. The paler the
+difference, the closer the match. Both sounds are equally loud (RMS), and switching keeps the place;
+drag in the first picture to loop a part. Keys: space plays, A and B switch.</p>
+<script type="importmap">$modules</script>
+<script type="application/json" id="data">$data</script>
+<script type="module">import "mirrornet/report.js";</script>
+""")
 LOOK = Template("""\
 <h2>Look</h2>
 <figure>
@@ -58,7 +80,7 @@ noise.</figcaption>
 </figure>
 """)
 PICTURE_FILE = """\
-<dt><a href="compare.png">compare.png</a></dt><dd>the picture above</dd>"""
+<dt><a href="compare.png">compare.png</a></dt><dd>spectrograms and notes as a picture</dd>"""
 
 TIMBRE_FILE = """\
 <dt><a href="timbre.png">timbre.png</a></dt><dd>the harmonics and the noise of the patch</dd>"""
@@ -125,17 +147,20 @@ def render_report(
 
     Args:
         match: the answer to report on.
-        figure_png: `plots.compare(match)` as PNG, to embed; None if it could not be drawn.
-        target_wav, match_wav: WAV files to embed; None links to `target.wav` or `match.wav` in the
-            page's folder, for sounds larger than `LARGEST_EMBEDDED`.
+        figure_png: `plots.compare(match)` as PNG; None if it could not be drawn. It is embedded if
+            the sounds are not.
+        target_wav, match_wav: WAV files to embed, with views of both; None links to `target.wav` or
+            `match.wav` in the page's folder, for sounds larger than `LARGEST_EMBEDDED`.
         artifacts: the plant's files that were written.
         faults: sentences on files that could not be made.
         timbre_png: `plots.timbre(match)` as PNG, to embed.
     """
-    look, picture_file = "", ""
-    if figure_png is not None:
+    look, picture_file = "", PICTURE_FILE if figure_png is not None else ""
+    if target_wav is not None and match_wav is not None:
+        notes = score_json(match.score)["notes"]
+        look = VIEWS.substitute(modules=import_map(), data=data_of(match, notes))
+    elif figure_png is not None:
         look = LOOK.substitute(picture=embedded("image/png", figure_png))
-        picture_file = PICTURE_FILE
     template = Template(files("mirrornet").joinpath("data/report.html").read_text("utf-8"))
     error = match.distances["spectrogram_error"]
     count = f"{len(match.notes)} note{'' if len(match.notes) == 1 else 's'}"

@@ -29,7 +29,7 @@ from .match_api import EXAMPLES, MatchApi
 from .visitors import Visitor, Visitors
 from .workshop import Workshop
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[2] / "page"
 COOKIE = "mirrornet-studio"
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = {
@@ -53,7 +53,7 @@ class Settings:
     compare: tuple[Path, ...] = ()
     """Folders of sounds for a listening test beside the one that ships."""
     workers: int = field(default_factory=usable_cores)
-    """How many matches run at once, each in a process."""
+    """How many matches run at once, and how many parts are played at once, each in a process."""
 
 
 class Studio:
@@ -96,7 +96,7 @@ class Studio:
     async def _open(self, app: Starlette) -> AsyncIterator[None]:
         with tempfile.TemporaryDirectory(prefix="mirrornet-studio-") as folder:
             self.predicting = Workshop(1, "get_ready_to_play")
-            self.playing = Workshop(max(self.settings.workers // 2, 1), "get_ready_to_play")
+            self.playing = Workshop(self.settings.workers, "get_ready_to_play")
             self.matching = Workshop(self.settings.workers, "get_ready_to_match")
             self.visitors = Visitors(Path(folder), self.matching)
             listing = self.predicting.run("list_plants", files=list(self.settings.plants))

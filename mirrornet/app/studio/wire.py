@@ -2,7 +2,7 @@
 
 4 bytes, the length of the head in bytes (little-endian); the head, UTF-8 JSON, padded with blanks
 to a multiple of 4 bytes in all; then the arrays one after another. The entry `arrays` of the head
-lists them: name, type ("f4" or "u1") and shape. `page/api.js` reads it.
+lists them: name, type ("f4" or "u1") and shape. `mirrornet/page/api.js` reads it.
 """
 
 import json

@@ -4,6 +4,7 @@ A job is a function of the worker's desk, a progress and arguments. Arrays of so
 of the visitor's folder; jobs return what is ready for JSON, or bytes as `wire.py` packs them.
 """
 
+import json
 import math
 import shutil
 import tempfile
@@ -23,10 +24,12 @@ from ...budget import budgeted
 from ...errors import AudioError, ControlError, MirrorNetError
 from ...events import Event, Progress
 from ...export.answer import Answer
-from ...export.files import as_json, save_match, score_json
+from ...export.files import save_match
 from ...export.midi import midi
-from ...export.playing import LONGEST_S, MALFORMED, score_of
+from ...export.playing import LONGEST_S
 from ...export.report import in_words, percent
+from ...export.score_json import MALFORMED, as_json, score_json, score_of
+from ...export.views import shown
 from ...features import (
     FRAME_S,
     compressed,
@@ -44,9 +47,9 @@ from ...matching.timbre import TimbreMatch
 from ...metrics import spectrogram_error
 from ...models.mirrornet import MirrorNet, shipped, ships
 from ...plants import Plant, find_plant, load_plant, plant_kinds, usual_controls
-from ...plants.base import PlantSpec
+from ...plants.base import NotePlant, PlantSpec
 from ...plants.worker import limit_memory
-from ...score import Score, knob_controls
+from ...score import Note, Score, knob_controls
 from ...tempo import Tempo
 from ..fine_tuning import adapt, split_folder
 from .learning import model_so_far
@@ -54,9 +57,9 @@ from .listening import ANCHOR_HZ
 from .wire import packed
 
 MOST_PLANTS, MOST_GAINS = 4, 64  # that a worker keeps
+MOST_SAMPLES = 16 << 20  # of sounds of notes that a worker keeps
 TARGET, HEARD, AUDIO = "target.npy", "heard.npy", "audio.npy"  # in folders of sounds and matches
 FIRST_S = 0.4  # of the sound with which a worker gets ready
-LOUDEST = 1.6  # of compressed spectrograms that are shown
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -71,6 +74,8 @@ class Desk:
         limit_memory()
         self._plants: OrderedDict[str, tuple[Plant, ForwardModel | None]] = OrderedDict()
         self._gains: OrderedDict[Path, float] = OrderedDict()
+        self._sounds: OrderedDict[str, Float[np.ndarray, " sample"]] = OrderedDict()
+        self._kept = 0
 
     def plant(self, spec: PlantSpec) -> tuple[Plant, ForwardModel | None]:
         """A plant and its forward model."""
@@ -82,6 +87,18 @@ class Desk:
                 self._plants.popitem(last=False)
         self._plants.move_to_end(key)
         return self._plants[key]
+
+    def sound_of(self, plant: Plant, note: Note) -> Float[np.ndarray, " sample"]:
+        """A plant's sound of a note that starts at 0."""
+        key = repr((plant.spec.name, sorted(plant.spec.options.items()), note.pitch_midi))
+        key += f" {note.offset_s} {note.glide} {json.dumps(note.controls, default=as_json)}"
+        if key not in self._sounds:
+            self._sounds[key] = plant.render(Score([note]))
+            self._kept += len(self._sounds[key])
+            while self._kept > MOST_SAMPLES:
+                self._kept -= len(self._sounds.popitem(last=False)[1])
+        self._sounds.move_to_end(key)
+        return self._sounds[key]
 
     def gain(self, folder: Path) -> float:
         """The gain that the sound of a match has in its spectrogram."""
@@ -198,7 +215,7 @@ def play(
 ) -> bytes:
     """The plant's sound of a part of a score, and its spectrogram, with the gain of the match."""
     player, _ = desk.plant(plant)
-    audio = played(player, checked(player, score), start_s, end_s)
+    audio = played(desk, player, checked(player, score), start_s, end_s)
     S = hear_wide(audio, player.sample_rate_hz)
     return _shown({"start_s": start_s}, audio, compressed(S, desk.gain(Path(folder))))
 
@@ -224,8 +241,8 @@ def predict(
     first = round(start_s / FRAME_S)
     target = uncompressed(np.load(Path(sound) / HEARD, mmap_mode="r")[:, first : first + frames])
     louder = float(target.mean()) if target.size else 1.0
-    shown = np.log1p(4 * louder * energies) / 4
-    return packed({"start_s": start_s, "every": every}, heard=_bytes(shown))
+    heard = np.log1p(4 * louder * energies) / 4
+    return packed({"start_s": start_s, "every": every}, heard=shown(heard))
 
 
 def refine(
@@ -317,10 +334,10 @@ def learned_so_far(desk: Desk, progress: Progress, run: str, sound: str) -> byte
         "belief": compressed(energies),
         "heard": found.heard,
     }
-    shown = {name: _bytes(heard) for name, heard in spectrograms.items()}
+    pictures = {name: shown(heard) for name, heard in spectrograms.items()}
     error = found.distances["spectrogram_error"]
     head = {"verdict": f"{percent(error)}: {in_words(error)}", "notes": len(found.notes)}
-    return packed(head, **shown)
+    return packed(head, **pictures)
 
 
 def graded(desk: Desk, progress: Progress, path: str, anchor: bool) -> bytes:
@@ -351,25 +368,35 @@ def checked(plant: Plant, score: Mapping[str, Any]) -> Score:
 
 
 def played(
-    plant: Plant, score: Score, start_s: float, end_s: float
+    desk: Desk, plant: Plant, score: Score, start_s: float, end_s: float
 ) -> Float[np.ndarray, " sample"]:
-    """The sound of a score from one time to another, with what still rings at its start."""
-    notes = [
+    """The sound of a score from one time to another, with what still rings at its start. Notes that
+    were played before are not played again, if the plant plays each alone."""
+    sounding = [
         note
         for note in score.resolved
         if note.onset_s < end_s and note.offset_s + plant.note_tail_s(note) > start_s
     ]
     rate_hz = plant.sample_rate_hz
-    samples = max(round((end_s - start_s) * rate_hz), 1)
-    if not notes:
-        return np.zeros(samples, np.float32)
-    begin_s = min(start_s, notes[0].onset_s)
-    moved = [
-        replace(note, onset_s=note.onset_s - begin_s, offset_s=note.offset_s - begin_s)
-        for note in notes
-    ]
-    audio = plant.render(Score(moved, {}, end_s - begin_s))
-    return audio[-samples:]
+    whole = np.zeros(max(round((end_s - start_s) * rate_hz), 1), np.float32)
+    if not sounding:
+        return whole
+    if not isinstance(plant, NotePlant):
+        begin_s = min(start_s, sounding[0].onset_s)
+        moved = [_moved(note, -begin_s) for note in sounding]
+        return plant.render(Score(moved, {}, end_s - begin_s))[-len(whole) :]
+    # One key after another, as a plant may have to settle on each.
+    for note in sorted(sounding, key=lambda note: note.pitch_midi):
+        sound = desk.sound_of(plant, _moved(note, -note.onset_s))
+        at = round(note.onset_s * rate_hz) - round(start_s * rate_hz)
+        sound, at = sound[max(-at, 0) :], max(at, 0)
+        room = whole[at : at + len(sound)]
+        room += sound[: len(room)]
+    return whole
+
+
+def _moved(note: Note, by_s: float) -> Note:
+    return replace(note, onset_s=note.onset_s + by_s, offset_s=note.offset_s + by_s)
 
 
 def _unplayed(
@@ -433,9 +460,4 @@ def _shown(
     audio: Float[np.ndarray, " sample"],
     heard: Float[np.ndarray, "channel frame"],
 ) -> bytes:
-    return packed(head, audio=audio.astype(np.float32, copy=False), heard=_bytes(heard))
-
-
-def _bytes(heard: Float[np.ndarray, "channel frame"]) -> np.ndarray:
-    """A compressed spectrogram as bytes, a frame after another."""
-    return np.clip(np.rint(heard.T * (255 / LOUDEST)), 0, 255).astype(np.uint8)
+    return packed(head, audio=audio.astype(np.float32, copy=False), heard=shown(heard))

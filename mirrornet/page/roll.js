@@ -13,11 +13,13 @@ const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A�
 export const noteName = (midi) => `${NAMES[midi % 12]}${Math.floor(midi / 12) - 1}`;
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// Fires `select`, `edit` (while a note is moved), `edited` (at the end), `region` and `seek`.
+// Fires `select`, `edit` (while a note is moved), `edited` (at the end), `region` and `seek`; only
+// the last two if notes are not `editable`.
 export class Roll extends EventTarget {
-  constructor(canvas, view) {
+  constructor(canvas, view, editable = true) {
     super();
     this.canvas = canvas;
+    this.editable = editable;
     this.view = view;
     this.notes = [];
     this.selected = -1;
@@ -25,6 +27,7 @@ export class Roll extends EventTarget {
     this.region = null;
     this.found = []; // notes that were found by a match in progress
     canvas.addEventListener("pointerdown", (event) => this.press(event));
+    if (!editable) return;
     canvas.addEventListener("pointermove", (event) => this.hover(event));
     canvas.addEventListener("dblclick", (event) => this.addAt(event));
   }
@@ -104,7 +107,7 @@ export class Roll extends EventTarget {
   press(event) {
     if (event.button) return;
     const [x, y] = this.point(event);
-    const found = this.hit(x, y);
+    const found = this.editable ? this.hit(x, y) : null;
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
     const move = found ? this.dragNote(found, x, y) : this.dragRegion(x);

@@ -9,6 +9,7 @@ import { noteName, Roll } from "./roll.js";
 import { CHANNELS, FRAME_S, Spectrogram } from "./spectrogram.js";
 
 const RATE_HZ = 44100;
+const PARTS = { predict: { part: 4, lanes: 1 }, play: { part: 2, lanes: 2 } };
 const $ = (id) => document.getElementById(id);
 const view = { start: 0, end: 1, duration: 1, channels: [0, CHANNELS] };
 
@@ -351,7 +352,7 @@ export class MatchPage {
     this.live?.forEach((one) => one.stop());
     const receive = (...args) => this.receive(...args);
     this.live = ["predict", "play"].map(
-      (kind) => new Live(kind, view.duration, askMatch(version.match), receive, this.tell),
+      (kind) => new Live(kind, view.duration, PARTS[kind], askMatch(version.match), receive, this.tell),
     );
     if (!version.predicts) this.shown.belief.clear();
     const frames = Math.ceil(view.duration / FRAME_S);

@@ -1,4 +1,5 @@
 // Auditory spectrograms on canvases: a byte for each channel of a frame, the lowest channel first.
+// A view has the time that is shown and the channels that there are, both as a start and an end.
 
 import { MAGMA, RED_BLUE } from "./colours.js";
 
@@ -13,16 +14,16 @@ export const pitchOf = (channel) => A3_MIDI + (channel - A3_CHANNEL) / 2;
 export const channelOfHz = (hz) => A3_CHANNEL + 24 * Math.log2(hz / 220);
 
 // A picture of a spectrogram, or of the difference of two, one pixel for each point.
-export function picture(heard, other = null) {
-  const frames = Math.max(Math.floor(heard.length / CHANNELS), 1);
-  const image = new ImageData(frames, CHANNELS);
+function picture(heard, other, channels) {
+  const frames = Math.max(Math.floor(heard.length / channels), 1);
+  const image = new ImageData(frames, channels);
   const map = other ? RED_BLUE : MAGMA;
   for (let frame = 0; frame < frames; frame++) {
-    for (let channel = 0; channel < CHANNELS; channel++) {
-      const from = frame * CHANNELS + channel;
+    for (let channel = 0; channel < channels; channel++) {
+      const from = frame * channels + channel;
       let value = heard[from] || 0;
       if (other) value = Math.min(Math.max(128 + (value - (other[from] || 0)), 0), 255);
-      const to = 4 * ((CHANNELS - 1 - channel) * frames + frame);
+      const to = 4 * ((channels - 1 - channel) * frames + frame);
       image.data[to] = map[3 * value];
       image.data[to + 1] = map[3 * value + 1];
       image.data[to + 2] = map[3 * value + 2];
@@ -46,7 +47,7 @@ export class Spectrogram {
   }
 
   show(heard, other = null) {
-    const image = picture(heard, other);
+    const image = picture(heard, other, this.view.channels[1]);
     this.whole.width = image.width;
     this.whole.height = image.height;
     this.whole.getContext("2d").putImageData(image, 0, 0);
@@ -68,9 +69,7 @@ export class Spectrogram {
     const left = start / FRAME_S;
     const frames = (end - start) / FRAME_S;
     context.imageSmoothingEnabled = frames > width;
-    const [low, high] = this.view.channels;
-    const top = CHANNELS - high;
-    context.drawImage(this.whole, left, top, frames, high - low, 0, 0, width, height);
+    context.drawImage(this.whole, left, 0, frames, this.whole.height, 0, 0, width, height);
     this.marks(context, width, height);
   }
 
