@@ -12,13 +12,16 @@ export class Live {
   constructor(kind, duration, { part, lanes }, ask, show, say) {
     Object.assign(this, { kind, duration, part, lanes, ask, show, say });
     this.score = null;
+    this.number = 0; // of the latest score
     this.parts = [];
+    this.shown = {}; // of each part, by its start: the number of the score that is shown
     this.running = 0;
   }
 
   // Renews all parts for a score, the one around `near` (s) first.
   renew(score, near) {
     this.score = score;
+    this.number += 1;
     this.parts = partsFrom(this.duration, this.part, near);
     while (this.running < this.lanes) this.run();
   }
@@ -26,10 +29,12 @@ export class Live {
   async run() {
     this.running += 1;
     while (this.parts.length) {
-      const [score, part] = [this.score, this.parts.shift()];
+      const [score, number, part] = [this.score, this.number, this.parts.shift()];
       try {
         const answer = await this.ask(this.kind, score, part);
-        this.show(this.kind, answer, part); // also of a score that is not the latest: it moves
+        if (number < (this.shown[part[0]] || 0)) continue; // overtaken
+        this.shown[part[0]] = number;
+        this.show(this.kind, answer, part);
       } catch (error) {
         this.parts = [];
         this.say(error);
