@@ -23,7 +23,7 @@ export class Live {
     this.score = score;
     this.number += 1;
     this.parts = partsFrom(this.duration, this.part, near);
-    while (this.running < this.lanes) this.run();
+    while (this.running < this.lanes && this.parts.length) this.run();
   }
 
   async run() {

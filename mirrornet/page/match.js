@@ -24,6 +24,7 @@ export class MatchPage {
     this.versions = [];
     this.locked = new Set();
     this.job = null;
+    this.visit = 0; // counts sounds, so that what comes for an earlier one is dropped
   }
 
   async open() {
@@ -175,31 +176,29 @@ export class MatchPage {
 
   // Shows a sound that the server has heard, and matches it.
   async take(uploaded) {
+    this.close();
+    const visit = this.visit;
+    const isOver = () => visit !== this.visit;
     try {
-      this.player.pause();
       this.busy("Listening");
       $("start").hidden = true;
       $("work").hidden = false;
-      this.clear();
       const sound = await uploaded;
-      this.sound = sound;
+      if (isOver()) return;
       this.name = sound.name;
       $("sound-name").textContent = sound.name;
       Object.assign(view, { start: 0, end: sound.duration_s, duration: sound.duration_s });
-      const options = { sound: sound.key, plant: $("plant").value };
-      if ($("timbre").value && !$("timbre").disabled) options.timbre = $("timbre").value;
-      const answers = Number($("candidates").value);
-      if (answers > 1) Object.assign(options, { candidates: answers, refine: 20 });
-      const plant = this.plants.find((one) => one.name === options.plant);
-      if (plant && !plant.weights) options.refine ??= 200;
-      const started = post("/api/matches", options);
+      const started = post("/api/matches", this.options(sound.key));
       const target = await arrays(`/api/sounds/${sound.key}`);
+      const { job } = await started;
+      if (isOver()) return remove(`/api/jobs/${job}`);
       this.target = target.heard;
       this.shown.target.show(target.heard);
       this.player.set("a", target.audio, RATE_HZ);
       this.player.hear("a");
       this.draw();
-      const found = await this.follow((await started).job);
+      const found = await this.follow(job);
+      if (isOver()) return;
       this.roll.found = [];
       await this.accept("match", found, sound.warnings);
       for (const [number, other] of found.others.entries()) {
@@ -207,14 +206,29 @@ export class MatchPage {
       }
       this.showVersions();
     } catch (error) {
-      this.idle();
+      if (isOver()) return;
       if (!error.cancelled) this.tell(error);
-      if (!this.versions.length) this.close();
+      if (this.versions.length) this.idle();
+      else this.close();
     }
   }
 
+  // What is asked for of a match.
+  options(sound) {
+    const options = { sound, plant: $("plant").value };
+    if ($("timbre").value && !$("timbre").disabled) options.timbre = $("timbre").value;
+    const answers = Number($("candidates").value);
+    if (answers > 1) Object.assign(options, { candidates: answers, refine: 20 });
+    const plant = this.plants.find((one) => one.name === options.plant);
+    if (plant && !plant.weights) options.refine ??= 200;
+    return options;
+  }
+
+  // Leaves the sound, and what is being done for it.
   close() {
-    this.player.pause();
+    this.visit += 1;
+    if (this.job) remove(`/api/jobs/${this.job}`).catch(() => {});
+    this.idle();
     this.clear();
     $("work").hidden = true;
     $("start").hidden = false;
@@ -287,15 +301,18 @@ export class MatchPage {
 
   async refine() {
     if (this.job || !this.score) return;
+    const visit = this.visit;
     this.refining = structuredClone(this.score);
     try {
       const renders = Number($("renders").value);
       const options = { score: this.score, locked: [...this.locked], refine: renders };
       const started = await post(`/api/matches/${this.version.match}/refine`, options);
       const found = await this.follow(started.job);
+      if (visit !== this.visit) return;
       await this.accept(`refined ${this.versions.length}`, found, []);
       this.showVersions();
     } catch (error) {
+      if (visit !== this.visit) return;
       this.idle();
       this.change(this.refining, true);
       if (!error.cancelled) this.tell(error);
@@ -515,11 +532,14 @@ export class MatchPage {
 
   // The time that is shown
 
+  // Ctrl or Alt and the wheel zoom, Shift and the wheel move; the wheel alone scrolls the page.
   wheel(event) {
+    const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey;
+    if (!sideways && !event.ctrlKey && !event.altKey) return;
     event.preventDefault();
     const { left, width } = $("roll").getBoundingClientRect();
     const seconds = view.end - view.start;
-    if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
+    if (sideways) {
       this.look(view.start + ((event.deltaX || event.deltaY) / width) * seconds, seconds);
     } else {
       const at = view.start + ((event.clientX - left) / width) * seconds;

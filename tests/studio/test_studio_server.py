@@ -223,7 +223,7 @@ def test_an_upload_has_a_limit(visitor, monkeypatch, studio_at):
     status, told = visitor.ask("POST", "/api/sounds?name=x.wav", bytes(3 << 20))
     assert status == 413
     assert b"larger than 1 MB" in told
-    folder = studio_at[0].visitors._folder
+    folder = studio_at[0].visitors.folder
     assert not [path for path in folder.rglob("upload") if path.stat().st_size > 0]
 
 
@@ -260,7 +260,7 @@ def test_temporary_files_go_with_the_studio(sung):
         client = Client(port)
         client.ask("GET", "/")
         client.give(sung(60))
-        folder = studio.visitors._folder
+        folder = studio.visitors.folder
         assert any(folder.rglob("target.npy"))
     assert not folder.exists()
 
@@ -272,4 +272,4 @@ def test_visitors_beyond_the_most_and_their_files_are_forgotten(studio_at, sung,
         client.ask("GET", "/")
     assert clients[0].ask("GET", "/api/runs")[0] == 403
     assert clients[-1].ask("GET", "/api/runs")[0] == 200
-    assert len(list(studio_at[0].visitors._folder.iterdir())) <= 3
+    assert len(list(studio_at[0].visitors.folder.iterdir())) <= 3

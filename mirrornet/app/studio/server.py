@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -31,7 +32,7 @@ from .workshop import Workshop
 
 PAGE = Path(__file__).parents[2] / "page"
 COOKIE = "mirrornet-studio"
-HOSTS = ("127.0.0.1", "localhost", "[::1]")
+HOSTS = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' "
     "blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -148,8 +149,9 @@ FOREIGN = refusal(RequestError("this studio answers only its own page.", 403))
 def _is_own(headers: Headers, path: str) -> bool:
     """Whether a request names this machine and comes from the studio's page, or opens it."""
     host = headers.get("host", "")
-    name = host if host.endswith("]") else host.partition(":")[0] if host[:1] != "[" else "[::1]"
-    if host.startswith("[") and not host.startswith("[::1]"):
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
         return False
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     strange = site in ("cross-site", "same-site") and path != "/"

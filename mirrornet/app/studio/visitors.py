@@ -109,7 +109,7 @@ class Visitors:
     """All sessions, by the key in their cookie."""
 
     def __init__(self, folder: Path, workshop: Workshop):
-        self._folder, self._workshop = folder, workshop
+        self.folder, self._workshop = folder, workshop
         self._all: dict[str, Visitor] = {}
 
     def known(self, key: str | None) -> Visitor | None:
@@ -122,7 +122,7 @@ class Visitors:
 
     def new(self) -> Visitor:
         """A new visitor; the one who was idle for longest goes if there are too many."""
-        visitor = Visitor(secrets.token_urlsafe(24), self._folder / secrets.token_hex(8))
+        visitor = Visitor(secrets.token_urlsafe(24), self.folder / secrets.token_hex(8))
         visitor.folder.mkdir()
         while len(self._all) >= MOST_VISITORS:
             self._forget(next(iter(self._all)))
@@ -133,7 +133,7 @@ class Visitors:
         """Forget other visitors, idle for longest first, and then the oldest sounds of this one,
         until the files of all are small enough."""
         others = [key for key in self._all if key != visitor.key]
-        while _size(self._folder) > MOST_BYTES:
+        while _size(self.folder) > MOST_BYTES:
             if others:
                 self._forget(others.pop(0))
             elif len(visitor.sounds) > 1:
