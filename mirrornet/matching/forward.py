@@ -5,6 +5,7 @@ for others the decoder that learned on the plant.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 from jaxtyping import Float
 
 from ..controls import Value
-from ..features import FRAME_S, uncompressed
-from ..models.additive import AdditiveSound
+from ..features import FRAME_S, RECORDING_CHANNELS, uncompressed
+from ..models.additive import RING_S, AdditiveSound
 from ..models.mirrornet import MirrorNet, shipped, ships
 from ..plants import Plant
 from ..plants.timbre import pitch_curve
@@ -58,7 +59,7 @@ class ForwardModel:
         """The energies of every `every`-th of `frames` frames from `start_s` on, relative to their
         mean. The notes of the score have controls that the plant accepts."""
         if not score.notes:
-            return np.full((176, -(-frames // every)), NO_NOTES_ENERGY, np.float32)
+            return np.full((RECORDING_CHANNELS, -(-frames // every)), NO_NOTES_ENERGY, np.float32)
         if self.model is None:
             energies = self._of_timbre(score, start_s, frames)[:, ::every]
         else:
@@ -81,6 +82,14 @@ class ForwardModel:
     ) -> Float[np.ndarray, "channel=176 frame"]:
         plant, patch = self.plant, self._by_role(score)
         tune = plant.controls.own.of_role("tune")
+        end_s = start_s + FRAME_S * frames
+        sounding = [
+            note
+            for note in score.resolved
+            if note.onset_s < end_s - FRAME_S and note.offset_s + RING_S > start_s + FRAME_S
+        ]
+        if not sounding:
+            return np.full((RECORDING_CHANNELS, frames), NO_NOTES_ENERGY, np.float32)
         notes = tuple(
             (
                 note.pitch_midi
@@ -90,7 +99,7 @@ class ForwardModel:
                 note.offset_s - start_s,
                 note.glide,
             )
-            for note in score.resolved
+            for note in sounding
         )
         sound = _additive(
             notes,
@@ -101,7 +110,8 @@ class ForwardModel:
             tuple(np.ravel(patch.get("bend", ())).tolist()),
             tuple(np.asarray(patch["partials"])[played_partials(plant.controls, score)].tolist()),
         )
-        return sound.spectrogram(*fitted_of(plant.controls, score)).numpy()
+        heard = replace(score, notes=sounding)
+        return sound.spectrogram(*fitted_of(plant.controls, heard)).numpy()
 
     def _by_role(self, score: Score) -> Mapping[str, Value]:
         return {

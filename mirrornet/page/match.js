@@ -200,11 +200,13 @@ export class MatchPage {
       const found = await this.follow(job);
       if (isOver()) return;
       this.roll.found = [];
-      await this.accept("match", found, sound.warnings);
+      const quick = this.isQuick();
+      await this.accept(quick ? "knobs" : "match", found, sound.warnings);
       for (const [number, other] of found.others.entries()) {
         this.addVersion(`answer ${number + 2}`, { ...other, match: found.match });
       }
       this.showVersions();
+      if (quick) await this.matchMore(sound.key, isOver);
     } catch (error) {
       if (isOver()) return;
       if (!error.cancelled) this.tell(error);
@@ -213,10 +215,33 @@ export class MatchPage {
     }
   }
 
+  // Whether the match with knobs is to be heard while the wavetable, which takes longer, is fitted.
+  isQuick() {
+    return !$("timbre").value && !$("timbre").disabled && $("candidates").value === "1";
+  }
+
+  // Fits the wavetable; it is shown if it is closer, and nothing was changed meanwhile.
+  async matchMore(sound, isOver) {
+    const asked = await post("/api/matches", { sound, plant: $("plant").value, timbre: "auto" });
+    const found = await this.follow(asked.job);
+    if (isOver()) return;
+    const closer = found.error < this.version.error;
+    const untouched = !this.history.past.length && this.version === this.versions[0];
+    if (found.set === this.version.set) return; // knobs again
+    if (closer && untouched) {
+      $("warnings").replaceChildren();
+      await this.accept("wavetable", found, []);
+    } else {
+      this.addVersion("wavetable", found);
+    }
+    this.showVersions();
+  }
+
   // What is asked for of a match.
   options(sound) {
     const options = { sound, plant: $("plant").value };
     if ($("timbre").value && !$("timbre").disabled) options.timbre = $("timbre").value;
+    if (this.isQuick()) options.timbre = "knobs";
     const answers = Number($("candidates").value);
     if (answers > 1) Object.assign(options, { candidates: answers, refine: 20 });
     const plant = this.plants.find((one) => one.name === options.plant);

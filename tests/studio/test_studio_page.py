@@ -139,6 +139,16 @@ def test_from_a_file_to_a_preset(page, sung, tmp_path):
     assert np.corrcoef(again[:length], saved[:length])[0, 1] > 0.999
 
 
+def test_knobs_are_heard_while_the_wavetable_is_fitted(page, sung):
+    matched(page, sung(60, 64), timbre="")
+    assert page.inner_text("#versions li:nth-child(1)").startswith("knobs")
+    page.wait_for_selector("#versions li:nth-child(2)")
+    shown = page.locator("#versions span").all_inner_texts()
+    errors = [float(text.split("%")[0]) for text in shown]
+    chosen = page.locator("#versions button[aria-pressed=true]").inner_text()
+    assert chosen.startswith("wavetable" if errors[1] < errors[0] else "knobs")
+
+
 def test_listening_switches_loops_and_seeks(page, sung):
     matched(page, sung(60, 64))
     page.click("#play")

@@ -43,7 +43,7 @@ def serve(settings: Settings, open_page: bool, ready: Callable[[str], object]) -
     address = f"http://{HOST}:{listening.getsockname()[1]}"
 
     def opened() -> None:
-        ready(f"The studio is open at {address}. Ctrl-C ends it.")
+        ready(f"The studio is open at {address} (Ctrl-C ends it).")
         if open_page:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
