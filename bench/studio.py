@@ -35,6 +35,7 @@ DROPPED_S = (2.0, 30.0)
 DROPS = 3
 SHAPED_S = 4.0
 MOVES = 20
+SHOWN = {"predict": "prediction", "play": "sound"}
 LAST_PART_MS = 2500  # wait after the first part, until the last one has come
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TIMEOUT_MS = 300_000
@@ -118,7 +119,7 @@ def main() -> None:
         for timbre, knob in (("knobs", "cutoff"), ("wavetable", "release")):
             drop(page, phrase(SHAPED_S), timbre)
             for kind, times in moves(page, knob).items():
-                rows.append({"what": f"{timbre}: {knob} to {kind} (ms)", **summary(times)})
+                rows.append({"what": f"{timbre}: {knob} to {SHOWN[kind]} (ms)", **summary(times)})
                 print(rows[-1], flush=True)
         browser.close()
     result = {"seed": SEED, "shaped_s": SHAPED_S, "rows": rows, **provenance()}

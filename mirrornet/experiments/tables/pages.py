@@ -32,7 +32,7 @@ from .recordings import (
     timbre_summary,
     timbre_table,
 )
-from .speed import cluster_table, cochlea_table, matching_table, plant_table
+from .speed import cluster_table, cochlea_table, matching_table, plant_table, studio_table
 
 # Experiments whose training did not start from the shipped weights.
 START: dict[str, str] = dict.fromkeys(("experiment-1-own", "experiment-2-ten"), "full")
@@ -42,7 +42,15 @@ PAGES = (
     "README.md",
     *(
         f"docs/{page}.md"
-        for page in ("experiments", "recordings", "benchmark", "patches", "speed", "scale")
+        for page in (
+            "experiments",
+            "recordings",
+            "benchmark",
+            "patches",
+            "speed",
+            "scale",
+            "studio",
+        )
     ),
 )
 
@@ -94,6 +102,7 @@ def render_tables(page: Path, results: Path = Path("results")) -> None:
         "cochlea": lambda: cochlea_table(result("bench-cochlea")),
         "plant": lambda: plant_table(result("bench-plant")),
         "matching": lambda: matching_table(result("bench-matching")),
+        "studio": lambda: studio_table(result("bench-studio")),
         "cluster": lambda: cluster_table(result("bench-cluster")),
     }
     targets = {"1-own": "the synthesizer's own melodies", "3-rhodes": "a Fender Rhodes"}

@@ -34,6 +34,14 @@ def matching_table(bench: dict[str, Any]) -> Rows:
     return rows
 
 
+def studio_table(bench: dict[str, Any]) -> Rows:
+    """Table of the studio's times: median and 95th percentile."""
+    rows = [["from", "p50", "p95", "times"]]
+    for row in bench["rows"]:
+        rows.append([row["what"], f"{row['p50']:.3g}", f"{row['p95']:.3g}", str(row["moves"])])
+    return rows
+
+
 def cluster_table(bench: dict[str, Any]) -> Rows:
     """Table of the throughput of a pool on a cluster, beside that of the local pool."""
     rows = [["rows per s", "local", "cluster", "cluster / local"]]
