@@ -21,7 +21,9 @@ class CompareApi:
 
     def __init__(self, studio: "Studio"):
         self._studio = studio
-        self._tests = [("Sounds of the benchmark", trials_of([SHIPPED]))]
+        self._tests = []
+        if trials := trials_of([SHIPPED]):
+            self._tests.append(("Sounds of the benchmark", trials))
         if folders := studio.settings.compare:
             names = " and ".join(folder.name for folder in folders)
             self._tests.insert(0, (names, trials_of(folders)))

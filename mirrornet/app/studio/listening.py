@@ -35,7 +35,7 @@ def trials_of(folders: Sequence[Path]) -> list[Trial]:
     """The trials of one or several folders of them; those that all have, if they are several."""
     found: dict[str, list[Trial]] = {}
     for folder in folders:
-        for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for place in sorted(path for path in folder.glob("*") if path.is_dir()):
             sounds = {
                 path.stem: path for path in sorted(place.iterdir()) if path.suffix in SUFFIXES
             }
