@@ -46,7 +46,7 @@ def score_of(card: Mapping[str, Any]) -> Score:
             float(note["onset_s"]),
             float(note["offset_s"]),
             dict(note["controls"].items()),
-            note.get("confidence"),
+            None if note.get("confidence") is None else float(note["confidence"]),
             tuple((float(s), float(semitones)) for s, semitones in note.get("glide", ())),
         )
         for note in card["notes"]

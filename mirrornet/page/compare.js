@@ -40,6 +40,7 @@ export class ComparePage {
       ...tests.map((test, number) => new Option(`${test.name}: ${test.trials.length} trials`, number)),
     );
     $("compare-begin").disabled = !tests.length;
+    $("compare-none").hidden = Boolean(tests.length);
   }
 
   leave() {

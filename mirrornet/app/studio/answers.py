@@ -49,12 +49,16 @@ async def json_of(request: Request) -> dict[str, Any]:
         if len(body) > LARGEST_BODY:
             raise RequestError("the request is too large.", 413)
     try:
-        found = json.loads(body)
+        found = json.loads(body, parse_constant=_refused)  # no NaN
     except (ValueError, RecursionError):
         raise RequestError("the request is no JSON.") from None
     if not isinstance(found, dict):
         raise RequestError("the request is no object.")
     return found
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON.")
 
 
 def number_of(wanted: Mapping[str, Any], name: str, low: float, high: float) -> float:

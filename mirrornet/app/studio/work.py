@@ -140,9 +140,7 @@ def match(
     """Match a sound that was heard; the answer's sound and spectrogram are written to `folder`."""
     target = np.load(Path(sound) / TARGET)
     found = find((target, EXPORT_RATE_HZ), plant, progress=progress, **options)
-    np.save(Path(folder) / AUDIO, found.audio)
-    np.save(Path(folder) / HEARD, found.heard)
-    about = _about(found)
+    about = _kept(found, Path(folder))
     about["others"] = [_about(other) for other in found.others]
     return about
 
@@ -331,7 +329,11 @@ def _answer(plant: Plant, score: Score, sound: Path, about: Mapping[str, Any] = 
 
 
 def _answered(plant: Plant, score: Score, sound: Path, folder: Path) -> dict[str, Any]:
-    found = _answer(plant, score, sound)
+    return _kept(_answer(plant, score, sound), folder)
+
+
+def _kept(found: Answer, folder: Path) -> dict[str, Any]:
+    """Write the sound and the spectrogram of an answer; returns what the page shows of it."""
     np.save(folder / AUDIO, found.audio)
     np.save(folder / HEARD, found.heard)
     return _about(found)
